@@ -55,7 +55,7 @@ class Store(Protocol):
     def get(self, path: str) -> bytes: ...
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
-        """`length` bytes from `start`; fewer where the object ends. A negative `start` counts from the end."""
+        """`length` bytes from `start`, fewer where the object ends; a negative `start` is from the end."""
         ...
 
     def head(self, path: str) -> ObjectInfo:
@@ -68,7 +68,7 @@ class Store(Protocol):
         """A seekable reader, for Parquet and Arrow."""
         ...
 
-    def list(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
+    def list_objects(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
         """Every object whose path starts with the folder `prefix`, at any depth, sorted by path.
 
         `prefix` ends in ``/`` or is empty; `after` skips paths up to and including it.
@@ -93,7 +93,7 @@ class Store(Protocol):
         ...
 
     def table_options(self) -> dict[str, str]:
-        """Storage options that Delta readers need beside `table_uri`; may hold secrets, never log them."""
+        """What Delta readers need beside `table_uri`; may hold secrets, so it is never logged."""
         ...
 
     def close(self) -> None: ...
