@@ -1,0 +1,104 @@
+"""The settings themselves: one frozen dataclass per section, each field described where it is.
+
+Names end in their unit. `setting` attaches what the reader of a file needs: what
+the setting is for, its bounds, and whether its value is a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from lakecore.base.limits import GIB, MIB
+
+_NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def setting(
+    default: Any,
+    about: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    secret: bool = False,
+) -> Any:
+    """A dataclass field with its description; `minimum` and `maximum` are inclusive."""
+    metadata = {"about": about, "minimum": minimum, "maximum": maximum, "secret": secret}
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakeSettings:
+    """Which lake, and in whose name it is changed."""
+
+    uri: str = setting(
+        "./lake",
+        "The lake: a path, or a URL (`s3://`, `gs://`, `az://`, `memory://`). "
+        "A relative path in a file is relative to that file.",
+    )
+    actor: str = setting(
+        "", "Who changes things when `--actor` is not given; empty: the operating system's user."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """How the object store is reached."""
+
+    options: Mapping[str, str] = setting(
+        _NO_OPTIONS,
+        "Options of the store by name, such as `aws_region` or `aws_endpoint`; "
+        "in the environment one variable each: `LAKECORE_STORAGE__OPTIONS__AWS_REGION`. "
+        "Values whose name says key, secret, token or password are never shown.",
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """When events are sealed, and how many may wait."""
+
+    seal_events: int = setting(
+        65_536,
+        "Events that wait before they are sealed, whatever their age.",
+        minimum=1,
+        maximum=65_536,
+    )
+    seal_interval_s: float = setting(
+        5.0, "Seconds that an event waits at most before it is sealed.", minimum=0.05, maximum=3600
+    )
+    max_hot_bytes: int = setting(
+        1 * GIB,
+        "Bytes of acknowledged events that may wait for sealing; "
+        "beyond it new events are refused with an error to try again.",
+        minimum=1 * MIB,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuerySettings:
+    """Bounds of one query."""
+
+    memory_limit_bytes: int = setting(
+        1 * GIB,
+        "Memory that a query may take; what needs more is spilled to disk.",
+        minimum=16 * MIB,
+    )
+    timeout_s: float = setting(300.0, "Seconds that a query may run.", minimum=0.001)
+    spill_directory: str = setting(
+        "", "Where queries spill; empty: the system's temporary directory."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, by section."""
+
+    lake: LakeSettings = field(default_factory=LakeSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    query: QuerySettings = field(default_factory=QuerySettings)
