@@ -1,1 +1,31 @@
-"""storage"""
+"""Objects under a URL: on a disk, in memory, on S3, Google Cloud Storage or Azure.
+
+Everything Lakecore keeps is an object, and everything it changes rests on one
+primitive: create an object if there is none of its name (`Store.create`). The
+adapters promise the same and pass the same tests:
+
+- `_port`: the promise, `Store` and `ObjectInfo`;
+- `_paths`, `_url`: what a path and a URL may look like; no I/O;
+- `_local`: a directory; every write is fsynced, create-only by hard link;
+- `_memory`: a private directory that goes with its store;
+- `_remote`: buckets, through obstore;
+- `_probe`: does a store keep the promise? Some look-alikes of S3 do not.
+
+>>> from lakecore.storage import open_store
+>>> store = open_store("memory://")
+>>> store.create("notes/1.txt", b"first")
+>>> store.create("notes/1.txt", b"second")
+Traceback (most recent call last):
+...
+lakecore.base.errors.AlreadyExists: the name is taken at notes/1.txt
+>>> store.get_range("notes/1.txt", -3, 3)
+b'rst'
+>>> [found.path for found in store.list_objects("notes/")]
+['notes/1.txt']
+>>> store.close()
+"""
+
+from lakecore.storage._open import open_store
+from lakecore.storage._port import ObjectInfo, Store
+
+__all__ = ["ObjectInfo", "Store", "open_store"]

@@ -55,7 +55,10 @@ class Store(Protocol):
     def get(self, path: str) -> bytes: ...
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
-        """`length` bytes from `start`, fewer where the object ends; a negative `start` is from the end."""
+        """`length` bytes from `start`, fewer where the object ends.
+
+        A negative `start` counts from the end; before the beginning it means the beginning.
+        """
         ...
 
     def head(self, path: str) -> ObjectInfo:
