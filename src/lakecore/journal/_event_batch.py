@@ -43,7 +43,18 @@ def validate(
     if bad:
         _raise_for(columns, min(bad))
 
-    count = table.num_rows
+    return fill(columns, schema, now_us=now_us, id_prefix=id_prefix, count=table.num_rows)
+
+
+def fill(
+    columns: dict[str, pa.ChunkedArray],
+    schema: pa.Schema,
+    *,
+    count: int,
+    now_us: int | None,
+    id_prefix: str | None,
+) -> pa.Table:
+    """Checked columns as a table in the schema, with defaults for what is missing."""
     filled = [
         _filled(name, columns.get(name), count, now_us=now_us, id_prefix=id_prefix)
         for name in schema.names
@@ -129,7 +140,7 @@ def _first_bad(name: str, column: pa.ChunkedArray) -> int | None:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
         raise InvalidInput("not valid UTF-8", found=error, where=f"column {name}") from error
-    is_json = name in rules.VALUES or name == "context"
+    is_json = name in rules.JSON_FIELDS
     lowest = 1 if name in rules.NOT_EMPTY else 0
     highest = MAX_VALUE_BYTES if is_json else MAX_EVENT_TEXT_BYTES
     bad = [

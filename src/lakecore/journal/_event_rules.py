@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -23,11 +24,19 @@ from lakecore.base import InvalidInput
 from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES
 
 REQUIRED: Final = ("entity_type", "entity_id", "action")
+_PLAIN: Final = frozenset(
+    "event_id entity_type entity_id field action actor source workspace_id dataset dataset_id"
+    " mutation_id".split()
+)
 NOT_EMPTY: Final = ("entity_type", "action")
 VALUES: Final = ("old_value", "new_value")
 INTEGERS: Final = ("seq", "version", "leaf")
-DEFAULTS: Final = {"field": "*", "source": "api", "context": "{}", "leaf": 1}
-"""Defaults of optional fields; every other text is '' and every other integer null."""
+JSON_FIELDS: Final = (*VALUES, "context")
+DEFAULTS: Final = {"field": "*", "source": "api", "context": "{}"}
+"""Defaults of optional texts; every other one is ''."""
+_DEFAULT_OF: Final = defaultdict[str, object](
+    str, {**DEFAULTS, "leaf": 1, **dict.fromkeys((*VALUES, "seq", "version", "timestamp"))}
+)
 
 MAX_INTEGER: Final = (1 << 53) - 1
 MIN_TIMESTAMP_US: Final = -62_135_596_800_000_000
@@ -69,22 +78,34 @@ def check_row(values: Sequence[object], row: int) -> dict[str, Any]:
 
     checked: dict[str, Any] = {}
     for name, value in zip(FIELDS, values, strict=True):
-        where = f"row {row}, field {name}"
-        if value is None:
+        if (
+            type(value) is str
+            and name in _PLAIN
+            and value.isascii()
+            and len(value) <= MAX_EVENT_TEXT_BYTES
+        ):
+            checked[name] = value  # the usual case, kept short: see `_text` for the rule
+        elif value is None:
             if name in REQUIRED:
-                raise InvalidInput("an event needs this field", where=where)
-            checked[name] = _default(name)
+                raise InvalidInput("an event needs this field", where=_where(row, name))
+            checked[name] = _DEFAULT_OF[name]
         elif name == "timestamp":
-            checked[name] = _EPOCH + _MICROSECOND * timestamp_us(value, where)
+            checked[name] = _EPOCH + _MICROSECOND * timestamp_us(value, row)
         elif name in INTEGERS:
-            checked[name] = _integer(name, value, where)
+            checked[name] = _integer(name, value, row)
+        elif name in JSON_FIELDS:
+            checked[name] = _json(name, _text(name, value, row, MAX_VALUE_BYTES), row)
         else:
-            checked[name] = _text(name, value, where)
+            checked[name] = _text(name, value, row, MAX_EVENT_TEXT_BYTES)
+    for name in NOT_EMPTY:
+        if not checked[name]:
+            raise InvalidInput("text is empty", where=_where(row, name))
     return checked
 
 
-def timestamp_us(value: object, where: str = "timestamp") -> int:
+def timestamp_us(value: object, row: int) -> int:
     """Microseconds since the epoch of an aware datetime or an RFC 3339 text."""
+    where = _where(row, "timestamp")
     moment = value
     if isinstance(value, str):
         if not _RFC3339.fullmatch(value):
@@ -121,13 +142,12 @@ def timestamp_us(value: object, where: str = "timestamp") -> int:
 _MICROSECOND: Final = datetime.resolution
 
 
-def _default(name: str) -> object:
-    if name in DEFAULTS:
-        return DEFAULTS[name]
-    return None if name in VALUES or name in INTEGERS or name == "timestamp" else ""
+def _where(row: int, name: str) -> str:
+    return f"row {row}, field {name}"
 
 
-def _integer(name: str, value: object, where: str) -> int:
+def _integer(name: str, value: object, row: int) -> int:
+    where = _where(row, name)
     if type(value) is not int:
         raise InvalidInput(
             "wrong type", expected="an integer", found=type(value).__name__, where=where
@@ -141,51 +161,50 @@ def _integer(name: str, value: object, where: str) -> int:
     return value
 
 
-def _text(name: str, value: object, where: str) -> str:
+def _text(name: str, value: object, row: int, limit: int) -> str:
     if not isinstance(value, str):
-        raise InvalidInput("wrong type", expected="text", found=type(value).__name__, where=where)
+        raise InvalidInput(
+            "wrong type", expected="text", found=type(value).__name__, where=_where(row, name)
+        )
     try:
-        size = len(value.encode())
+        size = len(value) if value.isascii() else len(value.encode())
     except UnicodeEncodeError as error:
         raise InvalidInput(
             "text has a lone surrogate",
             expected="Unicode characters only",
             found=f"U+{ord(value[error.start]):04X} at character {error.start}",
-            where=where,
+            where=_where(row, name),
         ) from error
-    is_json = name in VALUES or name == "context"
-    limit = MAX_VALUE_BYTES if is_json else MAX_EVENT_TEXT_BYTES
     if size > limit:
         raise InvalidInput(
-            "text is too long", expected=f"at most {limit} bytes", found=size, where=where
+            "text is too long",
+            expected=f"at most {limit} bytes",
+            found=size,
+            where=_where(row, name),
         )
-    if is_json:
-        _check_json(name, value, where)
-    if not value and name in NOT_EMPTY:
-        raise InvalidInput("text is empty", where=where)
     return value
 
 
-def _check_json(name: str, text: str, where: str) -> None:
-    parse, form = (
-        (parse_object, "a JSON object") if name == "context" else (parse_value, "JSON text")
-    )
+def _json(name: str, text: str, row: int) -> str:
+    is_object = name == "context"
+    form = "a JSON object" if is_object else "JSON text"
     try:
-        parse(text)
+        (parse_object if is_object else parse_value)(text)
     except msgspec.ValidationError as error:
         raise InvalidInput(
-            "wrong JSON", expected=form, found=_excerpt(text), where=where
+            "wrong JSON", expected=form, found=_excerpt(text), where=_where(row, name)
         ) from error
     except msgspec.DecodeError as error:
         raise InvalidInput(
             f"not JSON ({error})",
             expected=form,
             found=_excerpt(text),
-            where=where,
+            where=_where(row, name),
             hint='A plain text is a JSON value in quotes: "like this".',
         ) from error
     except RecursionError as error:
-        raise InvalidInput("JSON is nested too deeply", where=where) from error
+        raise InvalidInput("JSON is nested too deeply", where=_where(row, name)) from error
+    return text
 
 
 def _excerpt(text: str) -> str:
