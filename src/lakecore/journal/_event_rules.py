@@ -25,8 +25,19 @@ from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES
 
 REQUIRED: Final = ("entity_type", "entity_id", "action")
 _PLAIN: Final = frozenset(
-    "event_id entity_type entity_id field action actor source workspace_id dataset dataset_id"
-    " mutation_id".split()
+    [
+        "event_id",
+        "entity_type",
+        "entity_id",
+        "field",
+        "action",
+        "actor",
+        "source",
+        "workspace_id",
+        "dataset",
+        "dataset_id",
+        "mutation_id",
+    ]
 )
 NOT_EMPTY: Final = ("entity_type", "action")
 VALUES: Final = ("old_value", "new_value")
