@@ -1,0 +1,127 @@
+"""The composition root: which parts a lake is made of, and how they are joined."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakecore.app._format import LakeFormat, create_format, read_format
+from lakecore.app._source import LakeTables
+from lakecore.base import Clock, SystemClock
+from lakecore.catalog import Catalog, Dataset
+from lakecore.documents import Documents
+from lakecore.journal import Journal
+from lakecore.journal import JournalSettings as SealSettings
+from lakecore.storage import Store, open_store
+
+if TYPE_CHECKING:
+    from lakecore.config import Settings
+    from lakecore.query import QueryEngine
+    from lakecore.tables import Tables
+
+
+class Components:
+    """The parts of one open lake. Heavy ones are made when they are first used."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        create: bool,
+        state_dir: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.format: LakeFormat = (
+            create_format(store, self.clock) if create else read_format(store)
+        )
+        self.state_dir = state_dir or state_directory(store, self.format.lake_id)
+        self.journal = Journal.open(
+            store,
+            self.state_dir,
+            clock=self.clock,
+            settings=SealSettings(
+                seal_events=settings.journal.seal_events,
+                seal_interval_s=settings.journal.seal_interval_s,
+                max_hot_bytes=settings.journal.max_hot_bytes,
+            ),
+        )
+        self.documents = Documents(store, self.journal, self.clock)
+        self.catalog = Catalog(self.documents, self.clock)
+
+    @classmethod
+    def open(cls, settings: Settings, *, create: bool) -> Components:
+        store = open_store(settings.lake.uri, options=settings.storage.options)
+        try:
+            return cls(store, settings, create=create)
+        except BaseException:
+            store.close()
+            raise
+
+    @cached_property
+    def tables(self) -> Tables:
+        from lakecore.tables import Tables
+
+        return Tables(self.store, self.journal, self.clock)
+
+    @cached_property
+    def query(self) -> QueryEngine:
+        from lakecore.query import QueryEngine
+        from lakecore.query import QuerySettings as EngineSettings
+
+        limits = self.settings.query
+        return QueryEngine(
+            LakeTables(self.catalog, self.tables, self.journal),
+            EngineSettings(
+                memory_limit_bytes=limits.memory_limit_bytes,
+                timeout_s=limits.timeout_s,
+                spill_directory=limits.spill_directory or None,
+            ),
+        )
+
+    def describe(self, dataset: Dataset) -> dict[str, Any]:
+        """A dataset and its table as of now, JSON-ready."""
+        view = self.tables.open(dataset)
+        columns = [
+            {"name": field.name, "type": str(field.type), "nullable": field.nullable}
+            for field in (view.schema if view else [])
+        ]
+        return {
+            "name": dataset.name,
+            "dataset_id": dataset.dataset_id,
+            "key": list(dataset.key),
+            "entity_type": dataset.entity_type,
+            "contract": dataset.contract,
+            "protected": dataset.protected,
+            "owner": dataset.owner,
+            "description": dataset.description,
+            "location": dataset.location,
+            "version": view.version if view else None,
+            "rows": view.row_count if view else 0,
+            "files": view.file_count if view else 0,
+            "size_bytes": view.size_bytes if view else 0,
+            "columns": columns,
+        }
+
+    def close(self) -> None:
+        try:
+            self.journal.close()
+        finally:
+            self.store.close()
+
+
+def state_directory(store: Store, lake_id: str) -> Path:
+    """Where this machine keeps what is not shared: the hot log, caches, later the signing key.
+
+    In a local lake its folder `.local`; else below ``XDG_STATE_HOME``, one folder a lake.
+    """
+    inside = store.local_path(".local")
+    if inside is not None:
+        return inside
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "lakecore" / lake_id

@@ -1,0 +1,303 @@
+"""`Lake`: everything that a person or a program does with a lake, over the packages below."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from lakecore.app._checks import DoctorReport, VerifyReport
+from lakecore.app._components import Components
+from lakecore.app._rows import to_batches
+from lakecore.base import InvalidInput, NotFound
+from lakecore.journal import Author
+
+if TYPE_CHECKING:
+    from lakecore.catalog import Dataset
+    from lakecore.ingest import IngestOptions, IngestResult, Progress
+    from lakecore.journal import Event, Journal
+    from lakecore.query import QueryResult
+    from lakecore.tables import MutationResult
+
+TIERS: Final = ("auto", "dry_run")
+"""How a change is carried out: committed, or only computed and shown."""
+
+
+class Lake:
+    """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
+
+    Every method that changes something takes `actor` (default: the lake's), `source` and
+    `reason`, which go into the journal with the change.
+    """
+
+    def __init__(self, components: Components, *, actor: str) -> None:
+        self._parts = components
+        self._actor = actor
+
+    # -- the lake ---------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Where the lake is, without secrets."""
+        return self._parts.store.url
+
+    @property
+    def lake_id(self) -> str:
+        """The lake's UUID."""
+        return self._parts.format.lake_id
+
+    @property
+    def journal(self) -> Journal:
+        """The append-only journal: record, history, recent, query, stats."""
+        return self._parts.journal
+
+    def close(self) -> None:
+        """Seal what is committed and let go of everything. Safe to call twice."""
+        self._parts.close()
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- datasets ---------------------------------------------------------------------
+
+    def datasets(self, *, dropped: bool = False) -> list[Dataset]:
+        """The datasets by name; with `dropped` also those that `undrop` can bring back."""
+        return self._parts.catalog.list_datasets(dropped=dropped)
+
+    def dataset(self, name: str) -> Dataset:
+        """One dataset's entry in the catalog. Raises `NotFound` with the nearest names."""
+        return self._parts.catalog.get(name)
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """A dataset with its table as it is now: schema, version, rows, files, size."""
+        return self._parts.describe(self.dataset(name))
+
+    def drop(
+        self, name: str, *, grace_days: float = 7, actor: str | None = None, reason: str = ""
+    ) -> Dataset:
+        """Take a dataset out of sight; for `grace_days` it can be brought back by `undrop`."""
+        author = self._author(actor, reason=reason)
+        return self._parts.catalog.drop(name, author=author, grace_days=grace_days)
+
+    def undrop(self, name: str, *, actor: str | None = None, reason: str = "") -> Dataset:
+        """Bring back a dropped dataset."""
+        return self._parts.catalog.undrop(name, author=self._author(actor, reason=reason))
+
+    def rename(
+        self, name: str, new_name: str, *, actor: str | None = None, reason: str = ""
+    ) -> Dataset:
+        """Give a dataset another name. Its history stays with it."""
+        author = self._author(actor, reason=reason)
+        return self._parts.catalog.rename(name, new_name, author=author)
+
+    def alter(
+        self, name: str, *, actor: str | None = None, reason: str = "", **changes: Any
+    ) -> Dataset:
+        """Change `contract`, `description`, `entity_type`, `owner` or `protected`."""
+        author = self._author(actor, reason=reason)
+        return self._parts.catalog.change(name, author=author, **changes)
+
+    # -- files in ---------------------------------------------------------------------
+
+    def ingest(
+        self,
+        files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        dataset: str,
+        key: Sequence[str] = (),
+        entity_type: str | None = None,
+        mode: str = "append",
+        options: IngestOptions | None = None,
+        progress: Progress | None = None,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> list[IngestResult]:
+        """Files into a dataset, one mutation a file; the dataset is made when it is new.
+
+        Args:
+            key: the columns that identify a row; of a dataset that exists, its key or nothing.
+            mode: ``append`` (new keys only), ``upsert`` (insert or change) or ``replace``
+                (what the file lacks is deleted).
+            options: contract, null markers, strictness: see `IngestOptions`.
+
+        Raises:
+            InvalidInput: a file is not readable as what it is, or does not fit the dataset;
+                nothing of that file is in the lake then.
+        """
+        from lakecore.ingest import ingest
+
+        paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+        return ingest(
+            [os.fspath(path) for path in paths],
+            dataset=dataset,
+            key=_columns(key),
+            entity_type=entity_type,
+            mode=mode,
+            author=self._author(actor, source="ingest", reason=reason),
+            options=options,
+            tables=self._parts.tables,
+            catalog=self._parts.catalog,
+            progress=progress,
+        )
+
+    # -- changes ----------------------------------------------------------------------
+
+    def insert(self, dataset: str, rows: object, **options: Any) -> MutationResult:
+        """Add rows; of a keyed dataset, rows whose key is new. Options as for every change."""
+        return self._change(self._parts.tables.append, dataset, to_batches(rows), **options)
+
+    def upsert(self, dataset: str, rows: object, **options: Any) -> MutationResult:
+        """Insert rows whose key is new and change those whose key is there."""
+        return self._change(self._parts.tables.upsert, dataset, to_batches(rows), **options)
+
+    def replace(self, dataset: str, rows: object, **options: Any) -> MutationResult:
+        """Make the dataset hold exactly these rows."""
+        return self._change(self._parts.tables.replace, dataset, to_batches(rows), **options)
+
+    def update(
+        self,
+        dataset: str,
+        *,
+        set: Mapping[str, object],  # noqa: A002 - SQL's word
+        where: str | None = None,
+        all: bool = False,  # noqa: A002 - as the command line's --all
+        **options: Any,
+    ) -> MutationResult:
+        """Set columns where an SQL condition holds.
+
+        Args:
+            set: column to value; `lakecore.tables.Sql("...")` is an expression.
+            where: an SQL condition over the dataset's columns; without one, `all` must be set.
+        """
+        return self._change(
+            self._parts.tables.update, dataset, where=where, set=set, all_rows=all, **options
+        )
+
+    def delete(
+        self,
+        dataset: str,
+        *,
+        where: str | None = None,
+        all: bool = False,  # noqa: A002 - as the command line's --all
+        **options: Any,
+    ) -> MutationResult:
+        """Delete the rows for which an SQL condition holds; without one, `all` must be set."""
+        return self._change(
+            self._parts.tables.delete, dataset, where=where, all_rows=all, **options
+        )
+
+    # -- reading ----------------------------------------------------------------------
+
+    def sql(
+        self,
+        query: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        **limits: Any,
+    ) -> QueryResult:
+        """Run one read-only SQL statement over the datasets and `system.*`.
+
+        Limits: `timeout_s`, `max_rows`, `memory_limit_bytes`. Time travel by
+        ``as_of('planes', 3)``, ``as_of('planes', '2026-01-31T12:00:00Z')`` or ``"planes@3"``.
+        """
+        return self._parts.query.sql(query, params, **limits)
+
+    def as_of(
+        self, dataset: str, *, version: int | None = None, time: datetime | str | None = None
+    ) -> QueryResult:
+        """A dataset as it was at a version or at a time."""
+        if (version is None) == (time is None):
+            raise InvalidInput("as_of takes a version or a time", found=(version, time))
+        name = self.dataset(dataset).name
+        if isinstance(time, datetime):
+            if time.tzinfo is None:
+                raise InvalidInput("a time needs its zone", found=time.isoformat())
+            time = time.isoformat()
+        moment = version if version is not None else "'" + str(time).replace("'", "''") + "'"
+        return self._parts.query.sql(f"select * from as_of('{name}', {moment})")
+
+    def history(self, dataset: str, key: object, field: str | None = None) -> list[Event]:
+        """What happened to one entity, oldest first.
+
+        Args:
+            key: the key's value; for a composite key a sequence or a mapping of its columns.
+            field: only what concerns this column; whole-row events are kept.
+        """
+        entry = self.dataset(dataset)
+        events = self.journal.entity_history(
+            self._entity_id(entry, key), dataset_id=entry.dataset_id
+        )
+        return [event for event in events if field is None or event.field in (field, "*")]
+
+    def blame(self, dataset: str, key: object) -> dict[str, Event]:
+        """The last event that set each field of an entity; '*' is the row as a whole."""
+        last: dict[str, Event] = {}
+        for event in self.history(dataset, key):
+            if event.field == "*":
+                last.clear()
+            last[event.field] = event
+        return last
+
+    # -- soundness --------------------------------------------------------------------
+
+    def verify(self) -> VerifyReport:
+        """Recompute the journal and match every version of every table and document with it."""
+        return self._parts.verify()
+
+    def status(self) -> dict[str, Any]:
+        """What the lake holds and what waits: JSON-ready."""
+        return self._parts.status()
+
+    def doctor(self) -> DoctorReport:
+        """Probe what the lake relies on: the store's promises, the libraries' fit, the journal."""
+        return self._parts.doctor()
+
+    # -- inside -----------------------------------------------------------------------
+
+    def _author(self, actor: str | None, *, source: str = "api", reason: str = "") -> Author:
+        return Author(actor=actor or self._actor, source=source, reason=reason)
+
+    def _change(
+        self,
+        change: Callable[..., MutationResult],
+        dataset: str,
+        *rows: Any,
+        actor: str | None = None,
+        source: str = "api",
+        reason: str = "",
+        tier: str = "auto",
+        **options: Any,
+    ) -> MutationResult:
+        if tier not in TIERS:
+            raise InvalidInput("unknown tier", expected=" | ".join(TIERS), found=tier)
+        entry = self.dataset(dataset)
+        if entry.schema_name == "system":
+            raise InvalidInput("system datasets are written by Lakecore alone", found=entry.name)
+        author = self._author(actor, source=source, reason=reason)
+        return change(entry, *rows, author=author, dry_run=tier == "dry_run", **options)
+
+    def _entity_id(self, entry: Dataset, key: object) -> str:
+        from lakecore.tables import entity_id
+
+        if not entry.key:
+            raise NotFound(
+                "the dataset has no key, so its rows have no history of their own",
+                where=entry.name,
+                hint="its batch events are in system.journal",
+            )
+        return entity_id(entry.key, key)
+
+
+def _columns(key: Sequence[str] | str) -> tuple[str, ...]:
+    return (key,) if isinstance(key, str) else tuple(key)
+
+

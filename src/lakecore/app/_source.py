@@ -1,0 +1,127 @@
+"""What SQL sees of a lake: its datasets, and `system.datasets`, `system.journal`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lakecore.base import InvalidInput
+from lakecore.catalog import Catalog, Dataset, split_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakecore.journal import Journal
+    from lakecore.tables import Tables
+
+MAIN: Final = "main"
+SYSTEM: Final = "system"
+
+
+class LakeTables:
+    """Resolves the table names of a query, one at a time, when the query names them."""
+
+    def __init__(self, catalog: Catalog, tables: Tables, journal: Journal) -> None:
+        self._catalog = catalog
+        self._tables = tables
+        self._journal = journal
+        self._views: dict[str, Callable[[], Any]] = {
+            "datasets": self._datasets,
+            "journal": journal.scan,
+        }
+
+    def schemas(self) -> list[str]:
+        """Names of the schemas that hold something; `main` and `system` always."""
+        names = {dataset.schema_name for dataset in self._catalog.list_datasets()}
+        return sorted(names | {MAIN, SYSTEM})
+
+    def tables(self, schema: str) -> list[str]:
+        """Names of the tables of a schema, sorted."""
+        names = {
+            rest
+            for where, rest in (split_name(d.name) for d in self._catalog.list_datasets())
+            if where == schema
+        }
+        return sorted(names | set(self._views)) if schema == SYSTEM else sorted(names)
+
+    def table(
+        self,
+        schema: str,
+        name: str,
+        *,
+        version: int | None = None,
+        time: datetime | None = None,
+    ) -> Any:
+        """What the query engine reads for a name; None when there is no such table."""
+        if schema == SYSTEM and name in self._views:
+            if version is not None or time is not None:
+                raise InvalidInput(
+                    f"system.{name} has no versions",
+                    hint="filter its rows by timestamp or seq instead",
+                )
+            return self._views[name]()
+        dataset = self._catalog.find(name if schema == MAIN else f"{schema}.{name}")
+        if dataset is None:
+            return None
+        view = self._tables.open(dataset, version=version, time=time)
+        return view.delta if view is not None else self._empty(dataset)
+
+    def _empty(self, dataset: Dataset) -> pa.Table:
+        """A dataset that is registered and holds nothing yet: its key columns, no rows."""
+        import pyarrow as pa
+
+        return pa.table({column: pa.array([], pa.string()) for column in dataset.key or ("_",)})
+
+    def _datasets(self) -> pa.Table:
+        """`system.datasets`: one row a dataset, as of now."""
+        import pyarrow as pa
+
+        rows = []
+        for dataset in self._catalog.list_datasets():
+            view = self._tables.open(dataset)
+            rows.append(
+                {
+                    "schema": split_name(dataset.name)[0],
+                    "name": split_name(dataset.name)[1],
+                    "dataset": dataset.name,
+                    "dataset_id": dataset.dataset_id,
+                    "key": list(dataset.key),
+                    "entity_type": dataset.entity_type,
+                    "contract": dataset.contract,
+                    "protected": dataset.protected,
+                    "owner": dataset.owner,
+                    "description": dataset.description,
+                    "version": view.version if view else None,
+                    "rows": view.row_count if view else 0,
+                    "files": view.file_count if view else 0,
+                    "size_bytes": view.size_bytes if view else 0,
+                    "columns": len(view.schema) if view else 0,
+                    "created": dataset.created_us,
+                    "location": dataset.location,
+                }
+            )
+        return pa.Table.from_pylist(
+            rows,
+            schema=pa.schema(
+                [
+                    ("schema", pa.string()),
+                    ("name", pa.string()),
+                    ("dataset", pa.string()),
+                    ("dataset_id", pa.string()),
+                    ("key", pa.list_(pa.string())),
+                    ("entity_type", pa.string()),
+                    ("contract", pa.string()),
+                    ("protected", pa.bool_()),
+                    ("owner", pa.string()),
+                    ("description", pa.string()),
+                    ("version", pa.int64()),
+                    ("rows", pa.int64()),
+                    ("files", pa.int64()),
+                    ("size_bytes", pa.int64()),
+                    ("columns", pa.int64()),
+                    ("created", pa.timestamp("us", tz="UTC")),
+                    ("location", pa.string()),
+                ]
+            ),
+        )

@@ -1,0 +1,168 @@
+"""What the catalog knows of a dataset, and the rules for its parts: no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from lakecore.base import CorruptData, InvalidInput
+from lakecore.base.limits import MAX_NAME_BYTES
+
+MAIN: Final = "main"
+SYSTEM: Final = "system"
+CONTRACTS: Final = ("evolve", "freeze", "quarantine")
+"""What an ingest may do to a schema: add columns, nothing, or send what differs to quarantine."""
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
+_TABLES = "tables"
+
+
+class State(StrEnum):
+    """Where a dataset is in its life."""
+
+    ACTIVE = "active"
+    DROPPED = "dropped"
+    RENAMED = "renamed"
+    PURGED = "purged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """One dataset as of one version of its catalog document.
+
+    Attributes:
+        name: ``planes`` (schema main) or ``schema.name``.
+        dataset_id: the Delta table's id, a UUID; never used again.
+        location: the table's folder, relative to the lake.
+        key: the columns that identify a row; empty for an unkeyed dataset.
+        entity_type: what a row is, for the journal; default the name.
+        contract: one of `CONTRACTS`.
+        protected: refuses `drop` while set.
+        created_us, dropped_us, purge_after_us: microseconds since the epoch, UTC.
+        renamed_to: where the name went, in state renamed.
+        renamed_from: the name and document version that this one continues.
+        version: of the catalog document.
+    """
+
+    name: str
+    dataset_id: str
+    location: str
+    key: tuple[str, ...] = ()
+    entity_type: str = ""
+    contract: str = "evolve"
+    state: State = State.ACTIVE
+    protected: bool = False
+    owner: str = ""
+    description: str = ""
+    created_us: int = 0
+    dropped_us: int | None = None
+    purge_after_us: int | None = None
+    renamed_to: str | None = None
+    renamed_from: tuple[str, int] | None = None
+    version: int = -1
+
+    @property
+    def schema_name(self) -> str:
+        return split_name(self.name)[0]
+
+    @property
+    def active(self) -> bool:
+        return self.state is State.ACTIVE
+
+    def to_body(self) -> dict[str, Any]:
+        """The JSON object that the catalog document holds; everything but name and version."""
+        body = asdict(self)
+        del body["name"], body["version"]
+        body["key"] = list(self.key)
+        body["renamed_from"] = list(self.renamed_from) if self.renamed_from else None
+        return body
+
+    @classmethod
+    def from_body(cls, name: str, version: int, body: Mapping[str, Any]) -> Dataset:
+        """The dataset in a document. Fields of newer versions are passed over, not lost:
+
+        `merge_body` writes them back.
+        """
+        known = {field.name for field in fields(cls)} - {"name", "version"}
+        parts = {field: value for field, value in body.items() if field in known}
+        try:
+            parts["key"] = tuple(parts["key"])
+            parts["state"] = State(parts["state"])
+            if parts.get("renamed_from"):
+                parts["renamed_from"] = tuple(parts["renamed_from"])
+            return cls(name=name, version=version, **parts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptData(
+                "a catalog document lacks a part", where=f"datasets/{name}", found=repr(error)
+            ) from error
+
+    def merge_body(self, before: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The next body: ours over `before`, whose unknown fields survive."""
+        return {**(before or {}), **self.to_body()}
+
+    def with_changes(self, **changes: Any) -> Dataset:
+        return replace(self, **changes)
+
+
+def check_dataset_name(name: str, *, system: bool = False) -> str:
+    """The name in its one spelling (``main.planes`` is ``planes``), or `InvalidInput`.
+
+    Names are lower-case SQL identifiers so that they never need quotes; the schema
+    ``system`` is Lakecore's own.
+    """
+    parts = name.split(".")
+    if parts[0] == MAIN and len(parts) == 2:
+        parts = parts[1:]
+    good = len(parts) in (1, 2) and all(_IDENTIFIER.fullmatch(part) for part in parts)
+    if not good or len(name.encode()) > MAX_NAME_BYTES:
+        suggestion = re.sub(r"[^a-z0-9_.]+", "_", name.lower()).strip("_.")[:MAX_NAME_BYTES]
+        if suggestion and not re.match(r"[a-z_]", suggestion):
+            suggestion = f"_{suggestion}"
+        raise InvalidInput(
+            "not a dataset name",
+            expected="letters a-z, digits and '_', optionally after a schema and a dot",
+            found=repr(name),
+            hint=f"for example {suggestion!r}" if suggestion else None,
+        )
+    if parts[0] in (SYSTEM, "information_schema") and len(parts) == 2 and not system:
+        raise InvalidInput(
+            f"the schema {parts[0]!r} is Lakecore's own", found=name, hint="choose another schema"
+        )
+    return ".".join(parts)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """(schema, name without it).
+
+    >>> split_name("planes"), split_name("hr.staff")
+    (('main', 'planes'), ('hr', 'staff'))
+    """
+    schema, dot, rest = name.partition(".")
+    return (schema, rest) if dot else (MAIN, name)
+
+
+def location_of(name: str, generation: int) -> str:
+    """The folder of a dataset's table; a name that is used again gets a new folder."""
+    schema, rest = split_name(name)
+    suffix = f".{generation}" if generation else ""
+    return f"{_TABLES}/{schema}/{rest}{suffix}"
+
+
+def check_key(key: Sequence[str]) -> tuple[str, ...]:
+    """Key columns: names, none twice."""
+    if isinstance(key, str):
+        key = (key,)
+    if any(not isinstance(column, str) or not column for column in key):
+        raise InvalidInput("a key is a list of column names", found=list(key))
+    if len(set(key)) != len(key):
+        raise InvalidInput("a key names a column twice", found=list(key))
+    return tuple(key)
+
+
+def check_contract(contract: str) -> str:
+    if contract not in CONTRACTS:
+        raise InvalidInput("unknown contract", expected=" | ".join(CONTRACTS), found=contract)
+    return contract
