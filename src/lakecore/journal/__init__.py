@@ -1,1 +1,97 @@
-"""journal"""
+"""The append-only event journal, and the one commit protocol that everything changes by.
+
+Every change leaves events: who, when, why, field by field, old and new. They take one of
+two ways into the journal, and one way through it:
+
+    commits   stage -> the target object is created (the commit) -> pending --+
+    direct    record -> hot log, durable (acknowledged) --------------------- seal -> segments
+                                                                                       |
+    history, recent, query, scan  <- segments + pending + hot, as one  <---------------+
+    verify, completeness          <- segments against their Merkle tree, commits against both
+
+==================  ====================================================================
+`_event`            one event, its schema, its rules (`_event_rules`, `_event_batch`)
+`_values`           JSON text of values, what counts as changed
+`_leaf`, `_merkle`  the canonical form of an event, RFC 9162 trees
+`_commit`           commit targets and records; the fate of an attempt
+`_staged`           staged files: the events of one attempt
+`_hotlog`           the local log that acknowledges direct events (`_batch`: its rows)
+`_segment`          sealed events: Parquet files named by position, and their footers
+`_footers`          what all footers say, cached
+`_seal`             hot and committed events into segments, exactly once
+`_scan`, `_read`    sealed, pending and hot events read as one
+`_verify`           leaves, roots and commits recomputed and compared
+`_journal`          the face
+==================  ====================================================================
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakecore.journal._commit import (
+        CommitRecord,
+        Fate,
+        Mutation,
+        Target,
+        fate_of,
+        read_commit_record,
+    )
+    from lakecore.journal._event import (
+        Author,
+        Event,
+        arrow_to_events,
+        event_schema,
+        events_to_arrow,
+        staged_schema,
+    )
+    from lakecore.journal._staged import StagedReader, Staging
+
+_HOME = {
+    "Author": "_event",
+    "CommitRecord": "_commit",
+    "Event": "_event",
+    "Fate": "_commit",
+    "Mutation": "_commit",
+    "StagedReader": "_staged",
+    "Staging": "_staged",
+    "Target": "_commit",
+    "arrow_to_events": "_event",
+    "event_schema": "_event",
+    "events_to_arrow": "_event",
+    "fate_of": "_commit",
+    "read_commit_record": "_commit",
+    "staged_schema": "_event",
+}
+
+__all__ = [
+    "Author",
+    "CommitRecord",
+    "Event",
+    "Fate",
+    "Mutation",
+    "StagedReader",
+    "Staging",
+    "Target",
+    "arrow_to_events",
+    "event_schema",
+    "events_to_arrow",
+    "fate_of",
+    "read_commit_record",
+    "staged_schema",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Arrow and SQLite are imported by what uses them, not by who mentions the journal.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
