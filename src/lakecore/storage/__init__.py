@@ -27,5 +27,6 @@ b'rst'
 
 from lakecore.storage._open import open_store
 from lakecore.storage._port import ObjectInfo, Store
+from lakecore.storage._probe import ProbeResult, probe_create_only
 
-__all__ = ["ObjectInfo", "Store", "open_store"]
+__all__ = ["ObjectInfo", "ProbeResult", "Store", "open_store", "probe_create_only"]

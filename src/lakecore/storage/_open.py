@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakecore.base import InvalidInput, ReadOnly
-from lakecore.storage._url import Location, parse_url
+from lakecore.storage._url import Location, check_root, parse_url
 
 if TYPE_CHECKING:
     from lakecore.storage._port import Store
@@ -39,7 +39,7 @@ def open_store(url: str | os.PathLike[str], *, options: Mapping[str, str] | None
         from lakecore.storage._memory import MemoryStore
 
         return MemoryStore()
-    from lakecore.storage._remote import open_remote
+    from lakecore.storage._remote_open import open_remote
 
     return open_remote(location, options or {})
 
@@ -47,7 +47,8 @@ def open_store(url: str | os.PathLike[str], *, options: Mapping[str, str] | None
 def _open_local(location: Location) -> Store:
     from lakecore.storage._local import LocalStore
 
-    root = Path(os.path.abspath(location.path))
+    root = Path(os.path.realpath(location.path))
+    check_root(str(root))
     try:
         if root.is_dir():
             if not os.access(root, os.R_OK | os.X_OK):

@@ -14,6 +14,7 @@ REMOTE_SCHEMES: Final = ("s3", "gs", "az")
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*")
+_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _FORMS: Final = "a path, file://, memory://, s3://bucket/prefix, gs://… or az://container/prefix"
 
 
@@ -81,6 +82,19 @@ def _check_file(path: str) -> str:
     return path
 
 
+def check_root(path: str) -> None:
+    """Refuse a root that Delta readers would look for elsewhere: they decode ``%41`` to ``A``."""
+    found = _ESCAPE.search(path)
+    if found is not None:
+        raise InvalidInput(
+            "Delta readers cannot open tables under this path",
+            expected="no '%' before two hexadecimal digits",
+            found=found.group(),
+            where=path,
+            hint="Choose a place without percent escapes in its name.",
+        )
+
+
 def _memory(rest: str) -> Location:
     if rest:
         raise InvalidInput(
@@ -107,4 +121,5 @@ def _remote(scheme: str, rest: str) -> Location:
             found=f"{scheme}://{bucket}",
         )
     prefix = prefix.strip("/")
+    check_root(prefix)
     return Location(scheme, bucket, check_path(prefix) if prefix else "")
