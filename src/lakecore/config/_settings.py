@@ -51,8 +51,8 @@ class StorageSettings:
 
     options: Mapping[str, str] = setting(
         _NO_OPTIONS,
-        "Options of the store by name, such as `aws_region` or `aws_endpoint`; "
-        "in the environment one variable each: `LAKECORE_STORAGE__OPTIONS__AWS_REGION`. "
+        "Options of the store by name, such as `region` or `endpoint`; "
+        "in the environment one variable each: `LAKECORE_STORAGE__OPTIONS__REGION`. "
         "Values whose name says key, secret, token or password are never shown.",
         secret=True,
     )

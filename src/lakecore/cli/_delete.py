@@ -1,0 +1,41 @@
+"""``lakecore delete``."""
+
+from __future__ import annotations
+
+import click
+
+from lakecore.cli._changes import report, tier
+from lakecore.cli._context import SOURCE, State, pass_state
+from lakecore.cli._group import command as make_command
+from lakecore.cli._options import change_options
+
+
+@make_command(
+    name="delete",
+    epilog='Example: lakecore delete planes --where "year < 1960" --reason "retired" --dry-run',
+)
+@click.argument("dataset")
+@click.option("--where", metavar="SQL", help="Which rows: a condition over the columns.")
+@click.option("--all", "all_rows", is_flag=True, help="Every row, when there is no --where.")
+@change_options
+@pass_state
+def command(
+    state: State,
+    dataset: str,
+    where: str | None,
+    all_rows: bool,
+    actor: str | None,
+    reason: str,
+    dry_run: bool,
+) -> None:
+    """Remove the rows for which a condition holds. Their history stays."""
+    with state.open_lake(actor=actor) as lake:
+        result = lake.delete(
+            dataset,
+            where=where,
+            all=all_rows,
+            source=SOURCE,
+            reason=reason,
+            tier=tier(dry_run),
+        )
+        report(state, result)

@@ -1,0 +1,181 @@
+"""``lakecore journal``: the events themselves."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import click
+
+from lakecore.base import InvalidInput, LakecoreError
+from lakecore.cli._context import State, pass_state
+from lakecore.cli._events import print_events
+from lakecore.cli._group import group
+from lakecore.cli._output import note, print_json, print_pairs, print_text
+from lakecore.cli._text import count
+
+_RECORD_BATCH: Final = 1_000
+_MAX_LINE_BYTES: Final = 256 << 20
+
+
+@group(name="journal", epilog="Example: lakecore journal recent --limit 20")
+def command() -> None:
+    """The events: who, when, why, field by field, old → new."""
+
+
+@command.command("recent", epilog="Example: lakecore journal recent --limit 20")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@pass_state
+def recent(state: State, limit: int) -> None:
+    """The last events, newest first."""
+    with state.open_lake() as lake:
+        events = lake.journal.recent(limit)
+        if state.as_json:
+            print_json([event.to_dict() for event in events])
+        elif events:
+            print_events(events)
+        else:
+            note("the journal is empty")
+
+
+@command.command(
+    "query", epilog="Example: lakecore journal query --actor ada --action delete --since 2026-01-01"
+)
+@click.option("--entity-type", metavar="TYPE")
+@click.option("--entity-id", metavar="ID")
+@click.option("--field", metavar="NAME")
+@click.option("--action", metavar="ACTION")
+@click.option("--actor", metavar="NAME")
+@click.option("--source", metavar="SOURCE")
+@click.option("--dataset", metavar="NAME")
+@click.option("--mutation", "mutation_id", metavar="ID")
+@click.option("--since", metavar="TIME", help="RFC 3339, or a date; UTC where no zone is given.")
+@click.option("--until", metavar="TIME", help="Before this time.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@click.option("--cursor", metavar="CURSOR", help="Where the last answer ended.")
+@pass_state
+def query(
+    state: State,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    cursor: str | None,
+    **columns: str | None,
+) -> None:
+    """Events by their columns, oldest first; all conditions must hold."""
+    filters: dict[str, Any] = {name: text for name, text in columns.items() if text is not None}
+    for name, text in (("since", since), ("until", until)):
+        if text is not None:
+            filters[name] = parse_time(text, option=f"--{name}")
+    with state.open_lake() as lake:
+        page = lake.journal.query(**filters, limit=limit, cursor=cursor)
+        if state.as_json:
+            print_json({"items": [event.to_dict() for event in page.items], "next": page.next})
+            return
+        if page.items:
+            print_events(page.items)
+        else:
+            note("no such events")
+        if page.next is not None:
+            note(f"there are more: --cursor {page.next}")
+
+
+@command.command("stats", epilog="Example: lakecore journal stats --json")
+@pass_state
+def stats(state: State) -> None:
+    """How many events there are, how many wait to be sealed, and the log's root."""
+    with state.open_lake() as lake:
+        numbers = lake.journal.stats()
+    if state.as_json:
+        print_json(numbers)
+    else:
+        print_pairs(
+            {
+                name.replace("_", " "): f"{value:,}" if isinstance(value, int) else value
+                for name, value in numbers.items()
+            }
+        )
+
+
+@command.command("flush", epilog="Example: lakecore journal flush")
+@pass_state
+def flush(state: State) -> None:
+    """Seal every event that is committed, now."""
+    with state.open_lake() as lake:
+        sealed = lake.journal.flush()
+    if state.as_json:
+        print_json({"sealed": sealed})
+    else:
+        print_text(f"{count(sealed, 'event')} sealed")
+
+
+@command.command(
+    "record",
+    epilog="Example: lakecore journal record < events.ndjson",
+)
+@click.option("--actor", metavar="NAME", help="For events that name no actor.")
+@click.option("--source", metavar="SOURCE", default="cli", help="For events that name no source.")
+@pass_state
+def record(state: State, actor: str | None, source: str) -> None:
+    """Record events: one JSON object a line on stdin, with the fields of an event.
+
+    They are written 1,000 at a time and durable when the command ends. An error says
+    which line or row is wrong, and how many events before it are recorded. An event with an
+    `event_id` of its own is recorded once, however often it is sent. A line looks like
+
+    {"entity_type": "job", "entity_id": "7", "action": "start", "actor": "cron"}
+    """
+    recorded = 0
+    with state.open_lake(actor=actor) as lake:
+        defaults = {"actor": lake.actor, "source": source}
+        try:
+            for events in _batches(sys.stdin.buffer):
+                lake.journal.record_many([{**defaults, **event} for event in events])
+                recorded += len(events)
+        except LakecoreError:
+            note(f"{count(recorded, 'event')} recorded before this; rows are counted from there")
+            raise
+    if state.as_json:
+        print_json({"recorded": recorded})
+    else:
+        print_text(f"{count(recorded, 'event')} recorded")
+
+
+def parse_time(text: str, *, option: str) -> Any:
+    """An aware datetime from RFC 3339 or a date.
+
+    >>> parse_time("2026-01-31", option="--since").isoformat()
+    '2026-01-31T00:00:00+00:00'
+    """
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(
+            "not a time", expected="2026-01-31 or 2026-01-31T12:00:00Z", found=text, where=option
+        ) from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[list[dict[str, object]]]:
+    """The events of each 1,000 lines; blank lines are passed over."""
+    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    while batch := list(itertools.islice(numbered, _RECORD_BATCH)):
+        yield [_event(number, line) for number, line in batch]
+
+
+def _event(number: int, line: bytes) -> dict[str, object]:
+    where = f"line {number}"
+    if len(line) > _MAX_LINE_BYTES:
+        raise InvalidInput("a line is too long", expected="at most 256 MiB", where=where)
+    try:
+        event = json.loads(line)
+    except ValueError as error:
+        raise InvalidInput("a line is not JSON", found=str(error), where=where) from error
+    if not isinstance(event, dict):
+        raise InvalidInput("a line is not a JSON object", found=type(event).__name__, where=where)
+    return event

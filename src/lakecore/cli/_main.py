@@ -1,0 +1,61 @@
+"""The root command and the list of commands, by what they are for."""
+
+from __future__ import annotations
+
+import click
+
+from lakecore._version import __version__
+from lakecore.cli._group import LazyGroup
+
+SECTIONS = {
+    "A lake": {
+        "init": "make a lake",
+        "status": "what is in it, and how it is",
+        "doctor": "check the surroundings: disk, store, clock, versions",
+        "config": "settings in force, and whether they are right",
+    },
+    "Data": {
+        "ingest": "load files into a dataset",
+        "datasets": "list the datasets, or describe one",
+        "sql": "ask with SQL",
+        "alter": "change a dataset's properties",
+        "rename": "give a dataset another name",
+        "drop": "take a dataset out of sight",
+        "undrop": "bring a dropped dataset back",
+    },
+    "Changes": {
+        "insert": "add rows",
+        "upsert": "add rows, or change those with the same key",
+        "replace": "put other rows in place of all",
+        "update": "change columns where a condition holds",
+        "delete": "remove rows where a condition holds",
+    },
+    "The record": {
+        "history": "every change of one row",
+        "blame": "who last changed each field of one row",
+        "journal": "the events themselves",
+        "verify": "check that the record is whole and the data is what it says",
+    },
+    "Shell": {"completion": "tab completion for bash, zsh, fish"},
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    name="lakecore",
+    sections=SECTIONS,
+    package="lakecore.cli",
+    epilog=(
+        "Exit codes: 0 done, 1 a check failed or found something, 2 bad usage or input, "
+        "3 inconclusive, 4 unavailable: try again.\n\n"
+        "Example: lakecore ingest planes.csv --dataset planes --key tailnum"
+    ),
+)
+@click.version_option(__version__, prog_name="lakecore", message="%(prog)s %(version)s")
+def root() -> None:
+    """A lakehouse that can prove what happened in it."""
+
+
+def main() -> None:
+    """The entry point ``lakecore``."""
+    root.main()
