@@ -105,9 +105,7 @@ def _lines_of(staged: pa.Table) -> pa.Array:
             staged = staged.set_column(at, name, short)
     frame = pl.DataFrame(pl.from_arrow(staged)).select(
         pl.struct(
-            # The format fixes six digits; the encoder's own form of a timestamp does not.
-            pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ") if name == "timestamp" else name
-            for name in LEAF_FIELDS
+            _timestamp_text(staged) if name == "timestamp" else pl.col(name) for name in LEAF_FIELDS
         )
         .struct.json_encode()
         .alias("line")
@@ -118,6 +116,15 @@ def _lines_of(staged: pa.Table) -> pa.Array:
     events = arrow_to_events(whole.filter(long_rows))
     replacements = pa.array([leaf_line(event) for event in events], pa.large_binary())
     return pc.replace_with_mask(lines, long_rows.combine_chunks(), replacements)
+
+
+def _timestamp_text(staged: pa.Table) -> pl.Expr:
+    # The format fixes six digits; the encoder's own form of a timestamp does not.
+    found = pc.min_max(staged.column("timestamp").cast(pa.int64())).as_py()
+    if found["min"] == found["max"] and found["min"] is not None:
+        # One commit has one timestamp: formatting it once is a fifth of the whole work less.
+        return pl.lit(format_timestamp(found["min"])).alias("timestamp")
+    return pl.col("timestamp").dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
 
 
 def _rows_with_long_values(staged: pa.Table) -> pa.ChunkedArray | None:
