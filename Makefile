@@ -1,17 +1,55 @@
 .DEFAULT_GOAL := help
+SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SOAK_ROUNDS ?= 2000
+PYTEST_ARGS ?=
 
-.PHONY: help setup
+.PHONY: help setup demo test check bench soak docs lock
+
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## a virtual environment with the locked dependencies
 
-$(STAMP): requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+$(STAMP): requirements/build.txt requirements/dev.txt pyproject.toml scripts/set-up.sh
+	@scripts/set-up.sh $(VENV) $(PYTHON)
 	@touch $@
+
+demo: $(STAMP) ## load real files into ./demo-lake, change them, look back, verify
+	@$(BIN)/python examples/demo.py
+
+test: $(STAMP) azurite ## the whole test suite
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: azurite
+azurite: # an Azure look-alike for the store's tests, where node can run it
+	@if command -v npm >/dev/null && [ -x scripts/install-azurite.sh ]; then \
+		scripts/install-azurite.sh; \
+	fi
+
+check: $(STAMP) ## format, lint, types, import contract, tidiness
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest --quiet tests/unit/test_tidy.py
+
+bench: $(STAMP) ## benchmarks against peers; writes benchmarks/results/
+	@$(BIN)/python -m benchmarks
+
+soak: $(STAMP) ## the long rounds of the fault and kill tests
+	@LAKECORE_SOAK_ROUNDS=$(SOAK_ROUNDS) $(BIN)/python -m pytest tests/fault $(PYTEST_ARGS)
+
+docs: $(STAMP) ## write the generated pages again
+	@$(BIN)/python scripts/generate_cli_docs.py
+	@$(BIN)/python scripts/generate_config_docs.py
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--no-header --python-version 3.11
+lock: $(STAMP) ## choose dependency versions anew and lock them
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+	@$(LOCK) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
