@@ -20,7 +20,7 @@ REGISTRY_HOSTS = re.compile(
         ("pypi" + r"\.org", "python" + r"hosted\.", r"registry\.npm" + "js", "crates" + r"\.io")
     )
 )
-MACHINE_PATHS = re.compile(r"(?<![\w.~})*])/(?:root|work|home)" + r"/\w")
+MACHINE_PATHS = re.compile(r"(?<![\w.~})*])/(?:root|work|home)" + r"/(?!me\b)\w")
 UNFINISHED = re.compile(r"\b(?:TO" + "DO|FIX" + r"ME|X" + r"XX)\b")
 SILENCED = re.compile(r"#\s*(?:type:\s*ignore|noqa)\b(?P<rest>.*)")
 REASONED = re.compile(r"(?:\[[\w,\s-]+\]|:\s*[A-Z]+\d+(?:[,\s]+[A-Z]+\d+)*)\s*(?:#|-|–|:)\s*\w.*")
