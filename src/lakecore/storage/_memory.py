@@ -1,7 +1,7 @@
 """A store that lives as long as its opener: tests, examples, questions asked once.
 
 It is the local store in a private directory, on ``/dev/shm`` (that is, in memory)
-where there is one, else in the directory for temporary files. Delta readers,
+where that has 256 MiB free, else in the directory for temporary files. Delta readers,
 DuckDB and Arrow want files, and so they find some. `close`, the end of the store
 and the end of the interpreter remove it; what a killed process left is removed by
 the next process that opens a store in memory.
@@ -25,6 +25,8 @@ from lakecore.storage._local import LocalStore
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - names in it are made by mkdtemp
 _NAME: Final = "lakecore-memory-"
 _GRACE_S: Final = 60.0
+_MIN_FREE_BYTES: Final = 256 << 20
+"""Containers often have 64 MiB of shared memory, which is no place for a lake."""
 
 
 class MemoryStore(LocalStore):
@@ -53,7 +55,9 @@ class MemoryStore(LocalStore):
 
 def _place() -> Path:
     if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
-        return _SHARED_MEMORY
+        status = os.statvfs(_SHARED_MEMORY)
+        if status.f_bavail * status.f_frsize >= _MIN_FREE_BYTES:
+            return _SHARED_MEMORY
     return Path(tempfile.gettempdir())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Barrier
@@ -75,6 +74,8 @@ def _refuses_second(store: Store) -> bool:
 
 def _race(store: Store) -> tuple[list[bytes], bytes]:
     """What the winners wrote, and what is stored."""
+    from concurrent.futures import ThreadPoolExecutor
+
     path = _name()
     start = Barrier(PROBE_THREADS)
 

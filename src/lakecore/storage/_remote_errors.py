@@ -29,7 +29,7 @@ OBSTORE_ERRORS: Final = (exceptions.BaseError, OSError)
 
 _STATUS: Final = re.compile(r"status code: ([0-9]{3})")
 _CODE: Final = re.compile(r"<Code>([A-Za-z]{1,80})</Code>")
-_NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+_NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "specified container does not exist")
 # The addresses that cloud machines ask for their keys, and obstore's words for asking.
 _CREDENTIALS: Final = ("169.254.169.254", "169.254.170.2", "metadata.google", "token request")
 _KEYS_HINT: Final = (
@@ -42,7 +42,8 @@ def remote_error(error: Exception, *, path: str, url: str, writing: bool) -> Lak
     """The error of an operation on `path` in the bucket at `url`."""
     text = str(error)
     if any(sign in text for sign in _NO_BUCKET):
-        return NotFound("no such bucket", where=url, hint="Create it, or check the URL.")
+        hint = "Create the bucket or container, or check the URL."
+        return NotFound("no such bucket", where=url, hint=hint)
     if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
         return AlreadyExists("the name is taken", where=path)
     if isinstance(error, FileNotFoundError):
@@ -82,7 +83,7 @@ def _by_status(error: Exception, text: str, path: str, url: str, writing: bool) 
 def is_beyond_end(error: Exception) -> bool:
     """Whether the object is there, but has no bytes in the range that was asked for."""
     text = str(error)
-    return _status(text) == 416 or "NotPartial" in text
+    return _status(text) == 416 or "NotPartial" in text or "StartTooLarge" in text
 
 
 def _status(text: str) -> int | None:

@@ -1,0 +1,12 @@
+"""Fixtures and header lines for all tests; the servers are in `tests.servers`."""
+
+from __future__ import annotations
+
+from tests.servers import azure_account, describe_servers, s3_endpoint, small_disk
+
+__all__ = ["azure_account", "s3_endpoint", "small_disk"]
+
+
+def pytest_report_header() -> list[str]:
+    """What this machine lacks for some of the tests: said, never skipped in silence."""
+    return describe_servers()
