@@ -1,1 +1,88 @@
-"""tables"""
+"""Delta tables, read at a version and changed by the one commit protocol.
+
+A change goes through here in one pass and becomes the table's next version, or nothing:
+
+    rows --> cast to the schema --> data files (Parquet, durable)      --+
+                       |                                                 +--> commit --> journal
+                       +--> events: field by field, old and new (staged) --+
+
+The commit is the creation of one object, `_delta_log/<version>.json`, by our own store.
+deltalake reads tables; it does not write them. Who loses the race for a version plans again.
+
+=================  =====================================================================
+`_tables`          the face
+`_commit`          plan, stage, commit, acknowledge; what to do after a lost race
+`_attempt`         what one try has gathered: files, events, counts
+`_append`          appending a stream; replacing an unkeyed dataset
+`_merge`           upsert, keyed replace: rows matched by key
+`_modify`, `_sql`  update and delete by condition
+`_prune`, `_keys`  which files can be hit; which keys are valid (`_new_keys`: and new)
+`_rewrite`         copy-on-write of one file, and its events (`_events`)
+`_write`, `_read`  Parquet data files, in bounded memory (`_statistics`: their bounds)
+`_delta_log`       the bytes of a commit (pure)
+`_schema`          Arrow schemas as Delta has them, casts without loss (pure)
+`_state`           a table at a version, cached; time travel (`_supported`, `_checkpoint`)
+=================  =====================================================================
+
+>>> from pathlib import Path; from tempfile import mkdtemp
+>>> import pyarrow as pa
+>>> from lakecore.catalog import Dataset
+>>> from lakecore.journal import Author, Journal
+>>> from lakecore.storage import open_store
+>>> from lakecore.tables import Sql, Tables
+>>> store = open_store("memory://")
+>>> tables = Tables(store, Journal.open(store, Path(mkdtemp())))
+>>> planes = Dataset(name="planes", dataset_id="6f1c5a52-4f0e-4a58-9d0e-1d8f0f0c0b11",
+...                  location="tables/main/planes", key=("tailnum",), entity_type="plane")
+>>> rows = pa.table({"tailnum": ["N10156", "N102UW"], "seats": [55, 182]})
+>>> tables.append(planes, rows, author=Author(actor="ada")).inserted
+2
+>>> change = tables.update(planes, where="tailnum = 'N10156'", set={"seats": Sql("seats + 1")},
+...                        author=Author(actor="ada", reason="recount"))
+>>> change.version, change.changes[0]["old_value"], change.changes[0]["new_value"]
+(1, '55', '56')
+>>> tables.open(planes, version=0).delta.to_pyarrow_table()["seats"].to_pylist()
+[55, 182]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lakecore.tables._types import (
+    MAX_SAMPLE_CHANGES,
+    DatasetRef,
+    IngestNote,
+    MutationResult,
+    SchemaChange,
+    Sql,
+    TableSettings,
+)
+
+if TYPE_CHECKING:
+    from lakecore.tables._state import TableView
+    from lakecore.tables._tables import Tables
+
+_HOME = {"TableView": "_state", "Tables": "_tables"}
+
+__all__ = [
+    "MAX_SAMPLE_CHANGES",
+    "DatasetRef",
+    "IngestNote",
+    "MutationResult",
+    "SchemaChange",
+    "Sql",
+    "TableSettings",
+    "TableView",
+    "Tables",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Arrow is imported by who reads or changes a table, not by who mentions one.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,249 @@
+"""The loop that makes a change a version: plan, stage, commit, acknowledge; again if it lost.
+
+The commit point is one call, `store.create` of the version's log entry. What a crash leaves:
+
+- before staging is finished: data files that nothing refers to;
+- between staging and commit: also a staged file, undecided until somebody makes that
+  version, and then dead;
+- after the commit: everything; sealing finds the staged file by itself.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lakecore.base import (
+    AlreadyExists,
+    Clock,
+    Conflict,
+    InvalidInput,
+    LakecoreError,
+    Unavailable,
+    uuid7,
+)
+from lakecore.storage import Store
+from lakecore.tables._attempt import Attempt
+from lakecore.tables._checkpoint import checkpoint
+from lakecore.tables._delta_log import commit_path
+from lakecore.tables._operations import Operation
+from lakecore.tables._state import TableStates, empty_state
+from lakecore.tables._supported import check_writable
+from lakecore.tables._types import DatasetRef, IngestNote, MutationResult, TableSettings
+
+if TYPE_CHECKING:
+    from lakecore.journal import Author, CommitRecord, Journal
+
+_MAX_WAIT_S: Final = 1.0
+_CREATE_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One mutation as it was asked for."""
+
+    dataset: DatasetRef
+    author: Author
+    mutation_id: str
+    note: IngestNote | None = None
+    dry_run: bool = False
+    before_commit: Callable[[], None] | None = None
+
+
+class Committer:
+    """Makes versions of the tables in one store; threads of a process queue for each table."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        clock: Clock,
+        settings: TableSettings,
+        states: TableStates,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+        self._states = states
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def run(self, operation: Operation, request: Request) -> MutationResult:
+        """Commit `operation`, or say what it would do.
+
+        Raises:
+            InvalidInput: the request cannot succeed on this table.
+            Conflict: others committed first, every time.
+            Unavailable: the store does not answer; nothing changed, or `hint` says otherwise.
+        """
+        with self._guard:
+            lock = self._locks.setdefault(request.dataset.location, threading.Lock())
+        with lock:
+            try:
+                return self._try(operation, request)
+            except _Unknown as unknown:
+                raise unknown.error from unknown.__cause__
+            except BaseException:
+                operation.discard()
+                raise
+
+    def _try(self, operation: Operation, request: Request) -> MutationResult:
+        registered = request.before_commit is None
+        for number in range(self._settings.max_retries):
+            if number:
+                self._wait(number)
+            attempt = self._attempt(operation, request)
+            try:
+                operation.plan(attempt)
+                attempt.wait()
+                self._settings.on_step("planned")
+                if request.dry_run or not attempt.changes_something:
+                    attempt.discard()
+                    operation.discard()
+                    return _result(attempt, request, None)
+                record = attempt.stage()
+                self._settings.on_step("staged")
+                if not registered and request.before_commit is not None:
+                    request.before_commit()
+                    registered = True
+                self._settings.on_step("committing")
+                content = attempt.commit(record, operation.name, operation.parameters())
+                won = self._create(request.dataset, attempt.version, content, record)
+            except _Unknown:
+                # The put may still land: what it would refer to has to stay.
+                attempt.close()
+                raise
+            except BaseException:
+                attempt.discard()
+                raise
+            if won:
+                return self._acknowledge(attempt, request, record)
+            attempt.discard()
+        raise Conflict(
+            "others changed the dataset first, every time",
+            where=request.dataset.name,
+            found=f"{self._settings.max_retries} attempts",
+            hint="try again, or make fewer, larger changes",
+        )
+
+    def _attempt(self, operation: Operation, request: Request) -> Attempt:
+        dataset = request.dataset
+        now_us = self._clock.now_us()
+        base = self._states.current(dataset) or empty_state(dataset, created_us=now_us)
+        check_writable(base, dataset, removes=operation.removes)
+        return Attempt(
+            store=self._store,
+            journal=self._journal,
+            settings=self._settings,
+            dataset=dataset,
+            base=base,
+            author=request.author,
+            mutation_id=request.mutation_id,
+            timestamp_us=max(now_us, base.commit_us + 1),
+            note=request.note,
+            dry_run=request.dry_run,
+        )
+
+    def _create(
+        self, dataset: DatasetRef, version: int, content: bytes, record: CommitRecord
+    ) -> bool:
+        """The commit point. True: the version is ours; False: it is somebody else's."""
+        path = commit_path(dataset.location, version)
+        for number in range(_CREATE_TRIES):
+            try:
+                self._store.create(path, content)
+            except AlreadyExists:
+                return self._is_ours(path, record)
+            except Unavailable as error:
+                # It may have been stored all the same, or be stored later: the same again
+                # tells, because creating it twice is impossible.
+                if number + 1 == _CREATE_TRIES:
+                    raise _Unknown(_not_known(error, dataset)) from error
+            except LakecoreError as error:
+                # Refused: nothing is there, unless the store failed after it was.
+                if self._present(path):
+                    raise _Unknown(_not_known(error, dataset)) from error
+                raise
+            else:
+                return True
+        raise AssertionError("unreachable")
+
+    def _is_ours(self, path: str, record: CommitRecord) -> bool:
+        from lakecore.journal import read_commit_record
+
+        try:
+            present = read_commit_record(self._store.get(path))
+        except Unavailable as error:
+            raise _Unknown(error) from error
+        return present is not None and present.commit_id == record.commit_id
+
+    def _present(self, path: str) -> bool:
+        try:
+            return self._store.exists(path)
+        except LakecoreError:
+            return True
+
+    def _acknowledge(
+        self, attempt: Attempt, request: Request, record: CommitRecord
+    ) -> MutationResult:
+        self._settings.on_step("committed")
+        attempt.close()
+        self._journal.committed(record.commit_id)
+        result = _result(attempt, request, record.commit_id)
+        self._settings.on_step("acknowledged")
+        if attempt.version and attempt.version % self._settings.checkpoint_versions == 0:
+            checkpoint(self._store, request.dataset.location, attempt.version)
+        return result
+
+    def _wait(self, number: int) -> None:
+        longest = min(_MAX_WAIT_S, self._settings.retry_wait_s * 2.0**number)
+        time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
+
+
+class _Unknown(Exception):
+    """It is not known whether the commit happened: nothing of it may be removed."""
+
+    def __init__(self, error: LakecoreError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _not_known(error: LakecoreError, dataset: DatasetRef) -> LakecoreError:
+    return type(error)(
+        "the store failed while the change was being committed",
+        found=error,
+        where=dataset.name,
+        hint="look whether the change is there before you repeat it",
+    )
+
+
+def _result(attempt: Attempt, request: Request, commit_id: str | None) -> MutationResult:
+    return MutationResult(
+        mutation_id=request.mutation_id,
+        commit_id=commit_id,
+        dataset=request.dataset.name,
+        version=attempt.version if commit_id is not None else None,
+        inserted=attempt.inserted,
+        updated=attempt.updated,
+        deleted=attempt.deleted,
+        unchanged=attempt.unchanged,
+        events=attempt.event_count,
+        dry_run=request.dry_run,
+        changes=tuple(attempt.sample),
+    )
+
+
+def new_mutation_id(clock: Clock, given: str | None) -> str:
+    """The caller's mutation id, or a new one. Raises `InvalidInput` when it is no id."""
+    if given is None:
+        return uuid7(clock)
+    if not given or len(given) > 200 or not given.isprintable():
+        raise InvalidInput(
+            "not a mutation id", expected="1 to 200 printable characters", found=given
+        )
+    return given

@@ -1,0 +1,185 @@
+"""The Delta log's actions as bytes, and what a commit says about itself.
+
+Pure: values in, bytes out, and back. Written by us, one object a version, created once
+(Delta protocol, "Delta Log Entries"). The first line is ours to extend: `commitInfo` is
+free-form JSON, and carries the commit record under `lakecore`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+
+from lakecore._version import __version__
+from lakecore.base import CorruptData
+from lakecore.tables._schema import delta_schema_string, has_zoneless_timestamp
+
+NTZ_FEATURE: Final = "timestampNtz"
+_NTZ_WRITER_FEATURES: Final = [NTZ_FEATURE, "appendOnly", "invariants"]
+"""Writer version 7 lists every feature: the last two are what version 2 implied."""
+
+CONFIGURATION: Final = {
+    # Otherwise a checkpoint by any engine may delete old commits, and the records in them.
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddFile:
+    """A data file that a commit adds; `path` is relative to the table, `stats` is JSON text."""
+
+    path: str
+    size_bytes: int
+    rows: int
+    stats: str = "{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveFile:
+    """A data file that a commit removes, `path` as the log spells it."""
+
+    path: str
+    size_bytes: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Commit:
+    """One version of a table before it is written."""
+
+    operation: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    timestamp_us: int
+    record: Mapping[str, Any] | None = None
+    protocol: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
+    txn: tuple[str, int] | None = None
+    removes: Sequence[RemoveFile] = ()
+    adds: Sequence[AddFile] = ()
+
+    def to_bytes(self) -> bytes:
+        """The commit as newline-delimited JSON, `commitInfo` first."""
+        return b"".join(
+            json.dumps(action, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            for action in self._actions()
+        )
+
+    def _actions(self) -> Iterable[Mapping[str, Any]]:
+        timestamp_ms = self.timestamp_us // 1_000
+        info: dict[str, Any] = {
+            "timestamp": timestamp_ms,
+            "operation": self.operation,
+            "operationParameters": dict(self.parameters),
+            "engineInfo": f"lakecore/{__version__}",
+        }
+        if self.record is not None:
+            info["lakecore"] = self.record
+        yield {"commitInfo": info}
+        if self.protocol is not None:
+            yield {"protocol": self.protocol}
+        if self.metadata is not None:
+            yield {"metaData": self.metadata}
+        if self.txn is not None:
+            yield {"txn": {"appId": self.txn[0], "version": self.txn[1]}}
+        for removed in self.removes:
+            yield {"remove": _remove(removed, timestamp_ms)}
+        for added in self.adds:
+            yield {"add": _add(added, timestamp_ms)}
+
+
+def _add(added: AddFile, timestamp_ms: int) -> dict[str, Any]:
+    return {
+        "path": added.path,
+        "partitionValues": {},
+        "size": added.size_bytes,
+        "modificationTime": timestamp_ms,
+        "dataChange": True,
+        "stats": added.stats,
+    }
+
+
+def _remove(removed: RemoveFile, timestamp_ms: int) -> dict[str, Any]:
+    return {
+        "path": removed.path,
+        "deletionTimestamp": timestamp_ms,
+        "dataChange": True,
+        "extendedFileMetadata": True,
+        "partitionValues": {},
+        "size": removed.size_bytes,
+    }
+
+
+def commit_path(location: str, version: int) -> str:
+    """Where version `version` of the table at `location` is created."""
+    return f"{location}/_delta_log/{version:020d}.json"
+
+
+def protocol_for(schema: pa.Schema) -> dict[str, Any]:
+    """The lowest protocol that can hold `schema`: (1, 2), or (3, 7) with `timestampNtz`."""
+    if not has_zoneless_timestamp(schema):
+        return {"minReaderVersion": 1, "minWriterVersion": 2}
+    return {
+        "minReaderVersion": 3,
+        "minWriterVersion": 7,
+        "readerFeatures": [NTZ_FEATURE],
+        "writerFeatures": list(_NTZ_WRITER_FEATURES),
+    }
+
+
+def metadata_for(
+    schema: pa.Schema,
+    *,
+    table_id: str,
+    created_us: int,
+    configuration: Mapping[str, str] = CONFIGURATION,
+    name: str | None = None,
+    description: str | None = None,
+) -> dict[str, Any]:
+    """The `metaData` action of a table with `schema`."""
+    action: dict[str, Any] = {
+        "id": table_id,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": delta_schema_string(schema),
+        "partitionColumns": [],
+        "configuration": dict(configuration),
+        "createdTime": created_us // 1_000,
+    }
+    if name is not None:
+        action["name"] = name
+    if description is not None:
+        action["description"] = description
+    return action
+
+
+def commit_time_us(data: bytes, *, where: str = "") -> int:
+    """When a commit says it was made: our record's time, else `commitInfo`'s milliseconds.
+
+    A commit of another engine without either gives 0.
+
+    Raises:
+        CorruptData: the bytes are not a commit.
+    """
+    info = commit_info(data, where=where)
+    ours = info.get("lakecore")
+    if isinstance(ours, dict) and ours.get("mutations"):
+        return max(int(mutation["timestamp_us"]) for mutation in ours["mutations"])
+    for name in ("inCommitTimestamp", "timestamp"):
+        if isinstance(info.get(name), int):
+            return int(info[name]) * 1_000
+    return 0
+
+
+def commit_info(data: bytes, *, where: str = "") -> dict[str, Any]:
+    """The `commitInfo` of a commit, {} when it has none. Raises `CorruptData`."""
+    try:
+        for line in data.splitlines():
+            action = json.loads(line) if line.strip() else {}
+            if "commitInfo" in action:
+                info = action["commitInfo"]
+                return info if isinstance(info, dict) else {}
+    except (ValueError, TypeError) as error:
+        raise CorruptData("not a Delta commit", where=where or None) from error
+    return {}

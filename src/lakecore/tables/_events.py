@@ -1,0 +1,149 @@
+"""Events of a change, as Arrow: whole columns at a time, never a row."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from lakecore.journal import Author
+    from lakecore.tables._types import DatasetRef, IngestNote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Events of one shape: a column each for what differs, a value for what does not.
+
+    `old` and `new` are JSON text, null where the side does not exist; `contexts` is JSON
+    object text, one for each event, where the author's own does not do.
+    """
+
+    action: str
+    entity_ids: pa.ChunkedArray | pa.Array
+    field: str = "*"
+    old: pa.ChunkedArray | pa.Array | None = None
+    new: pa.ChunkedArray | pa.Array | None = None
+    entity_type: str | None = None
+    contexts: pa.ChunkedArray | pa.Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.entity_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTemplate:
+    """What every event of one attempt has in common."""
+
+    dataset: DatasetRef
+    author: Author
+    mutation_id: str
+    version: int
+    timestamp_us: int
+
+    def build(self, change: Change, first_ordinal: int) -> pa.Table:
+        """The events of `change` in the staged schema, numbered from `first_ordinal`."""
+        from lakecore.journal import staged_schema
+
+        count = len(change)
+        schema = staged_schema()
+        constant = {
+            "timestamp": self.timestamp_us,
+            "entity_type": change.entity_type or self.dataset.entity_type or self.dataset.name,
+            "field": change.field,
+            "action": change.action,
+            "actor": self.author.actor,
+            "source": self.author.source,
+            "workspace_id": self.author.workspace_id,
+            "dataset": self.dataset.name,
+            "dataset_id": self.dataset.dataset_id,
+            "version": self.version,
+            "mutation_id": self.mutation_id,
+            "old_value": None,
+            "new_value": None,
+        }
+        columns: dict[str, Any] = {
+            "event_id": _event_ids(self.mutation_id, first_ordinal, count),
+            "entity_id": change.entity_ids,
+        }
+        if change.contexts is not None:
+            columns["context"] = change.contexts
+        else:
+            constant["context"] = self.author.context_text()
+        sides = {"old_value": change.old, "new_value": change.new}
+        columns |= {name: values for name, values in sides.items() if values is not None}
+        arrays = []
+        for field in schema:
+            if field.name in columns:
+                arrays.append(_as_text(columns[field.name]))
+            else:
+                arrays.append(pa.repeat(pa.scalar(constant[field.name], field.type), count))
+        return pa.table(arrays, schema=schema)
+
+
+def _as_text(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    return values if values.type == pa.string() else values.cast(pa.string())
+
+
+def _event_ids(mutation_id: str, first_ordinal: int, count: int) -> pa.Array:
+    ordinals = pa.array(np.arange(first_ordinal, first_ordinal + count)).cast(pa.string())
+    return pc.binary_join_element_wise(f"{mutation_id}:", ordinals, "")
+
+
+def texts(*values: str | None) -> pa.Array:
+    """A few values as a text column."""
+    return pa.array(values, pa.string())
+
+
+def rekeyed_contexts(author: Author, old_ids: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """The author's context with `rekeyed_from`, the entity's former id, for every row."""
+    from lakecore.journal import json_text
+
+    mark = uuid.uuid4().hex
+    before, after = author.context_text({"rekeyed_from": mark}).split(f'"{mark}"')
+    if not isinstance(old_ids, pa.ChunkedArray):
+        old_ids = pa.chunked_array([old_ids])
+    return pc.binary_join_element_wise(before, _as_text(json_text(old_ids)), after, "")
+
+
+def schema_change(dataset: DatasetRef, name: str, delta_type: str) -> Change:
+    """A column that the table gains: the entity is the dataset, the field is the column."""
+    return Change(
+        action="add_column",
+        entity_type="schema",
+        entity_ids=texts(dataset.name),
+        field=name,
+        new=texts(delta_type),
+    )
+
+
+def batch_change(
+    author: Author,
+    *,
+    action: str,
+    count: int,
+    note: IngestNote | None,
+    details: dict[str, object],
+) -> Change:
+    """One event for many rows: `details` (counts, multiset hashes) go into its context."""
+    extra: dict[str, object] = dict(details)
+    new = None
+    if note is not None:
+        action = "ingest"
+        new = texts(json.dumps(f"{count} rows from {note.file_name}", ensure_ascii=False))
+        extra |= {
+            "file": note.file_name,
+            "file_sha256": note.sha256,
+            "file_bytes": note.size_bytes,
+        }
+    return Change(
+        action=action,
+        entity_ids=texts(f"batch:{count}"),
+        new=new,
+        contexts=texts(author.context_text(extra)),
+    )

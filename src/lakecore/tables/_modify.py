@@ -1,0 +1,105 @@
+"""Update and delete by condition, file by file; key changes as delete + insert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lakecore.tables._attempt import Attempt
+from lakecore.tables._keys import (
+    MAX_NAMED_KEYS,
+    candidate_files,
+    check_keys,
+    duplicate_error,
+    key_frame,
+    key_names,
+    refuse_duplicates,
+)
+from lakecore.tables._operations import journal_batch
+from lakecore.tables._prune import files_that_may_match
+from lakecore.tables._rewrite import NO_ROWS, Rewriter, RowHashes, Touch
+from lakecore.tables._sql import Assignments, Condition, describe
+from lakecore.tables._state import DataFile
+
+
+class Modify:
+    """Rows that meet `where` (all when None) get `values`, or go when `values` is None."""
+
+    removes = True
+
+    def __init__(self, where: str | None, values: Mapping[str, object] | None) -> None:
+        self._where = where
+        self._values = values
+
+    @property
+    def name(self) -> str:
+        return "DELETE" if self._values is None else "UPDATE"
+
+    def parameters(self) -> dict[str, str]:
+        return describe(self._where, self._values)
+
+    def discard(self) -> None:
+        """Attempts own everything."""
+
+    def plan(self, attempt: Attempt) -> None:
+        schema = attempt.schema
+        condition = Condition(self._where, schema) if self._where is not None else None
+        assignments = Assignments(self._values, schema) if self._values is not None else None
+        hashes = None if attempt.dataset.key else RowHashes()
+        rewriter = Rewriter(attempt, hashes)
+        key_set = set(attempt.dataset.key) & set(self._values or ())
+        for file in files_that_may_match(attempt.base, condition):
+            hits = _hits(attempt, file, condition)
+            if hits is not None:
+                rewriter.rewrite(file, _toucher(hits, assignments, attempt, bool(key_set)))
+        if rewriter.rekeyed:
+            _check_rekeyed(attempt, rewriter.rekeyed)
+        if hashes is not None and attempt.changes_something:
+            count = attempt.updated + attempt.deleted
+            journal_batch(attempt, self.name.lower(), hashes, count)
+
+
+def _hits(attempt: Attempt, file: DataFile, condition: Condition | None) -> Any:
+    """Which rows of a file meet the condition; None when none do."""
+    with attempt.reader(file) as reader:
+        if condition is None:
+            return np.ones(reader.rows, dtype=np.bool_) if reader.rows else None
+        masks = [condition.matches(rows) for rows in reader.chunks(condition.columns)]
+    mask = np.concatenate(masks) if masks else np.zeros(0, dtype=np.bool_)
+    return mask if mask.any() else None
+
+
+def _toucher(mask: Any, assignments: Assignments | None, attempt: Attempt, keys: bool) -> Any:
+    def touch(chunk: pa.Table, start: int) -> Touch:
+        positions = np.flatnonzero(mask[start : start + chunk.num_rows])
+        if not len(positions):
+            return Touch(NO_ROWS, None, NO_ROWS)
+        if assignments is None:
+            return Touch(NO_ROWS, None, positions)
+        values = assignments.evaluate(chunk.take(pa.array(positions)))
+        if keys:
+            own = tuple(name for name in attempt.dataset.key if name in values.schema.names)
+            check_keys(values, own, first_row=start)
+        return Touch(positions, values, NO_ROWS)
+
+    return touch
+
+
+def _check_rekeyed(attempt: Attempt, moved: list[tuple[pa.Table, pa.Table]]) -> None:
+    """No row that has a new key shares it with another row of the table as it becomes."""
+    key = attempt.dataset.key
+    names = key_names(key)
+    old = key_frame(pa.concat_tables([before for before, _ in moved]), key)
+    new_rows = pa.concat_tables([after for _, after in moved])
+    new = key_frame(new_rows, key)
+    refuse_duplicates(new, new_rows, key)
+    for file in candidate_files(attempt.base, key, new):
+        for present in attempt.read_keys(file):
+            kept = key_frame(present, key).join(old, on=names, how="anti")
+            both = kept.join(new, on=names, how="semi")
+            if both.height:
+                found = present.take(both["row"].head(MAX_NAMED_KEYS).to_arrow())
+                raise duplicate_error("the new key belongs to another row", found, key)

@@ -1,0 +1,268 @@
+"""Copy-on-write of one data file: what becomes of its rows, and the events that say so.
+
+One pass: each chunk is read once, compared, written and journaled. A file in which nothing
+changes is not written; chunks before the first change are read again when there is one.
+Files map one to one, so that however the table is clustered it stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from lakecore.tables._attempt import EVENT_ROWS, Attempt
+from lakecore.tables._events import Change, rekeyed_contexts
+from lakecore.tables._keys import entity_ids
+from lakecore.tables._state import DataFile
+from lakecore.tables._write import FileWriter
+
+if TYPE_CHECKING:
+    from lakecore.journal import MultisetHash
+
+    Positions = np.ndarray[Any, np.dtype[np.intp]]
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What to do with some rows of a chunk.
+
+    `positions` (ascending) get `values`, columns of the table's types with a row for each;
+    the rows at `removed` (ascending, others) go.
+    """
+
+    positions: Positions
+    values: pa.Table | None
+    removed: Positions
+
+
+NO_ROWS = np.zeros(0, dtype=np.intp)
+
+
+@dataclass(slots=True)
+class RowHashes:
+    """Multiset hashes of rows that an unkeyed mutation adds and removes."""
+
+    added: MultisetHash | None = None
+    removed: MultisetHash | None = None
+    added_rows: int = 0
+    removed_rows: int = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Rows that the table gains."""
+        self.added = _plus(self.added, rows)
+        self.added_rows += rows.num_rows
+
+    def remove(self, rows: pa.Table) -> None:
+        """Rows that the table loses."""
+        self.removed = _plus(self.removed, rows)
+        self.removed_rows += rows.num_rows
+
+    def details(self) -> dict[str, object]:
+        """Counts and hashes as they stand in the event's context."""
+        found: dict[str, object] = {
+            "rows_added": self.added_rows,
+            "rows_removed": self.removed_rows,
+        }
+        if self.added is not None and self.added_rows:
+            found["added"] = self.added.hex()
+        if self.removed is not None and self.removed_rows:
+            found["removed"] = self.removed.hex()
+        return found
+
+
+def _plus(total: MultisetHash | None, rows: pa.Table) -> MultisetHash:
+    from lakecore.journal import multiset_hash, row_json
+
+    found = multiset_hash(row_json(rows))
+    return found if total is None else total + found
+
+
+@dataclass(slots=True)
+class Rewriter:
+    """Rewrites files of one attempt. `hashes` is set for unkeyed datasets, which have no
+    events of single rows. `rekeyed` gathers (old, new) key columns of rows whose key changes.
+    """
+
+    attempt: Attempt
+    hashes: RowHashes | None = None
+    rekeyed: list[tuple[pa.Table, pa.Table]] = field(default_factory=list)
+
+    def rewrite(self, file: DataFile, touch_of: Callable[[pa.Table, int], Touch]) -> None:
+        """Apply `touch_of(chunk, rows before it)` to every chunk of `file`."""
+        attempt = self.attempt
+        writer: FileWriter | None = None
+        untouched: list[int] = []
+        start = 0
+        try:
+            with attempt.reader(file) as reader:
+                for index in range(reader.chunk_count):
+                    chunk = reader.chunk(index)
+                    result = self._apply(chunk, touch_of(chunk, start))
+                    start += chunk.num_rows
+                    if result is None and writer is None:
+                        untouched.append(index)
+                        continue
+                    if writer is None:
+                        attempt.remove(file)
+                        writer = attempt.file_writer()
+                        for earlier in () if attempt.dry_run else untouched:
+                            writer.write(reader.chunk(earlier))
+                    if not attempt.dry_run:
+                        writer.write(chunk if result is None else result)
+            added = writer.finish() if writer is not None else None
+        except BaseException as error:
+            if writer is not None:
+                writer.abort(error)
+            raise
+        if added is not None:
+            attempt.add(added)
+
+    def _apply(self, chunk: pa.Table, touch: Touch) -> pa.Table | None:
+        """The chunk as it becomes, None when it stays."""
+        result = None
+        if touch.values is not None and len(touch.positions):
+            result = self._update(chunk, touch.positions, touch.values)
+        if len(touch.removed):
+            self._delete(chunk, touch.removed)
+            keep = np.ones(chunk.num_rows, dtype=np.bool_)
+            keep[touch.removed] = False
+            result = (chunk if result is None else result).filter(pa.array(keep))
+        return result
+
+    def _delete(self, chunk: pa.Table, removed: Positions) -> None:
+        attempt = self.attempt
+        attempt.deleted += len(removed)
+        rows = chunk if len(removed) == chunk.num_rows else chunk.take(pa.array(removed))
+        for part in _parts(rows):
+            if self.hashes is not None:
+                attempt.later(self.hashes.remove, part)
+            else:
+                attempt.later(_deletes, part, attempt.dataset.key)
+
+    def _update(self, chunk: pa.Table, positions: Positions, values: pa.Table) -> pa.Table | None:
+        from lakecore.journal import changed
+
+        attempt = self.attempt
+        everything = len(positions) == chunk.num_rows
+        index = pa.array(positions)
+        masks: dict[str, Any] = {}
+        olds: dict[str, Any] = {}
+        any_change = np.zeros(len(positions), dtype=np.bool_)
+        for name in values.schema.names:
+            old = chunk.column(name) if everything else chunk.column(name).take(index)
+            mask = np.asarray(changed(old, values.column(name)), dtype=np.bool_)
+            if mask.any():
+                masks[name], olds[name] = mask, old
+                any_change |= mask
+        count = int(any_change.sum())
+        attempt.updated += count
+        attempt.unchanged += len(positions) - count
+        if not count:
+            return None
+        result = chunk
+        for name, mask in masks.items():
+            column = _scatter(chunk.column(name), positions[mask], values.column(name), mask)
+            result = result.set_column(
+                result.schema.get_field_index(name), chunk.schema.field(name), column
+            )
+        self._journal(chunk, result, positions, any_change, masks, olds, values)
+        return result
+
+    def _journal(
+        self,
+        chunk: pa.Table,
+        result: pa.Table,
+        positions: Positions,
+        any_change: np.ndarray[Any, Any],
+        masks: dict[str, Any],
+        olds: dict[str, Any],
+        values: pa.Table,
+    ) -> None:
+        attempt = self.attempt
+        key = attempt.dataset.key
+        if self.hashes is not None:
+            touched = pa.array(positions[any_change])
+            for old, new in zip(
+                _parts(chunk.take(touched)), _parts(result.take(touched)), strict=True
+            ):
+                attempt.later(self.hashes.remove, old)
+                attempt.later(self.hashes.add, new)
+            return
+        rekeyed = np.zeros(len(positions), dtype=np.bool_)
+        for name in key:
+            rekeyed |= masks.get(name, False)
+        if rekeyed.any():
+            moved = pa.array(positions[rekeyed])
+            self._rekey(chunk.take(moved), result.take(moved))
+        for name, mask in masks.items():
+            fields = mask & ~rekeyed
+            if name not in key and fields.any():
+                where = pa.array(fields)
+                keys = chunk.select(list(key)).take(pa.array(positions[fields]))
+                sides = olds[name].filter(where), values.column(name).filter(where)
+                attempt.later(_updates, keys, key, name, *sides)
+
+    def _rekey(self, old: pa.Table, new: pa.Table) -> None:
+        attempt = self.attempt
+        key = attempt.dataset.key
+        self.rekeyed.append((old.select(list(key)), new.select(list(key))))
+        for before, after in zip(_parts(old), _parts(new), strict=True):
+            attempt.later(_deletes, before, key)
+            contexts = rekeyed_contexts(attempt.author, entity_ids(before, key))
+            attempt.later(_inserts, after, key, "insert", contexts)
+
+
+def _scatter(
+    column: pa.ChunkedArray, positions: Positions, values: pa.ChunkedArray, mask: Any
+) -> pa.ChunkedArray:
+    """`column` with `values` where `mask` says so, at `positions`."""
+    wanted = values.filter(pa.array(mask))
+    if len(wanted) == len(column):
+        return wanted
+    index = np.arange(len(column))
+    index[positions] = len(column) + np.arange(len(positions))
+    return pa.chunked_array([*column.chunks, *wanted.chunks], type=column.type).take(
+        pa.array(index)
+    )
+
+
+def _parts(rows: pa.Table) -> list[pa.Table]:
+    return [rows.slice(start, EVENT_ROWS) for start in range(0, rows.num_rows, EVENT_ROWS)]
+
+
+def _deletes(rows: pa.Table, key: tuple[str, ...]) -> Change:
+    from lakecore.journal import row_json
+
+    return Change(action="delete", entity_ids=entity_ids(rows, key), old=row_json(rows))
+
+
+def _inserts(
+    rows: pa.Table, key: tuple[str, ...], action: str, contexts: pa.Array | None = None
+) -> Change:
+    from lakecore.journal import row_json
+
+    return Change(
+        action=action, entity_ids=entity_ids(rows, key), new=row_json(rows), contexts=contexts
+    )
+
+
+def _updates(keys: pa.Table, key: tuple[str, ...], name: str, old: Any, new: Any) -> Change:
+    from lakecore.journal import json_text
+
+    return Change(
+        action="update",
+        entity_ids=entity_ids(keys, key),
+        field=name,
+        old=json_text(old),
+        new=json_text(new),
+    )
+
+
+def journal_inserts(attempt: Attempt, rows: pa.Table, *, action: str = "insert") -> None:
+    """One event a row for rows that a keyed dataset gains."""
+    for part in _parts(rows):
+        attempt.later(_inserts, part, attempt.dataset.key, action)

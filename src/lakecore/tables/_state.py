@@ -1,0 +1,297 @@
+"""What a table is at one version: schema, files, statistics. Read through deltalake, cached."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakecore.base import CorruptData, InvalidInput, NotFound
+from lakecore.storage import Store
+from lakecore.tables._delta_log import (
+    CONFIGURATION,
+    commit_path,
+    commit_time_us,
+    protocol_for,
+)
+from lakecore.tables._types import DatasetRef
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+EMPTY_VERSION: Final = -1
+"""The version of a registered dataset that has no data yet."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_COMMIT_NAME: Final = re.compile(r"(\d{20})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file of a table; `path` as the log spells it, relative to the table."""
+
+    path: str
+    size_bytes: int
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableMetadata:
+    """The parts of the `metaData` action that survive a change of schema."""
+
+    table_id: str
+    configuration: Mapping[str, str]
+    created_us: int
+    name: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableState:
+    """A table at one version; version -1 is a dataset without data: no schema, no files.
+
+    `actions` has a row a file: path, size_bytes, num_records, null_count, min, max.
+    `commit_us` is the time of the version's commit, microseconds since the epoch.
+    """
+
+    version: int
+    schema: pa.Schema
+    actions: pa.Table
+    metadata: TableMetadata
+    protocol: Mapping[str, Any]
+    partition_columns: tuple[str, ...] = ()
+    commit_us: int = 0
+
+    @property
+    def empty(self) -> bool:
+        return self.version == EMPTY_VERSION
+
+    @cached_property
+    def files(self) -> list[DataFile]:
+        """The data files in the order of `actions`."""
+        if self.empty:
+            return []
+        columns = (self.actions.column(name) for name in ("path", "size_bytes", "num_records"))
+        return [DataFile(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
+
+    def bounds(self, column: str) -> tuple[pa.Array, pa.Array] | None:
+        """Minimum and maximum of a column for every file, null where unknown."""
+        if self.empty or not self.actions.num_rows:
+            return None
+        sides = []
+        for side in ("min", "max"):
+            if side not in self.actions.schema.names:
+                return None
+            values = self.actions.column(side).combine_chunks()
+            if values.type.get_field_index(column) < 0:
+                return None
+            sides.append(pc.struct_field(values, [values.type.get_field_index(column)]))
+        return sides[0], sides[1]
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """A table at one version for readers.
+
+    `delta` is deltalake's table, which DataFusion takes as a table provider; it stays at
+    `version`. `commit_us` is when the version was committed.
+    """
+
+    dataset: str
+    version: int
+    schema: pa.Schema
+    commit_us: int
+    delta: DeltaTable
+
+
+def empty_state(dataset: DatasetRef, *, created_us: int) -> TableState:
+    """The state of a dataset before its first commit."""
+    schema = pa.schema([])
+    return TableState(
+        version=EMPTY_VERSION,
+        schema=schema,
+        actions=pa.table({}),
+        metadata=TableMetadata(
+            table_id=dataset.dataset_id, configuration=CONFIGURATION, created_us=created_us
+        ),
+        protocol=protocol_for(schema),
+    )
+
+
+class TableStates:
+    """The present and past states of the tables in one store. Threads may share it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._tables: dict[str, tuple[threading.Lock, list[DeltaTable]]] = {}
+        self._states: dict[str, TableState] = {}
+        self._views: dict[str, TableView] = {}
+
+    def current(self, dataset: DatasetRef) -> TableState | None:
+        """The newest state, None when the dataset has no data yet.
+
+        Raises:
+            CorruptData: the log cannot be read, or is another table's.
+        """
+        location = dataset.location
+        with self._lock:
+            lock, held = self._tables.setdefault(location, (threading.Lock(), []))
+        with lock:
+            if held:
+                held[0].update_incremental()
+            else:
+                table = self._open(dataset)
+                if table is None:
+                    return None
+                held.append(table)
+            known = self._states.get(location)
+            if known is None or known.version != held[0].version():
+                known = self._states[location] = self._state_of(dataset, held[0])
+        return known
+
+    def view(
+        self, dataset: DatasetRef, *, version: int | None = None, time: datetime | None = None
+    ) -> TableView | None:
+        """A version of the table for reading, the newest unless told; None when it is empty.
+
+        Raises:
+            NotFound: there is no such version, or nothing was there at that time.
+        """
+        if version is not None and time is not None:
+            raise InvalidInput("a version and a time", expected="one of them")
+        newest = self.current(dataset)
+        if newest is None:
+            if version is None and time is None:
+                return None
+            raise NotFound("the dataset has no data yet", where=dataset.name)
+        if time is not None:
+            version = self._version_at(dataset, newest, time)
+        if version is None:
+            version = newest.version
+        if not 0 <= version <= newest.version:
+            raise NotFound(
+                "no such version",
+                expected=f"0 to {newest.version}",
+                found=version,
+                where=dataset.name,
+            )
+        known = self._views.get(dataset.location)
+        if known is not None and known.version == version and known.dataset == dataset.name:
+            return known
+        found = self._view_of(dataset, version)
+        if version == newest.version:
+            self._views[dataset.location] = found
+        return found
+
+    def commit_time_us(self, location: str, version: int) -> int:
+        """When a version was committed; 0 when its log entry is gone. Microseconds."""
+        path = commit_path(location, version)
+        try:
+            return commit_time_us(self._store.get(path), where=path)
+        except NotFound:
+            return 0
+
+    def forget(self, location: str) -> None:
+        """Read the table anew next time."""
+        with self._lock:
+            self._tables.pop(location, None)
+            self._states.pop(location, None)
+            self._views.pop(location, None)
+
+    def _open(self, dataset: DatasetRef, version: int | None = None) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        store = self._store
+        try:
+            return DeltaTable(
+                store.table_uri(dataset.location),
+                version=version,
+                storage_options=store.table_options() or None,
+            )
+        except TableNotFoundError:
+            return None
+        except DeltaError as error:
+            if version is None and not self._versions(dataset.location):
+                return None
+            raise CorruptData(
+                "the table's log cannot be read", where=dataset.location, found=error
+            ) from error
+
+    def _view_of(self, dataset: DatasetRef, version: int) -> TableView:
+        table = self._open(dataset, version)
+        if table is None:
+            raise NotFound("no such version", found=version, where=dataset.name)
+        return TableView(
+            dataset=dataset.name,
+            version=version,
+            schema=pa.schema(table.schema().to_arrow()),
+            commit_us=self.commit_time_us(dataset.location, version),
+            delta=table,
+        )
+
+    def _state_of(self, dataset: DatasetRef, table: DeltaTable) -> TableState:
+        metadata = table.metadata()
+        protocol = table.protocol()
+        version = table.version()
+        return TableState(
+            version=version,
+            schema=pa.schema(table.schema().to_arrow()),
+            actions=pa.table(table.get_add_actions()),
+            metadata=TableMetadata(
+                table_id=str(metadata.id),
+                configuration=dict(metadata.configuration),
+                created_us=(metadata.created_time or 0) * 1_000,
+                name=metadata.name,
+                description=metadata.description,
+            ),
+            protocol={
+                "minReaderVersion": protocol.min_reader_version,
+                "minWriterVersion": protocol.min_writer_version,
+                "readerFeatures": protocol.reader_features or [],
+                "writerFeatures": protocol.writer_features or [],
+            },
+            partition_columns=tuple(metadata.partition_columns),
+            commit_us=self.commit_time_us(dataset.location, version),
+        )
+
+    def _version_at(self, dataset: DatasetRef, newest: TableState, time: datetime) -> int:
+        if time.tzinfo is None:
+            raise InvalidInput("a time without a zone", found=time.isoformat(), expected="UTC")
+        moment_us = _microseconds(time)
+        if newest.commit_us <= moment_us:
+            return newest.version
+        versions = self._versions(dataset.location)
+        low, high = 0, len(versions)
+        # Commit times increase with the version, so the last one that is not later is wanted.
+        while low < high:
+            middle = (low + high) // 2
+            if self.commit_time_us(dataset.location, versions[middle]) <= moment_us:
+                low = middle + 1
+            else:
+                high = middle
+        if not low:
+            raise NotFound(
+                "nothing was there at that time", where=dataset.name, found=time.isoformat()
+            )
+        return versions[low - 1]
+
+    def _versions(self, location: str) -> list[int]:
+        prefix = f"{location}/_delta_log/"
+        found = (
+            _COMMIT_NAME.fullmatch(entry.path.removeprefix(prefix))
+            for entry in self._store.list_objects(prefix)
+        )
+        return [int(match[1]) for match in found if match is not None]
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,176 @@
+"""Rows into Parquet data files, durable before anything refers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import AbstractContextManager, suppress
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import types as pat
+
+from lakecore.base import LakecoreError, uuid7
+from lakecore.storage import Store
+from lakecore.tables._delta_log import AddFile
+from lakecore.tables._schema import any_nan
+from lakecore.tables._statistics import statistics_json
+from lakecore.tables._types import TableSettings
+
+
+class FileWriter:
+    """One data file. Rows are gathered into row groups; nothing is stored before the first row."""
+
+    def __init__(
+        self,
+        store: Store,
+        location: str,
+        schema: pa.Schema,
+        settings: TableSettings,
+        *,
+        keys: Collection[str] = (),
+    ) -> None:
+        self._store = store
+        self._location = location
+        self._schema = schema
+        self._settings = settings
+        self._keys = keys
+        self._name = f"part-{uuid7()}.parquet"
+        self._floats = [field.name for field in schema if pat.is_floating(field.type)]
+        self._nan_columns: set[str] = set()
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._waiting_bytes = 0
+        self._upload: AbstractContextManager[BinaryIO] | None = None
+        self._parquet: Any = None
+        self._sink: Any = None
+        self._footer: list[Any] = []
+        self.rows = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What has been written so far; row groups still gathered are not in it."""
+        return int(self._sink.tell()) if self._sink is not None else 0
+
+    def write(self, rows: pa.Table) -> None:
+        """Add `rows`, which have the writer's schema."""
+        if not rows.num_rows:
+            return
+        self._waiting.append(rows)
+        self._waiting_rows += rows.num_rows
+        self._waiting_bytes += rows.nbytes
+        self.rows += rows.num_rows
+        limit = self._settings.row_group_rows
+        if self._waiting_rows >= limit or self._waiting_bytes >= self._settings.row_group_bytes:
+            self._write_groups()
+
+    def finish(self) -> AddFile | None:
+        """Close the file, which is then durable; None when it never had a row."""
+        try:
+            if self._waiting:
+                self._write_groups(everything=True)
+            if self._upload is None:
+                return None
+            self._parquet.close()
+            size_bytes = self.size_bytes
+            self._sink.flush()
+        except BaseException as error:
+            self.abort(error)
+            raise
+        upload, self._upload = self._upload, None
+        upload.__exit__(None, None, None)
+        stats = statistics_json(
+            self._footer[0], self._schema, nan_columns=self._nan_columns, keys=self._keys
+        )
+        return AddFile(path=self._name, size_bytes=size_bytes, rows=self.rows, stats=stats)
+
+    def abort(self, error: BaseException | None = None) -> None:
+        """Leave nothing of the file."""
+        upload, self._upload = self._upload, None
+        self._waiting = []
+        if upload is None:
+            return
+        error = error or RuntimeError("abandoned")
+        with suppress(Exception):
+            self._parquet.close()
+        with suppress(RuntimeError, LakecoreError, OSError):
+            upload.__exit__(type(error), error, error.__traceback__)
+
+    def _write_groups(self, *, everything: bool = False) -> None:
+        rows = pa.concat_tables(self._waiting)
+        limit = self._settings.row_group_rows
+        whole = rows.num_rows - rows.num_rows % limit
+        if everything or not whole or self._waiting_bytes >= self._settings.row_group_bytes:
+            whole = rows.num_rows
+        rest = rows.slice(whole)
+        self._waiting = [rest] if rest.num_rows else []
+        self._waiting_rows, self._waiting_bytes = rest.num_rows, rest.nbytes
+        rows = rows.slice(0, whole)
+        for name in self._floats:
+            if name not in self._nan_columns and any_nan(rows.column(name)):
+                self._nan_columns.add(name)
+        if self._upload is None:
+            self._open()
+        self._parquet.write_table(rows, row_group_size=limit)
+
+    def _open(self) -> None:
+        upload = self._store.upload(f"{self._location}/{self._name}")
+        self._sink = pa.PythonFile(upload.__enter__(), mode="w")
+        self._upload = upload
+        self._parquet = pq.ParquetWriter(
+            self._sink,
+            self._schema,
+            compression=self._settings.compression,
+            compression_level=self._settings.compression_level,
+            metadata_collector=self._footer,
+            # Readers of other languages take the types from Parquet and the Delta schema.
+            store_schema=False,
+        )
+
+
+class RollingWriter:
+    """As many data files as the rows need, each of about the target size."""
+
+    def __init__(
+        self,
+        store: Store,
+        location: str,
+        schema: pa.Schema,
+        settings: TableSettings,
+        *,
+        keys: Collection[str] = (),
+    ) -> None:
+        self._arguments = (store, location, schema, settings)
+        self._keys = keys
+        self._settings = settings
+        self._current: FileWriter | None = None
+        self.files: list[AddFile] = []
+
+    def write(self, rows: pa.Table) -> None:
+        """Add `rows`, starting another file where one is full."""
+        while rows.num_rows:
+            if self._current is None:
+                self._current = FileWriter(*self._arguments, keys=self._keys)
+            room = self._settings.file_rows - self._current.rows
+            self._current.write(rows.slice(0, room))
+            rows = rows.slice(room)
+            full = self._current.rows >= self._settings.file_rows
+            if full or self._current.size_bytes >= self._settings.file_bytes:
+                self._close()
+
+    def finish(self) -> list[AddFile]:
+        """Close the last file; every file is durable on return."""
+        self._close()
+        return self.files
+
+    def abort(self, error: BaseException | None = None) -> None:
+        """Leave nothing of the unfinished file; finished ones are in `files`."""
+        if self._current is not None:
+            self._current.abort(error)
+            self._current = None
+
+    def _close(self) -> None:
+        current, self._current = self._current, None
+        added = current.finish() if current is not None else None
+        if added is not None:
+            self.files.append(added)
