@@ -7,18 +7,21 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import change_options
-from lakecore.cli._output import note, print_json, print_text
+from lakecore.cli._output import note, print_json, print_table, print_text
 from lakecore.cli._text import count, printable
 
 if TYPE_CHECKING:
     from lakecore.tables import MutationResult
+
+_CHANGE_COLUMNS: Final = ("action", "entity_id", "field", "old_value", "new_value")
+_MAX_SHOWN_CHANGES: Final = 20
 
 
 def rows_command(name: str, summary: str) -> click.Command:
@@ -71,6 +74,8 @@ def report(state: State, result: MutationResult) -> None:
     text = f"{printable(result.dataset)}: {', '.join(parts) or 'nothing to change'}"
     if result.dry_run:
         print_text(text)
+        if result.changes:
+            _print_changes(result)
         note("a dry run: nothing was changed")
     elif result.version is None:
         print_text(text)
@@ -103,3 +108,14 @@ def _named(file: str) -> Iterator[Path]:
             for chunk in iter(lambda: sys.stdin.buffer.read(1 << 20), b""):
                 copy.write(chunk)
         yield path
+
+
+def _print_changes(result: MutationResult) -> None:
+    print_text()
+    print_table(
+        ["action", "row", "field", "old", "new"],
+        [
+            tuple(change.get(name) or "" for name in _CHANGE_COLUMNS)
+            for change in result.changes[:_MAX_SHOWN_CHANGES]
+        ],
+    )
