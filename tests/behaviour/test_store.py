@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.fakes.delta_log import FIRST_COMMIT, first_commit
 from tests.fakes.faulty_store import FaultyStore
 from tests.servers import BUCKET, has_azurite, s3_options
 
@@ -264,27 +265,9 @@ def test_parquet_goes_in_and_out(store: Store) -> None:
 
 def test_delta_readers_find_a_table(store: Store) -> None:
     """A commit that we create is a table that deltalake opens, with our location and options."""
-    import json
-
     from deltalake import DeltaTable
 
-    schema = {"type": "struct", "fields": []}
-    field = {"name": "n", "type": "long", "nullable": True, "metadata": {}}
-    metadata = {
-        "id": str(uuid.uuid4()),
-        "format": {"provider": "parquet", "options": {}},
-        "schemaString": json.dumps({**schema, "fields": [field]}),
-        "partitionColumns": [],
-        "configuration": {},
-        "createdTime": 1,
-    }
-    actions = [
-        {"commitInfo": {"timestamp": 1, "operation": "CREATE", "lakecore": {"commit_id": "c"}}},
-        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
-        {"metaData": metadata},
-    ]
-    commit = "\n".join(json.dumps(action) for action in actions).encode()
-    store.create("tables/main/planes/_delta_log/00000000000000000000.json", commit)
+    store.create(f"tables/main/planes/{FIRST_COMMIT}", first_commit("c"))
     uri = store.table_uri("tables/main/planes")
     table = DeltaTable(uri, storage_options=store.table_options())
     assert table.version() == 0
@@ -461,4 +444,8 @@ def test_the_local_path_is_the_file(store: Store) -> None:
     """Where there is a disk, other programs read the object from it."""
     store.create("f/1", b"data")
     path = store.local_path("f/1")
-    assert path is None if "://" in store.table_uri("f") else path.read_bytes() == b"data"
+    if "://" in store.table_uri("f"):
+        assert path is None
+    else:
+        assert path is not None
+        assert path.read_bytes() == b"data"

@@ -65,8 +65,9 @@ class LocalStore:
             temp = self._write_temp(path, data)
             try:
                 self._publish(temp, path)
-            finally:
+            except BaseException:
                 _remove(temp)
+                raise
         except OSError as error:
             raise write_error(error, path, self._root) from error
 
@@ -146,8 +147,8 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         except OSError as error:
-            # macOS says EPERM where Linux says EISDIR.
-            if not os.path.isdir(file):
+            # A read-only disk complains before it looks; macOS says EPERM of a folder.
+            if os.path.lexists(file) and not os.path.isdir(file):
                 raise write_error(error, path, self._root) from error
 
     def local_path(self, path: str) -> Path | None:
@@ -198,9 +199,11 @@ class LocalStore:
                 self._publish(temp, path)
             except OSError as error:
                 raise write_error(error, path, self._root) from error
+        except BaseException:
+            _remove(temp)
+            raise
         finally:
             os.close(fd)
-            _remove(temp)
 
     def _write_temp(self, path: str, data: bytes) -> str:
         """Write `data` durably beside `path`; return the temporary file's name."""

@@ -68,6 +68,12 @@ class RangeReader(io.RawIOBase):
         self._position += len(data)
         return len(data)
 
+    def readall(self) -> bytes:
+        # The inherited one asks for 8 KiB at a time.
+        data = self._read(self._position, max(0, self._size_bytes - self._position))
+        self._position += len(data)
+        return data
+
 
 def open_ranges(read: Callable[[int, int], bytes], size_bytes: int) -> BinaryIO:
     """A buffered, seekable file over ranged requests."""
