@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import repeat
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import Bug, InvalidInput, format_timestamp
 from lakecore.journal import _event_rules as rules
@@ -279,14 +279,14 @@ def _columns_of(rows: list[tuple[object, ...]]) -> dict[str, pa.ChunkedArray]:
     return {name: _column_of(name, column) for name, column in zip(FIELDS, cells, strict=True)}
 
 
-def _column_of(name: str, cells: tuple[object, ...]) -> pa.ChunkedArray:
+def _column_of(name: str, cells: tuple[Any, ...]) -> pa.ChunkedArray:
     import pyarrow as pa
 
     kinds = set(map(type, cells)) - {type(None)}
     target = pa.string()
     if name == "timestamp":
         target = pa.timestamp("us", tz="UTC")
-        if kinds - {datetime} or None in {at.tzinfo for at in cells if at is not None}:  # type: ignore[attr-defined]
+        if kinds - {datetime} or None in {at.tzinfo for at in cells if at is not None}:
             cells = tuple(None if at is None else rules.timestamp_us(at, 0) for at in cells)
     elif name in rules.INTEGERS:
         target = pa.int64()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -106,14 +106,14 @@ class Frontier:
         return {"size": self._size, "edge": [node.hex() for node in self._edge]}
 
     @classmethod
-    def from_json(cls, document: object) -> Frontier:
+    def from_json(cls, document: Any) -> Frontier:
         """The tree of `to_json`.
 
         Raises:
             CorruptData: it is not of that form, or edge and size do not fit.
         """
         try:
-            size, edge = document["size"], document["edge"]  # type: ignore[index]
+            size, edge = document["size"], document["edge"]
             if type(size) is not int:
                 raise TypeError("size is not an integer")
             return cls(size, [bytes.fromhex(node) for node in edge])

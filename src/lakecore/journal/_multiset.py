@@ -10,7 +10,7 @@ could find colliding sums; against them stands the Merkle tree, not this.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -81,14 +81,14 @@ class MultisetHash:
         return {"count": self._count, "sum": self.hex()}
 
     @classmethod
-    def from_json(cls, document: object) -> MultisetHash:
+    def from_json(cls, document: Any) -> MultisetHash:
         """The hash of `to_json`.
 
         Raises:
             CorruptData: it is not of that form.
         """
         try:
-            count, digits = document["count"], document["sum"]  # type: ignore[index]
+            count, digits = document["count"], document["sum"]
             data = bytes.fromhex(digits)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptData("not a multiset hash", found=error) from error

@@ -12,6 +12,7 @@ Both give the same bytes: which one is taken is no part of the format.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -246,32 +247,52 @@ def text_of_rows(names: Sequence[str], arrays: Sequence[pa.Array], count: int) -
 
 def _by_distinct(array: pa.Array) -> pl.Series:
     """Rare types: each distinct value once, in Python."""
-    kind = array.type
-    text_of: Callable[[Any], str]
-    if pa.types.is_timestamp(kind):
-        array, zoned = array.view(pa.int64()), kind.tz is not None
-        text_of = lambda ticks: rules.moment_text(ticks, kind.unit, zoned=zoned)  # noqa: E731
-    elif pa.types.is_date32(kind):
-        array = array.view(pa.int32())
-        text_of = lambda days: f'"{rules.day_text(days)}"'  # noqa: E731
-    elif pa.types.is_date64(kind):
-        array = array.view(pa.int64())
-        text_of = lambda ms: f'"{rules.day_text(ms // 86_400_000)}"'  # noqa: E731
-    elif pa.types.is_time(kind):
-        array = array.view(pa.int32() if pa.types.is_time32(kind) else pa.int64())
-        text_of = lambda ticks: f'"{rules.clock_text(ticks, kind.unit)}"'  # noqa: E731
-    elif pa.types.is_duration(kind):
-        array = array.view(pa.int64())
-        text_of = lambda ticks: rules.duration_text(ticks, kind.unit)  # noqa: E731
-    elif pa.types.is_float16(kind):
-        text_of = lambda value: rules.float_text(np.float16(value), 16)  # noqa: E731
-    elif pa.types.is_decimal(kind):
-        text_of = rules.encode_value
-    elif pa.types.is_interval(kind):
-        text_of = lambda value: rules.encode_value(dict(value._asdict()))  # noqa: E731
-    else:
-        raise InvalidInput("a value of this type has no JSON text", found=kind)
-    encoded = array.dictionary_encode()
+    cells, text_of = _python_form(array)
+    encoded = cells.dictionary_encode()
     texts = [text_of(value) for value in encoded.dictionary.to_pylist()]
-    cells = pa.array(texts, pa.large_string()).take(encoded.indices)
-    return to_polars(cells).fill_null("null")
+    return to_polars(pa.array(texts, pa.large_string()).take(encoded.indices)).fill_null("null")
+
+
+def _python_form(array: pa.Array) -> tuple[pa.Array, Callable[[Any], str]]:
+    """The array as numbers where Python has no exact type, and the rule for one of them."""
+    kind = array.type
+    if pa.types.is_timestamp(kind):
+        zoned = kind.tz is not None
+        return array.view(pa.int64()), partial(rules.moment_text, unit=kind.unit, zoned=zoned)
+    if pa.types.is_duration(kind):
+        return array.view(pa.int64()), partial(rules.duration_text, unit=kind.unit)
+    if pa.types.is_time(kind):
+        width = pa.int32() if pa.types.is_time32(kind) else pa.int64()
+        return array.view(width), partial(_time, unit=kind.unit)
+    if pa.types.is_date64(kind):
+        return array.view(pa.int64()), _date64
+    if pa.types.is_date32(kind):
+        return array.view(pa.int32()), _date32
+    if pa.types.is_float16(kind):
+        return array, _float16
+    if pa.types.is_interval(kind):
+        return array, _interval
+    if pa.types.is_decimal(kind):
+        return array, rules.encode_value
+    raise InvalidInput("a value of this type has no JSON text", found=kind)
+
+
+def _time(ticks: int, unit: str) -> str:
+    return f'"{rules.clock_text(ticks, unit)}"'
+
+
+def _date32(days: int) -> str:
+    return f'"{rules.day_text(days)}"'
+
+
+def _date64(milliseconds: int) -> str:
+    return _date32(milliseconds // 86_400_000)
+
+
+def _float16(value: float) -> str:
+    return rules.float_text(np.float16(value), 16)
+
+
+def _interval(value: Any) -> str:
+    parts = ("days", "months", "nanoseconds")
+    return rules.encode_value({name: getattr(value, name) for name in parts})

@@ -45,7 +45,7 @@ TICKS_PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000
 
 _FIXED_EXPONENTS: Final = {16: range(-6, 13), 32: range(-6, 13), 64: range(-5, 16)}
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 — zoneless values count from here
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - zoneless values count from here
 _DAYS_PER_ERA: Final = 146_097
 """Days in 400 years of the Gregorian calendar."""
 
