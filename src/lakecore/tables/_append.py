@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from lakecore.base import Conflict, LakecoreError
-from lakecore.tables._attempt import EVENT_ROWS, Attempt
+from lakecore.tables._attempt import Attempt, parts_of
 from lakecore.tables._delta_log import AddFile
 from lakecore.tables._keys import check_key_columns, check_keys
 from lakecore.tables._lane import Lane
@@ -122,11 +122,8 @@ class Append:
             if attempt.dry_run:
                 self._dry_keys.append(rows.select(list(attempt.dataset.key)))
         else:
-            attempt.later(self._count, rows)
-
-    def _count(self, rows: pa.Table) -> None:
-        for start in range(0, rows.num_rows, EVENT_ROWS):
-            self._hashes.add(rows.slice(start, EVENT_ROWS))
+            for part in parts_of(rows):
+                attempt.later(self._hashes.add, part)
 
     def _again(self, attempt: Attempt) -> None:
         """The files are there: journal their rows for the new version."""
@@ -172,7 +169,8 @@ class Append:
             attempt.remove(file)
             with attempt.reader(file) as reader:
                 for rows in reader.chunks():
-                    attempt.later(hashes.remove, rows)
+                    for part in parts_of(rows):
+                        attempt.later(hashes.remove, part)
         attempt.wait()
         attempt.deleted = hashes.removed_rows
         same = hashes.added_rows == hashes.removed_rows and (
@@ -185,7 +183,7 @@ class Append:
 
 
 def _hex(value: object) -> str:
-    from lakecore.journal import MultisetHash
+    from lakecore.tables._values import MultisetHash
 
     assert isinstance(value, MultisetHash)  # noqa: S101 - rows were counted, so they were hashed
     return str(value.hex())

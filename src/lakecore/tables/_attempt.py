@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from lakecore.base import InvalidInput, LakecoreError
+from lakecore.base.limits import MIB
 from lakecore.storage import Store
 from lakecore.tables._delta_log import (
     AddFile,
@@ -23,7 +24,7 @@ from lakecore.tables._delta_log import (
     protocol_for,
 )
 from lakecore.tables._events import Change, EventTemplate, schema_change
-from lakecore.tables._lane import Lane
+from lakecore.tables._lane import Pipeline
 from lakecore.tables._read import FileReader
 from lakecore.tables._schema import (
     added_columns,
@@ -38,8 +39,17 @@ from lakecore.tables._write import FileWriter, RollingWriter
 if TYPE_CHECKING:
     from lakecore.journal import Author, CommitRecord, Journal, Mutation, Staging
 
-EVENT_ROWS = 1 << 15
-"""Rows whose events are built at once."""
+_PART_ROWS: Final = 1 << 15
+_PART_BYTES: Final = 8 * MIB
+"""Rows whose events are built at once: their JSON is several times as large."""
+
+
+def parts_of(rows: pa.Table) -> list[pa.Table]:
+    """`rows` in parts small enough to build their events at once."""
+    step = _PART_ROWS
+    if rows.nbytes > _PART_BYTES:
+        step = max(1, min(step, rows.num_rows * _PART_BYTES // rows.nbytes))
+    return [rows.slice(start, step) for start in range(0, rows.num_rows, step)]
 
 
 class Attempt:
@@ -84,7 +94,7 @@ class Attempt:
             version=self.version,
             timestamp_us=timestamp_us,
         )
-        self._lane = Lane("lakecore-events")
+        self._events = Pipeline("lakecore-events", self._write_events)
         self._staging: Staging | None = None
         self._ordinal = 0
 
@@ -118,11 +128,11 @@ class Attempt:
 
     def emit(self, change: Change) -> None:
         """Have these events staged, after those given before."""
-        self._lane.run(self._write_events, change)
+        self._events.run(lambda: change)
 
     def later(self, work: Callable[..., Change | None], *arguments: Any) -> None:
-        """Have `work` done by the events' thread; the events that it returns are staged."""
-        self._lane.run(self._do, work, arguments)
+        """Have `work` done beside; the events that it returns are staged in the order of calls."""
+        self._events.run(work, *arguments)
 
     def show(self, action: str, old: Any, new: Any, ids: Any = None, field: str = "*") -> None:
         """Keep the first changes as the result's sample."""
@@ -185,7 +195,7 @@ class Attempt:
 
     def wait(self) -> None:
         """Every event given so far is written; raises what went wrong."""
-        self._lane.wait()
+        self._events.wait()
 
     def stage(self) -> CommitRecord:
         """Make the events durable; nothing can be added after it."""
@@ -212,7 +222,7 @@ class Attempt:
 
     def discard(self) -> None:
         """Leave nothing: for an attempt that cannot become a version any more."""
-        self._lane.close()
+        self._events.close()
         if self._staging is not None:
             with suppress(LakecoreError, OSError):
                 self._staging.discard()
@@ -222,7 +232,7 @@ class Attempt:
 
     def close(self) -> None:
         """End the events' thread; what is stored stays."""
-        self._lane.close()
+        self._events.close()
 
     def _metadata_actions(self) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
         known = self.base.metadata
@@ -266,13 +276,8 @@ class Attempt:
             self._staging = self._journal.stage(target)
         return self._staging
 
-    def _do(self, work: Callable[..., Change | None], arguments: tuple[Any, ...]) -> None:
-        change = work(*arguments)
-        if change is not None:
-            self._write_events(change)
-
-    def _write_events(self, change: Change) -> None:
-        if not len(change):
+    def _write_events(self, change: Change | None) -> None:
+        if change is None or not len(change):
             return
         if change.entity_type is None and len(self.sample) < MAX_SAMPLE_CHANGES:
             self.show(change.action, change.old, change.new, change.entity_ids, change.field)

@@ -22,7 +22,7 @@ MAX_NAMED_KEYS: Final = 5
 
 def entity_ids(rows: pa.Table, key: Sequence[str]) -> pa.ChunkedArray:
     """The journal's `entity_id` of every row: the key's text, or a JSON array of several."""
-    from lakecore.journal import json_text
+    from lakecore.tables._values import json_text
 
     if len(key) == 1:
         column = rows.column(key[0])

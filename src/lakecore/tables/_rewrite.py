@@ -7,6 +7,7 @@ Files map one to one, so that however the table is clustered it stays.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lakecore.tables._attempt import EVENT_ROWS, Attempt
+from lakecore.tables._attempt import Attempt, parts_of
 from lakecore.tables._events import Change, rekeyed_contexts
 from lakecore.tables._keys import entity_ids
 from lakecore.tables._state import DataFile
+from lakecore.tables._values import MultisetHash, changed, json_text, multiset_hash, row_json
 from lakecore.tables._write import FileWriter
 
 if TYPE_CHECKING:
-    from lakecore.journal import MultisetHash
-
     Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 
@@ -44,22 +44,27 @@ NO_ROWS = np.zeros(0, dtype=np.intp)
 
 @dataclass(slots=True)
 class RowHashes:
-    """Multiset hashes of rows that an unkeyed mutation adds and removes."""
+    """Multiset hashes of rows that an unkeyed mutation adds and removes; for several threads."""
 
     added: MultisetHash | None = None
     removed: MultisetHash | None = None
     added_rows: int = 0
     removed_rows: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, rows: pa.Table) -> None:
         """Rows that the table gains."""
-        self.added = _plus(self.added, rows)
-        self.added_rows += rows.num_rows
+        found = multiset_hash(row_json(rows))
+        with self._lock:
+            self.added = found if self.added is None else self.added + found
+            self.added_rows += rows.num_rows
 
     def remove(self, rows: pa.Table) -> None:
         """Rows that the table loses."""
-        self.removed = _plus(self.removed, rows)
-        self.removed_rows += rows.num_rows
+        found = multiset_hash(row_json(rows))
+        with self._lock:
+            self.removed = found if self.removed is None else self.removed + found
+            self.removed_rows += rows.num_rows
 
     def details(self) -> dict[str, object]:
         """Counts and hashes as they stand in the event's context."""
@@ -72,13 +77,6 @@ class RowHashes:
         if self.removed is not None and self.removed_rows:
             found["removed"] = self.removed.hex()
         return found
-
-
-def _plus(total: MultisetHash | None, rows: pa.Table) -> MultisetHash:
-    from lakecore.journal import multiset_hash, row_json
-
-    found = multiset_hash(row_json(rows))
-    return found if total is None else total + found
 
 
 @dataclass(slots=True)
@@ -137,15 +135,13 @@ class Rewriter:
         attempt = self.attempt
         attempt.deleted += len(removed)
         rows = chunk if len(removed) == chunk.num_rows else chunk.take(pa.array(removed))
-        for part in _parts(rows):
+        for part in parts_of(rows):
             if self.hashes is not None:
                 attempt.later(self.hashes.remove, part)
             else:
                 attempt.later(_deletes, part, attempt.dataset.key)
 
     def _update(self, chunk: pa.Table, positions: Positions, values: pa.Table) -> pa.Table | None:
-        from lakecore.journal import changed
-
         attempt = self.attempt
         everything = len(positions) == chunk.num_rows
         index = pa.array(positions)
@@ -187,7 +183,7 @@ class Rewriter:
         if self.hashes is not None:
             touched = pa.array(positions[any_change])
             for old, new in zip(
-                _parts(chunk.take(touched)), _parts(result.take(touched)), strict=True
+                parts_of(chunk.take(touched)), parts_of(result.take(touched)), strict=True
             ):
                 attempt.later(self.hashes.remove, old)
                 attempt.later(self.hashes.add, new)
@@ -210,7 +206,7 @@ class Rewriter:
         attempt = self.attempt
         key = attempt.dataset.key
         self.rekeyed.append((old.select(list(key)), new.select(list(key))))
-        for before, after in zip(_parts(old), _parts(new), strict=True):
+        for before, after in zip(parts_of(old), parts_of(new), strict=True):
             attempt.later(_deletes, before, key)
             contexts = rekeyed_contexts(attempt.author, entity_ids(before, key))
             attempt.later(_inserts, after, key, "insert", contexts)
@@ -230,29 +226,19 @@ def _scatter(
     )
 
 
-def _parts(rows: pa.Table) -> list[pa.Table]:
-    return [rows.slice(start, EVENT_ROWS) for start in range(0, rows.num_rows, EVENT_ROWS)]
-
-
 def _deletes(rows: pa.Table, key: tuple[str, ...]) -> Change:
-    from lakecore.journal import row_json
-
     return Change(action="delete", entity_ids=entity_ids(rows, key), old=row_json(rows))
 
 
 def _inserts(
     rows: pa.Table, key: tuple[str, ...], action: str, contexts: pa.Array | None = None
 ) -> Change:
-    from lakecore.journal import row_json
-
     return Change(
         action=action, entity_ids=entity_ids(rows, key), new=row_json(rows), contexts=contexts
     )
 
 
 def _updates(keys: pa.Table, key: tuple[str, ...], name: str, old: Any, new: Any) -> Change:
-    from lakecore.journal import json_text
-
     return Change(
         action="update",
         entity_ids=entity_ids(keys, key),
@@ -264,5 +250,5 @@ def _updates(keys: pa.Table, key: tuple[str, ...], name: str, old: Any, new: Any
 
 def journal_inserts(attempt: Attempt, rows: pa.Table, *, action: str = "insert") -> None:
     """One event a row for rows that a keyed dataset gains."""
-    for part in _parts(rows):
+    for part in parts_of(rows):
         attempt.later(_inserts, part, attempt.dataset.key, action)
