@@ -61,10 +61,11 @@ from lakecore.tables._types import (
 )
 
 if TYPE_CHECKING:
+    from lakecore.tables._keys import entity_id
     from lakecore.tables._state import TableView
     from lakecore.tables._tables import Tables
 
-_HOME = {"TableView": "_state", "Tables": "_tables"}
+_HOME = {"TableView": "_state", "Tables": "_tables", "entity_id": "_keys"}
 
 __all__ = [
     "MAX_SAMPLE_CHANGES",
@@ -76,6 +77,7 @@ __all__ = [
     "TableSettings",
     "TableView",
     "Tables",
+    "entity_id",
 ]
 
 

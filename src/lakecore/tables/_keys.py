@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ from pyarrow import types as pat
 from lakecore.base import InvalidInput, limits
 from lakecore.tables._schema import nearest
 from lakecore.tables._state import DataFile, TableState
+from lakecore.tables._values import encode_value, json_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,8 +25,6 @@ MAX_NAMED_KEYS: Final = 5
 
 def entity_ids(rows: pa.Table, key: Sequence[str]) -> pa.ChunkedArray:
     """The journal's `entity_id` of every row: the key's text, or a JSON array of several."""
-    from lakecore.tables._values import json_text
-
     if len(key) == 1:
         column = rows.column(key[0])
         if pat.is_string(column.type):
@@ -33,6 +34,37 @@ def entity_ids(rows: pa.Table, key: Sequence[str]) -> pa.ChunkedArray:
     parts = [_as_string(json_text(rows.column(name))) for name in key]
     joined = pc.binary_join_element_wise(*parts, ",")
     return pc.binary_join_element_wise("[", joined, "]", "")
+
+
+def entity_id(key: Sequence[str], value: object) -> str:
+    """The journal's `entity_id` of one key: a value, or for several columns a sequence or mapping.
+
+    Text of a composite key may also be the JSON array itself.
+
+    >>> entity_id(["origin", "day"], ("JFK", 1))
+    '["JFK",1]'
+
+    Raises:
+        InvalidInput: not as many values as key columns.
+    """
+    if len(key) == 1:
+        if isinstance(value, Mapping):
+            value = value.get(key[0])
+        elif isinstance(value, (list, tuple)) and len(value) == 1:
+            value = value[0]
+        return value if isinstance(value, str) else encode_value(value).strip('"')
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = json.loads(value)
+    if isinstance(value, Mapping):
+        value = [value[name] for name in key if name in value]
+    if not isinstance(value, (list, tuple)) or len(value) != len(key):
+        raise InvalidInput(
+            "not a key of this dataset",
+            expected=f"a value for each of {', '.join(key)}",
+            found=repr(value)[:100],
+        )
+    return "[" + ",".join(encode_value(part) for part in value) + "]"
 
 
 def _as_string(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -110,6 +110,23 @@ class TableView:
     commit_us: int
     delta: DeltaTable
 
+    @property
+    def row_count(self) -> int:
+        """Rows, from the log's statistics; files without them are counted by their footers."""
+        counts = pa.table(self.delta.get_add_actions()).column("num_records")
+        return int(self.delta.count() if counts.null_count else pc.sum(counts).as_py() or 0)
+
+    @property
+    def file_count(self) -> int:
+        """Data files."""
+        return int(self.delta.get_add_actions().num_rows)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the data files."""
+        sizes = pa.table(self.delta.get_add_actions()).column("size_bytes")
+        return int(pc.sum(sizes).as_py() or 0)
+
 
 def empty_state(dataset: DatasetRef, *, created_us: int) -> TableState:
     """The state of a dataset before its first commit."""

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from lakecore.journal._values import MultisetHash, changed, json_text, multiset_hash, row_json
+from lakecore.journal._values import (
+    MultisetHash,
+    changed,
+    encode_value,
+    json_text,
+    multiset_hash,
+    row_json,
+)
 
-__all__ = ["MultisetHash", "changed", "json_text", "multiset_hash", "row_json"]
+__all__ = ["MultisetHash", "changed", "encode_value", "json_text", "multiset_hash", "row_json"]
