@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         fate_of,
         read_commit_record,
     )
+    from lakecore.journal._completeness import CompletenessReport
     from lakecore.journal._event import (
         Author,
         Event,
@@ -47,39 +48,72 @@ if TYPE_CHECKING:
         events_to_arrow,
         staged_schema,
     )
+    from lakecore.journal._journal import Journal, JournalSettings
+    from lakecore.journal._merkle import Frontier
+    from lakecore.journal._multiset import MultisetHash, multiset_hash
+    from lakecore.journal._read import Page
     from lakecore.journal._staged import StagedReader, Staging
+    from lakecore.journal._value_text import encode_value
+    from lakecore.journal._values import changed, json_text, row_json
+    from lakecore.journal._verify import IntegrityReport, Problem
 
 _HOME = {
     "Author": "_event",
     "CommitRecord": "_commit",
+    "CompletenessReport": "_completeness",
     "Event": "_event",
     "Fate": "_commit",
+    "Frontier": "_merkle",
+    "IntegrityReport": "_verify",
+    "Journal": "_journal",
+    "JournalSettings": "_journal",
+    "MultisetHash": "_multiset",
     "Mutation": "_commit",
+    "Page": "_read",
+    "Problem": "_verify",
     "StagedReader": "_staged",
     "Staging": "_staged",
     "Target": "_commit",
     "arrow_to_events": "_event",
+    "changed": "_values",
+    "encode_value": "_value_text",
     "event_schema": "_event",
     "events_to_arrow": "_event",
     "fate_of": "_commit",
+    "json_text": "_values",
+    "multiset_hash": "_multiset",
     "read_commit_record": "_commit",
+    "row_json": "_values",
     "staged_schema": "_event",
 }
 
 __all__ = [
     "Author",
     "CommitRecord",
+    "CompletenessReport",
     "Event",
     "Fate",
+    "Frontier",
+    "IntegrityReport",
+    "Journal",
+    "JournalSettings",
+    "MultisetHash",
     "Mutation",
+    "Page",
+    "Problem",
     "StagedReader",
     "Staging",
     "Target",
     "arrow_to_events",
+    "changed",
+    "encode_value",
     "event_schema",
     "events_to_arrow",
     "fate_of",
+    "json_text",
+    "multiset_hash",
     "read_commit_record",
+    "row_json",
     "staged_schema",
 ]
 

@@ -4,10 +4,9 @@ One row for each acknowledged batch: the running offset of its first event, its 
 its bytes and their CRC. All processes of the machine that work on the lake share it.
 
 - Acknowledged means committed with ``synchronous=FULL``: fsynced.
-- Threads commit in groups: whoever comes first leads and commits what is queued by then
-  in one transaction, the others wait for it; the next in the queue leads next.
-- The queue is bounded in bytes, the log as well. When one is full, appending waits up to
-  a bound and then raises `Unavailable`: nothing is dropped.
+- Threads commit in groups (`_group`), one transaction each.
+- Queue and log are bounded in bytes. When one is full, appending waits up to a bound and
+  then raises `Unavailable`: nothing is dropped.
 - Offsets only grow. The last row is kept when all is forgotten, because it carries the
   next offset; so `forget` needs no second page in any append.
 
@@ -17,27 +16,18 @@ its bytes and their CRC. All processes of the machine that work on the lake shar
 from __future__ import annotations
 
 import sqlite3
-import threading
-import time
 import zlib
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakecore.base import (
-    Bug,
-    CorruptData,
-    LakecoreError,
-    Unavailable,
-    UnsupportedFormat,
-    uuid7,
-)
+from lakecore.base import CorruptData, LakecoreError, UnsupportedFormat, uuid7
 from lakecore.base.limits import GIB, MIB
+from lakecore.journal._group import Entry, GroupCommit
 from lakecore.journal._hotbatch import decode_batches
-from lakecore.journal._sqlite import Database, watch_forks
+from lakecore.journal._sqlite import Database
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +61,6 @@ _GROW_AFTER: Final = 8
 _READ_BATCHES: Final = 4096
 _READ_BYTES: Final = 32 * MIB
 _MEASURE_BYTES: Final = MIB
-_POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +69,6 @@ class HotEvents:
 
     first: int
     table: pa.Table
-
-
-class _Entry:
-    """One batch on its way into the log, and the thread that waits for it."""
-
-    __slots__ = ("count", "data", "encoding", "error", "leads", "offset", "turn")
-
-    def __init__(self, encoding: int, count: int, data: bytes) -> None:
-        self.encoding = encoding
-        self.count = count
-        self.data = data
-        self.offset = -1
-        self.error: BaseException | None = None
-        self.leads = False
-        self.turn = threading.Lock()
-        self.turn.acquire()
 
 
 class HotLog:
@@ -117,22 +90,17 @@ class HotLog:
     ) -> None:
         self._database = Database(state_dir / FILE, _SCHEMA)
         self._max_bytes = max_bytes
-        self._max_queue_bytes = max_queue_bytes
-        self._timeout_s = timeout_s
         self._log_id: str | None = None
         self._stored_bytes = 0
         self._unmeasured_bytes = 0
         self._appends = 0
-        self.after_fork_in_child()
-        watch_forks(self)
-
-    def after_fork_in_child(self) -> None:
-        """The queue and its waiting threads stay with the parent."""
-        lock = threading.Lock()
-        self._room = threading.Condition(lock)
-        self._queue: deque[_Entry] = deque()
-        self._queued_bytes = 0
-        self._has_leader = False
+        self._group = GroupCommit(
+            self._commit,
+            max_queue_bytes=max_queue_bytes,
+            timeout_s=timeout_s,
+            has_room=self._has_room,
+            where=self._database.path,
+        )
 
     @property
     def log_id(self) -> str | None:
@@ -150,21 +118,8 @@ class HotLog:
             Unavailable: no room within the bound; nothing was stored.
             OutOfSpace, ReadOnly, CorruptData: the disk's answer; the batch is not acknowledged.
         """
-        if count < 1:
-            raise Bug("an empty batch", found=count)
-        entry = _Entry(encoding, count, data)
-        with self._room:
-            self._wait_for_room(len(data))
-            self._queue.append(entry)
-            self._queued_bytes += len(data)
-            entry.leads = not self._has_leader
-            self._has_leader = True
-        if not entry.leads:
-            self._wait_for_turn(entry)
-        if entry.leads:
-            self._lead()
-        if entry.error is not None:
-            raise entry.error
+        entry = Entry(encoding, count, data)
+        self._group.submit(entry)
         return entry.offset
 
     def end(self) -> int:
@@ -204,8 +159,7 @@ class HotLog:
             with self._database.write() as writer:
                 removed = writer.execute(_FORGET, (up_to,)).rowcount
                 self._stored_bytes = _used_bytes(writer)
-        with self._room:
-            self._room.notify_all()
+        self._group.room_changed()
 
     def renew(self) -> None:
         """Start a new log: for one that is older than what is sealed of it.
@@ -221,73 +175,15 @@ class HotLog:
     def close(self) -> None:
         self._database.close()
 
-    def _wait_for_room(self, size: int) -> None:
-        """With the lock held: until queue and log have room for `size` more bytes."""
-        deadline: float | None = None
-        while True:
-            queue_full = self._queue and self._queued_bytes + size > self._max_queue_bytes
-            if not queue_full and self._stored_bytes < self._max_bytes:
-                return
-            now = time.monotonic()
-            deadline = deadline or now + self._timeout_s
-            if now >= deadline:
-                raise Unavailable(
-                    "the journal has no room for more events",
-                    expected=f"room within {self._timeout_s:g} s",
-                    found="the queue is full" if queue_full else "too much is unsealed",
-                    where=self._database.path,
-                    hint="try again later, in smaller batches; see the journal's stats for "
-                    "why sealing is behind",
-                )
-            self._room.wait(min(_POLL_S, deadline - now))
-            if not queue_full:
-                # Another process may have sealed.
-                with self._database.read() as reader:
-                    self._stored_bytes = _used_bytes(reader) if reader else 0
+    def _has_room(self) -> bool:
+        if self._stored_bytes < self._max_bytes:
+            return True
+        # Another process may have sealed.
+        with self._database.read() as reader:
+            self._stored_bytes = _used_bytes(reader) if reader else 0
+        return self._stored_bytes < self._max_bytes
 
-    def _wait_for_turn(self, entry: _Entry) -> None:
-        """Until the entry is committed, or is to lead."""
-        try:
-            entry.turn.acquire()
-        except BaseException:
-            with self._room:
-                if entry in self._queue and not entry.leads:
-                    self._queue.remove(entry)
-                    self._queued_bytes -= len(entry.data)
-            if entry.leads:
-                self._lead()
-            raise
-
-    def _lead(self) -> None:
-        """Commit what is queued, wake who waited for it, hand over."""
-        with self._room:
-            group = list(self._queue)
-            self._queue.clear()
-        error: BaseException | None = None
-        try:
-            self._commit(group)
-        except BaseException as caught:
-            error = caught
-        with self._room:
-            self._queued_bytes -= sum(len(entry.data) for entry in group)
-            self._room.notify_all()
-            successor = self._queue[0] if self._queue else None
-            if successor is not None:
-                successor.leads = True
-            else:
-                self._has_leader = False
-        if successor is not None:
-            successor.turn.release()
-        for entry in group:
-            entry.error = error
-            if not entry.leads:
-                if error is not None and not isinstance(error, Exception):
-                    entry.error = Unavailable(
-                        "the append was interrupted", where=self._database.path
-                    )
-                entry.turn.release()
-
-    def _commit(self, group: list[_Entry]) -> None:
+    def _commit(self, group: list[Entry]) -> None:
         rows = []
         with self._database.write() as writer:
             self._log_id = self._log_id or self._read_meta(writer) or self._name(writer)

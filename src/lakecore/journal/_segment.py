@@ -183,7 +183,7 @@ def encode_segment(events: pa.Table, hashes: Hashes, footer: SegmentFooter) -> b
     checks = np.ascontiguousarray(hashes[:, :4]).view("<i4").ravel()
     field_ = pa.field(LEAF_CHECK, pa.int32(), nullable=False)
     table = with_seq(events, footer.first_seq).append_column(field_, pa.array(checks))
-    compression = {name: "zstd" for name in FIELDS} | {LEAF_CHECK: "none"}
+    compression = dict.fromkeys(FIELDS, "zstd") | {LEAF_CHECK: "none"}
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,

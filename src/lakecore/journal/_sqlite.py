@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -166,10 +167,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise _translated(error, self.path) from error
-        except PermissionError as error:
-            raise ReadOnly("the state directory cannot be written", where=self.path) from error
         except OSError as error:
-            raise Unavailable("the state directory fails", found=error, where=self.path) from error
+            raise _translated_os(error, self.path) from error
 
 
 def take_lock(lock: int, where: Path, timeout_s: float) -> None:
@@ -192,6 +191,29 @@ def take_lock(lock: int, where: Path, timeout_s: float) -> None:
             time.sleep(_LOCK_POLL_S)
 
 
+@contextmanager
+def alone(path: Path, wait_s: float) -> Iterator[bool]:
+    """Hold a lock file for the block; False when others keep it longer than `wait_s`.
+
+    Raises:
+        ReadOnly, Unavailable: the directory cannot be used.
+    """
+    try:
+        make_directory(path.parent)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise _translated_os(error, path) from error
+    try:
+        try:
+            take_lock(lock, path, wait_s)
+        except Unavailable:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)
+
+
 def make_directory(path: Path) -> None:
     """Make a directory and its parents; their names are durable on return."""
     if path.is_dir():
@@ -204,6 +226,14 @@ def make_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _translated_os(error: OSError, path: Path) -> LakecoreError:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnly("the state directory cannot be written", where=path)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutOfSpace("no room for the journal's local state", where=path)
+    return Unavailable("the state directory fails", found=error, where=path)
 
 
 def _translated(error: sqlite3.Error, path: Path) -> LakecoreError:

@@ -22,8 +22,8 @@ from lakecore.base import AlreadyExists, Bug, CorruptData, InvalidInput, Unsuppo
 from lakecore.base.limits import KIB, MIB, SEGMENT_EVENTS
 from lakecore.journal._commit import CommitRecord, Mutation, Target, check_format
 from lakecore.journal._event import STAGED_FIELDS, staged_schema, validate_batch
-from lakecore.journal._leaf import leaf_hashes, leaf_lines
 from lakecore.journal._merkle import Frontier
+from lakecore.journal._parts import hash_events
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,8 +95,7 @@ class Staging:
             raise Bug("events written after finish", where=self.path)
         table = validate_batch(events)
         for batch in _batches(table):
-            lines = leaf_lines(_as_table(batch))
-            self._frontier.append(leaf_hashes(lines))
+            self._frontier.append(hash_events(_as_table(batch)))
             self._open().write_batch(batch)
 
     def finish(self, mutations: Iterable[Mutation]) -> CommitRecord:
@@ -240,7 +239,7 @@ class StagedReader:
                 )
             self._digest = str(trailer["digest"])
 
-    def check(self, hashes: Callable[[Any], None] | None = None) -> tuple[int, str]:
+    def check(self, hashes: Callable[[Any], object] | None = None) -> tuple[int, str]:
         """Read all events and compare them with the trailer; return their count and digest.
 
         Args:
@@ -249,7 +248,7 @@ class StagedReader:
         frontier = Frontier.empty()
         for batch in self.batches():
             with self._corrupt():
-                found = leaf_hashes(leaf_lines(_as_table(batch)))
+                found = hash_events(_as_table(batch))
             frontier.append(found)
             if hashes is not None:
                 hashes(found)

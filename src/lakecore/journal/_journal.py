@@ -1,0 +1,480 @@
+"""The face of the journal: recording, staging, sealing, reading, verifying."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from lakecore.base import Clock, SystemClock, uuid7
+from lakecore.base.limits import GIB, MIB, SEGMENT_EVENTS
+from lakecore.journal._background import BackgroundSealer
+from lakecore.journal._commit import Target
+from lakecore.journal._completeness import CompletenessReport, match_commits
+from lakecore.journal._direct import DirectStage
+from lakecore.journal._event import (
+    Event,
+    as_event,
+    events_to_arrow,
+    from_microseconds,
+    validate_batch,
+)
+from lakecore.journal._filter import EventFilter
+from lakecore.journal._footers import Footers
+from lakecore.journal._hotbatch import ROWS, encode_event, encode_table
+from lakecore.journal._hotlog import HotLog
+from lakecore.journal._pending import Pending
+from lakecore.journal._read import Page, blame, history, moment_us, page
+from lakecore.journal._scan import Scanner, concat, scan_schema
+from lakecore.journal._seal import Sealer, SealOutcome
+from lakecore.journal._sqlite import alone, watch_forks
+from lakecore.journal._staged import Staging
+from lakecore.journal._stats import journal_stats
+from lakecore.journal._verify import IntegrityReport, verify_segments
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from lakecore.storage import Store
+
+_SEAL_LOCK: Final = "seal.lock"
+_SEAL_LOCK_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """How a journal works.
+
+    Attributes:
+        seal_events: seal at once when so many events wait.
+        seal_interval_s: seal at the latest so long after the first event that waits.
+        background: seal by a thread; otherwise only by `seal` and `close`.
+        max_hot_bytes: the hot log's bound; appends wait for sealing when it is reached.
+        max_queue_bytes: the most that may wait for one commit of direct events.
+        append_timeout_s: how long an append waits for room, before `Unavailable`.
+        direct: where direct events are acknowledged: the local hot log, staged objects on
+            the store, or by the kind of store. A hot log for a remote store is faster, and
+            what is not sealed yet is lost with this machine.
+        linger_s: how long the first of a group of staged direct events waits for company.
+    """
+
+    seal_events: int = SEGMENT_EVENTS
+    seal_interval_s: float = 5.0
+    background: bool = True
+    max_hot_bytes: int = GIB
+    max_queue_bytes: int = 64 * MIB
+    append_timeout_s: float = 30.0
+    direct: Literal["auto", "hot", "staged"] = "auto"
+    linger_s: float = 0.1
+
+
+class Journal:
+    """One lake's journal. Threads share it; processes and machines may each have one."""
+
+    def __init__(
+        self, store: Store, state_dir: Path, *, clock: Clock, settings: JournalSettings
+    ) -> None:
+        self._store = store
+        self._state_dir = state_dir
+        self._clock = clock
+        self._settings = settings
+        self._is_closed = False
+        self._build()
+        watch_forks(self)
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        state_dir: Path,
+        *,
+        clock: Clock | None = None,
+        settings: JournalSettings | None = None,
+    ) -> Journal:
+        """The journal of the lake in `store`; nothing is read or written yet.
+
+        Args:
+            state_dir: this machine's directory for this lake: the hot log, caches. Never
+                copied to another machine.
+        """
+        return cls(
+            store,
+            state_dir,
+            clock=clock or SystemClock(),
+            settings=settings or JournalSettings(),
+        )
+
+    def _build(self) -> None:
+        settings = self._settings
+        self._footers = Footers(self._store, self._state_dir)
+        self._pending = Pending(self._store, self._footers)
+        self._hot = HotLog(
+            self._state_dir,
+            max_bytes=settings.max_hot_bytes,
+            max_queue_bytes=settings.max_queue_bytes,
+            timeout_s=settings.append_timeout_s,
+        )
+        is_local = self._store.local_path("journal/log") is not None
+        is_hot = settings.direct == "hot" or (settings.direct == "auto" and is_local)
+        self._direct: HotLog | DirectStage = (
+            self._hot
+            if is_hot
+            else DirectStage(
+                self._store,
+                max_queue_bytes=settings.max_queue_bytes,
+                timeout_s=settings.append_timeout_s,
+                linger_s=settings.linger_s,
+            )
+        )
+        self._sealer = Sealer(self._store, self._footers, self._pending, self._hot, self._clock)
+        self._scanner = Scanner(self._store, self._footers, self._pending, self._hot)
+        self._background = BackgroundSealer(
+            self._seal_in_background,
+            seal_events=settings.seal_events,
+            interval_s=settings.seal_interval_s,
+        )
+        self._stagings: weakref.WeakValueDictionary[str, Staging] = weakref.WeakValueDictionary()
+
+    def after_fork_in_child(self) -> None:
+        """Locks that other threads of the parent held would never be released here."""
+        if not self._is_closed:
+            self._inherited = (self._footers, self._hot)
+            self._build()
+
+    # Commits
+
+    def stage(self, target: Target, *, commit_id: str | None = None) -> Staging:
+        """The staged file of one attempt to create `target`; see `Staging`."""
+        staging = Staging(self._store, target, commit_id=commit_id)
+        self._stagings[staging.commit_id] = staging
+        return staging
+
+    def committed(self, commit_id: str) -> None:
+        """The target object is durable, or may be: see to its sealing soon."""
+        staging = self._stagings.pop(commit_id, None)
+        self._notify(staging.event_count if staging is not None else 1)
+
+    # Direct events
+
+    def record(self, event: Event | Mapping[str, object]) -> str:
+        """Record one event; durable on return. Returns its id.
+
+        Missing fields get their defaults, the id a UUIDv7, the timestamp the clock's time.
+
+        Raises:
+            InvalidInput: it cannot be an event.
+            Unavailable: no room within the bound; the event was not recorded.
+        """
+        checked = as_event(event)
+        if checked.timestamp is None or not checked.event_id:
+            checked = replace(
+                checked,
+                event_id=checked.event_id or uuid7(self._clock),
+                timestamp=checked.timestamp or from_microseconds(self._clock.now_us()),
+            )
+        self._direct.append(ROWS, 1, encode_event(checked))
+        self._notify(1)
+        return checked.event_id
+
+    def record_many(self, events: Iterable[Event | Mapping[str, object]]) -> list[str]:
+        """Record events, all or none; durable on return. Returns their ids."""
+        table = events_to_arrow(events, now_us=self._clock.now_us(), id_prefix=uuid7(self._clock))
+        self._append(table)
+        return [str(event_id) for event_id in table.column("event_id").to_pylist()]
+
+    def record_batch(self, events: pa.Table | pa.RecordBatch) -> int:
+        """Record a batch of events, all or none; durable on return. Returns their number."""
+        table = validate_batch(events, now_us=self._clock.now_us(), id_prefix=uuid7(self._clock))
+        self._append(table)
+        return int(table.num_rows)
+
+    def record_insert(
+        self,
+        entity_type: str,
+        entity_id: str,
+        actor: str,
+        source: str = "api",
+        workspace_id: str = "",
+    ) -> str:
+        """An entity was added."""
+        return self.record(
+            Event(
+                entity_type=entity_type,
+                entity_id=entity_id,
+                action="insert",
+                actor=actor,
+                source=source,
+                workspace_id=workspace_id,
+            )
+        )
+
+    def record_update(
+        self,
+        entity_type: str,
+        entity_id: str,
+        field: str,
+        old_value: object,
+        new_value: object,
+        actor: str,
+        source: str = "api",
+        workspace_id: str = "",
+    ) -> str:
+        """A field of an entity was changed; the values are encoded to JSON text."""
+        from lakecore.journal._value_text import encode_value
+
+        return self.record(
+            Event(
+                entity_type=entity_type,
+                entity_id=entity_id,
+                field=field,
+                action="update",
+                old_value=encode_value(old_value),
+                new_value=encode_value(new_value),
+                actor=actor,
+                source=source,
+                workspace_id=workspace_id,
+            )
+        )
+
+    def record_delete(
+        self,
+        entity_type: str,
+        entity_id: str,
+        actor: str,
+        source: str = "api",
+        workspace_id: str = "",
+    ) -> str:
+        """An entity was removed."""
+        return self.record(
+            Event(
+                entity_type=entity_type,
+                entity_id=entity_id,
+                action="delete",
+                actor=actor,
+                source=source,
+                workspace_id=workspace_id,
+            )
+        )
+
+    def record_ingest(self, entity_type: str, count: int, actor: str, source_file: str) -> str:
+        """A file brought `count` rows."""
+        from lakecore.journal._value_text import encode_value
+
+        return self.record(
+            Event(
+                entity_type=entity_type,
+                entity_id=f"batch:{count}",
+                action="ingest",
+                new_value=encode_value(f"{count} rows from {source_file}"),
+                actor=actor,
+                source="ingest",
+            )
+        )
+
+    # Sealing
+
+    def seal(self) -> int:
+        """Seal everything that is committed; returns the number of events that this run sealed.
+
+        Raises:
+            CorruptData: a staged file or the hot log is damaged; everything else is sealed.
+            Conflict, Unavailable: try again later; nothing is lost.
+        """
+        outcome = self._run_sealer(_SEAL_LOCK_TIMEOUT_S)
+        assert outcome is not None  # noqa: S101 - only a run without a wait is left out
+        if outcome.problems:
+            raise outcome.problems[0]
+        self._background.sealed()
+        return outcome.events
+
+    flush = seal
+
+    def close(self) -> None:
+        """Seal what this process recorded, and let go of everything.
+
+        Raises:
+            LakecoreError: as `seal`; the journal is closed all the same, and what could not
+                be sealed is found by the next one that seals.
+        """
+        if self._is_closed:
+            return
+        self._background.stop()
+        try:
+            if self._background.is_due:
+                self.seal()
+        finally:
+            self._is_closed = True
+            self._hot.close()
+            self._footers.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Reading
+
+    def entity_history(
+        self,
+        entity_id: str,
+        entity_type: str | None = None,
+        *,
+        dataset_id: str | None = None,
+        field: str | None = None,
+    ) -> list[Event]:
+        """All events of an entity, in the order in which they happened."""
+        wanted = EventFilter.of(
+            entity_id=entity_id, entity_type=entity_type, dataset_id=dataset_id, field=field
+        )
+        return history(self._scanner.snapshot(), wanted)
+
+    def blame(
+        self, entity_id: str, entity_type: str | None = None, *, dataset_id: str | None = None
+    ) -> dict[str, Event]:
+        """The last event of each field of an entity; ``*`` is the entity as a whole."""
+        return blame(self.entity_history(entity_id, entity_type, dataset_id=dataset_id))
+
+    def recent(self, limit: int = 100) -> list[Event]:
+        """The newest events, the newest first."""
+        return self.query(limit=limit).items
+
+    def query(
+        self,
+        *,
+        entity_type: str | None = None,
+        entity_id: str | None = None,
+        field: str | None = None,
+        action: str | None = None,
+        actor: str | None = None,
+        source: str | None = None,
+        workspace_id: str | None = None,
+        dataset: str | None = None,
+        dataset_id: str | None = None,
+        version: int | None = None,
+        mutation_id: str | None = None,
+        event_id: str | None = None,
+        since: datetime | str | int | None = None,
+        until: datetime | str | int | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page:
+        """A page of the events that match, the newest first.
+
+        Args:
+            since, until: at or after the one, before the other; an aware datetime, RFC 3339
+                text, or microseconds since the epoch.
+            cursor: the page before's `next`.
+        """
+        wanted = EventFilter.of(
+            since_us=moment_us(since, "since"),
+            until_us=moment_us(until, "until"),
+            entity_type=entity_type,
+            entity_id=entity_id,
+            field=field,
+            action=action,
+            actor=actor,
+            source=source,
+            workspace_id=workspace_id,
+            dataset=dataset,
+            dataset_id=dataset_id,
+            version=version,
+            mutation_id=mutation_id,
+            event_id=event_id,
+        )
+        return page(self._scanner.snapshot(), wanted, limit=limit, cursor=cursor)
+
+    def scan(
+        self,
+        columns: list[str] | None = None,
+        filter: pc.Expression | None = None,  # noqa: A002 - Arrow's own word for it
+    ) -> pa.RecordBatchReader:
+        """All events, sealed ones first, as a stream of record batches.
+
+        Unsealed events have no `seq`.
+        """
+        import pyarrow as pa
+
+        snapshot = self._scanner.snapshot()
+        names = columns if columns is not None else scan_schema().names
+        schema = pa.schema([scan_schema().field(name) for name in names])
+        # A filter may look at columns that are not asked for.
+        sealed = snapshot.sealed(columns=names if filter is None else None)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for tables in (sealed, snapshot.unsealed()):
+                for table in tables:
+                    found = table if filter is None else table.filter(filter)
+                    yield from found.select(names).to_batches()
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+    def parts(self) -> tuple[list[str], pa.Table]:
+        """(paths of the segments, unsealed events): one moment, for an engine that scans Parquet.
+
+        The segments have one column more than events have, ``leaf_check``.
+        """
+        snapshot = self._scanner.snapshot()
+        return [entry.path for entry in snapshot.segments], concat(snapshot.unsealed())
+
+    def stats(self) -> dict[str, Any]:
+        """Counters, the tree, what is pending and for how long, and what sealing fails at."""
+        error = self._background.last_error
+        return journal_stats(self._scanner.snapshot(), self._store, now_us=self._clock.now_us()) | {
+            "flush_threshold": self._settings.seal_events,
+            "seal_errors": self._background.error_count,
+            "last_seal_error": None if error is None else str(error),
+        }
+
+    # Verification
+
+    def verify(self) -> IntegrityReport:
+        """Recompute every leaf and the tree from the segments."""
+        return verify_segments(self._store)
+
+    def completeness(self, commits: Iterable[tuple[str, bytes]]) -> CompletenessReport:
+        """Match commits with events, both ways.
+
+        Args:
+            commits: (path, bytes) of every commit object of the lake: of each table every
+                log entry, of each document every version.
+        """
+        files = self._pending.files()
+        self._footers.refresh()
+        staged = self._pending.judge(files)
+        return match_commits(commits, self._footers, staged, self._clock.now_us())
+
+    def _append(self, table: pa.Table) -> None:
+        if table.num_rows:
+            encoding, data = encode_table(table)
+            self._direct.append(encoding, table.num_rows, data)
+            self._notify(table.num_rows)
+
+    def _notify(self, events: int) -> None:
+        self._background.notify(events, start=self._settings.background)
+
+    def _seal_in_background(self) -> None:
+        outcome = self._run_sealer(0.0)
+        if outcome is None:
+            # Another process seals, but may have looked before our events were there.
+            self._notify(1)
+        elif outcome.problems:
+            raise outcome.problems[0]
+
+    def _run_sealer(self, wait_s: float) -> SealOutcome | None:
+        """One run; None when a process of this machine seals and does not end within `wait_s`.
+
+        The lock spares the machine double work. It is not what makes sealing safe.
+        """
+        with alone(self._state_dir / _SEAL_LOCK, wait_s) as is_alone:
+            return self._sealer.seal() if is_alone or wait_s else None

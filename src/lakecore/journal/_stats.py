@@ -1,0 +1,50 @@
+"""Figures of a journal at one moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakecore.journal._commit import Fate
+from lakecore.journal._staged import StagedReader
+
+if TYPE_CHECKING:
+    from lakecore.journal._pending import StagedCommit
+    from lakecore.journal._scan import Snapshot
+    from lakecore.storage import Store
+
+
+def journal_stats(snapshot: Snapshot, store: Store, *, now_us: int) -> dict[str, Any]:
+    """Counts of events and files, the tree's size and root, and what is pending.
+
+    `buffer_events` are acknowledged and not yet sealed; `pending` are the staged files of
+    them: commits, events, age of the oldest, undecided ones, and unreadable ones.
+    """
+    footers = snapshot.footers
+    committed = snapshot.staged.with_fate(Fate.COMMITTED)
+    staged = sum(_event_count(commit, store) for commit in committed)
+    staged -= sum(footers.sealed_count(commit.commit_id) for commit in committed)
+    hot = sum(piece.table.num_rows for piece in snapshot.hot)
+    oldest = min((commit.timestamp_us for commit in committed), default=now_us)
+    frontier = footers.frontier()
+    return {
+        "buffer_events": hot + staged,
+        "persisted_files": len(snapshot.segments),
+        "total_events_created": snapshot.size + hot + staged,
+        "tree_size": frontier.size,
+        "root": frontier.root().hex(),
+        "pending": {
+            "commits": len(committed),
+            "events": staged,
+            "oldest_age_s": max(0.0, (now_us - oldest) / 1e6),
+            "undecided": len(snapshot.staged.with_fate(Fate.UNDECIDED)),
+            "unreadable": [str(problem) for problem in snapshot.staged.problems],
+        },
+    }
+
+
+def _event_count(commit: StagedCommit, store: Store) -> int:
+    if commit.record is not None:
+        return commit.record.event_count
+    info = commit.info
+    reader = StagedReader(store, info.path, size_bytes=info.size_bytes)
+    return sum(batch.num_rows for batch in reader.batches())
