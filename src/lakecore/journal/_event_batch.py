@@ -93,7 +93,8 @@ def _as_type(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 def _first_lossy(column: pa.ChunkedArray, name: str) -> int:
     if name in rules.INTEGERS:
-        return int(pc.index(pc.greater(column, rules.MAX_INTEGER), True).as_py())
+        limit = pa.scalar(rules.MAX_INTEGER, column.type)
+        return int(pc.index(pc.greater(column, limit), True).as_py())
     there = pc.cast(column, _target(name), safe=False)
     back = pc.cast(there, column.type, safe=False)
     return int(pc.index(pc.not_equal(back, column), True).as_py())

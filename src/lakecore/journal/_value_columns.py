@@ -217,7 +217,7 @@ def text_of_rows(names: Sequence[str], arrays: Sequence[pa.Array], count: int) -
     order = sorted(range(len(names)), key=lambda at: rules.name_order(names[at]))
     columns: list[pl.Series] = []
     pieces: list[pl.Expr] = []
-    run: list[str] = []
+    run: list[pl.Expr] = []
 
     def close_run() -> None:
         # What Polars can write goes through its encoder in one piece, without the braces.
@@ -227,16 +227,18 @@ def text_of_rows(names: Sequence[str], arrays: Sequence[pa.Array], count: int) -
             run.clear()
 
     for at in order:
+        # Columns go by number: to Polars, names like "*" and "^a$" are patterns.
+        column = pl.col(f"c{at}")
         array = plain(arrays[at])
         native = _native(array)
         if native is not None:
-            columns.append(native.alias(names[at]))
-            run.append(names[at])
+            columns.append(native.alias(f"c{at}"))
+            run.append(column.alias(names[at]))
             continue
         close_run()
-        columns.append(text_of_column(array).alias(names[at]))
+        columns.append(text_of_column(array).alias(f"c{at}"))
         member = pl.lit(rules.string_text(names[at]) + ":")
-        pieces.append(pl.concat_str(member, pl.col(names[at])))
+        pieces.append(pl.concat_str(member, column))
     frame = pl.DataFrame(columns)
     if not pieces:
         return frame.select(pl.struct(run).struct.json_encode().alias("v")).to_series()
