@@ -7,6 +7,7 @@ import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,9 +51,9 @@ EVENTS = st.builds(
 )
 
 
-def expected_object(event: Event) -> dict[str, object]:
+def expected_object(event: Event) -> dict[str, Any]:
     """The canonical event as an object, written down a second time."""
-    row = event.to_dict()
+    row: dict[str, Any] = event.to_dict()
     del row["seq"], row["leaf"]
     for name in ("old_value", "new_value", "context"):
         text = row[name]
@@ -102,7 +103,7 @@ def test_a_leaf_fits_its_entry_bundle() -> None:
     long = '"' + "a" * (EDGE - 2) + '"'
     context = '{"a":"' + "a" * (EDGE - 8) + '"}'
     names = ("event_id", "entity_id", "field", "actor", "source", "dataset", "mutation_id")
-    texts = dict.fromkeys(names, "x" * 1024)
+    texts: dict[str, Any] = dict.fromkeys(names, "x" * 1024)
     event = replace(EVENT, old_value=long, new_value=long, context=context, **texts)
     assert len(leaf_line(event)) < 1 << 16
 

@@ -181,7 +181,7 @@ def test_only_full_nodes_are_asked_for() -> None:
 
     def node(level: int, index: int) -> bytes:
         asked.append((level, index))
-        return nodes[level][index].tobytes()
+        return bytes(nodes[level][index].tobytes())
 
     for index in range(size):
         inclusion_path(node, index, size)
@@ -214,7 +214,7 @@ def test_what_does_not_exist_is_refused() -> None:
     with pytest.raises(InvalidInput):
         root(np.zeros((2, 31), np.uint8))
     with pytest.raises(InvalidInput):
-        root(np.zeros((2, 32), np.uint16))  # type: ignore[arg-type] # another type, on purpose
+        root(np.zeros((2, 32), np.uint16))
 
 
 @pytest.mark.parametrize(
