@@ -26,6 +26,7 @@ class Ahead:
             _BATCHES_AHEAD
         )
         self._closed = threading.Event()
+        self._ended = False
         self._thread = threading.Thread(target=self._pull, name="lakecore-ingest", daemon=True)
         self._thread.start()
 
@@ -49,8 +50,9 @@ class Ahead:
         return False
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        while not self._closed.is_set():
+        while not self._ended and not self._closed.is_set():
             item = self._queue.get()
+            self._ended = item is None or isinstance(item, BaseException)
             if item is None:
                 return
             if isinstance(item, BaseException):

@@ -36,7 +36,9 @@ class SourceBase:
         self.notes: list[str] = []
         self.needs_restart = False
         self.scratch = scratch
-        self.log = RejectLog(limit=options.max_rejects, file=name, temp_dir=scratch)
+        self.log = RejectLog(
+            limit=options.max_rejects, file=name, temp_dir=scratch, strict=options.strict
+        )
 
     @property
     def reject_count(self) -> int:

@@ -203,7 +203,7 @@ class DelimitedSource(SourceBase):
             return None
         batch = pa.Table.from_batches(sample).combine_chunks().to_batches()[0]
         frame = pl.from_arrow(batch)
-        assert isinstance(frame, pl.DataFrame)
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a batch becomes a frame
         given = {
             index: kind
             for index, name in enumerate(self._names)
@@ -222,7 +222,10 @@ class DelimitedSource(SourceBase):
         import pyarrow as pa
 
         self.schema = pa.schema(
-            [pa.field(name, kind.arrow) for name, kind in zip(self._names, self._kinds, strict=True)]
+            [
+                pa.field(name, kind.arrow)
+                for name, kind in zip(self._names, self._kinds, strict=True)
+            ]
         )
 
     # -- streaming --------------------------------------------------------------------
@@ -251,7 +254,7 @@ class DelimitedSource(SourceBase):
         if not typed:
             return [], {}
         texts = pl.from_arrow(batch.select(typed))
-        assert isinstance(texts, pl.DataFrame)
+        assert isinstance(texts, pl.DataFrame)  # noqa: S101 - a batch becomes a frame
         kinds = [self._kinds[index] for index in typed]
         values, misfits = convert(texts, kinds, self.options.null_markers)
         return values, {typed[position]: mask for position, mask in misfits.items()}
@@ -331,7 +334,7 @@ class DelimitedSource(SourceBase):
         if changed:
             self.needs_restart = True
             raise TypesChanged(self.name)
-        if not at_least and sum(self._misfits) and len(self._casts) >= self.options.max_rejects:
+        if not at_least and any(self._misfits) and len(self._casts) >= self.options.max_rejects:
             from lakecore.ingest._reject import too_many_rejects
 
             raise too_many_rejects(self.name, self.options.max_rejects, self._casts[-1][4])
@@ -361,8 +364,8 @@ class DelimitedSource(SourceBase):
             lines = Gap.lines_of([entry[0] for entry in self._casts], first, [*index.gaps, *blanks])
             for line, (_, _, column, text, reason) in zip(lines, self._casts, strict=True):
                 found.append((line, column, text, reason))
-        for line, column, text, reason in sorted(found, key=lambda entry: entry[0]):
-            self.log.add(line, text, reason, column)
+        for line, column, raw, reason in sorted(found, key=lambda entry: entry[0]):
+            self.log.add(line, raw, reason, column)
 
     def _header_lines(self) -> int:
         if not self._header:

@@ -62,7 +62,7 @@ def sniff_dialect(
             rank = (*score, -float(preamble))
             if best is None or rank > best[0]:
                 best = (rank, dialect)
-    assert best is not None
+    assert best is not None  # noqa: S101 - there is at least one candidate
     return best[1]
 
 

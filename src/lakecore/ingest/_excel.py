@@ -8,7 +8,7 @@ zone, columns of different kinds are text.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,4 +110,4 @@ def _text(cell: Any) -> str:
         return str(int(cell))
     if isinstance(cell, datetime | date | time):
         return cell.isoformat()
-    return str(cell) if not isinstance(cell, timedelta) else str(cell)
+    return str(cell)

@@ -44,7 +44,9 @@ def check_file(path: Path) -> Path:
         hint = f"There is a {near} beside it." if (near := _near(path)) else None
         raise NotFound("no such file", where=path, hint=hint) from None
     except OSError as error:
-        raise InvalidInput("the file cannot be looked at", where=path, found=error.strerror) from None
+        raise InvalidInput(
+            "the file cannot be looked at", where=path, found=error.strerror
+        ) from None
     if stat.S_ISDIR(mode):
         raise InvalidInput(
             "this is a directory", expected="a file", where=path,

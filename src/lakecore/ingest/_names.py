@@ -15,8 +15,10 @@ def clean_names(raw: Sequence[str]) -> tuple[list[str], list[str]]:
     ``column_N`` (N from 1), a repeated one ``name_2``, ``name_3``; comparison ignores
     case, because SQL does.
 
-    >>> clean_names(["id", " name", "", "id"])
-    (['id', 'name', 'column_3', 'id_2'], ["column 3 '' is named 'column_3'", "column 4 'id' is named 'id_2'"])
+    >>> clean_names(["id", " name", "", "id"])[0]
+    ['id', 'name', 'column_3', 'id_2']
+    >>> clean_names(["id", "id"])[1]
+    ["column 2 'id' is named 'id_2'"]
     """
     if len(raw) > MAX_COLUMNS:
         raise InvalidInput("too many columns", expected=f"at most {MAX_COLUMNS}", found=len(raw))
@@ -29,9 +31,7 @@ def clean_names(raw: Sequence[str]) -> tuple[list[str], list[str]]:
         chosen = name or f"column_{index}"
         number = 1
         # A suffix must not take the name of a later column that is really called so.
-        while chosen.casefold() in taken or (
-            chosen != name and chosen.casefold() in reserved
-        ):
+        while chosen.casefold() in taken or (chosen != name and chosen.casefold() in reserved):
             number += 1
             chosen = f"{name or f'column_{index}'}_{number}"
         taken.add(chosen.casefold())
@@ -43,6 +43,8 @@ def clean_names(raw: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _trim(name: str) -> str:
     text = "".join(" " if ord(char) < 32 or ord(char) == 127 else char for char in name)
-    return " ".join(text.replace("\ufeff", "").split()) if text != name else (
-        text.replace("\ufeff", "").strip()
+    return (
+        " ".join(text.replace("\ufeff", "").split())
+        if text != name
+        else (text.replace("\ufeff", "").strip())
     )

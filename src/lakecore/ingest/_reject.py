@@ -44,15 +44,25 @@ def bounded_text(text: str | bytes) -> str:
 class RejectLog:
     """Rejects in the order of their arrival; past 1 MiB they live in a temporary file."""
 
-    def __init__(self, *, limit: int, file: str, temp_dir: Path | None = None) -> None:
+    def __init__(
+        self, *, limit: int, file: str, temp_dir: Path | None = None, strict: bool = False
+    ) -> None:
         self._limit = limit
+        self._strict = strict
         self._file = file
-        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=MIB, dir=temp_dir)  # noqa: SIM115
+        where = None if temp_dir is None else str(temp_dir)
+        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(MIB, dir=where)  # noqa: SIM115 - see close
         self._encoder = msgspec.json.Encoder()
         self.count = 0
 
     def add(self, line: int, text: str | bytes, reason: str, column: str = "") -> None:
-        """Keep one reject; `InvalidInput` past the limit."""
+        """Keep one reject; `InvalidInput` past the limit, or at once when strict."""
+        if self._strict:
+            raise InvalidInput(
+                "a row does not fit", found=f"{reason}: {bounded_text(text)[:200]!r}",
+                where=f"{self._file}, line {line}",
+                hint="Repair the file, or take it in without strict: such rows are quarantined.",
+            )  # fmt: skip
         if self.count >= self._limit:
             raise too_many_rejects(self._file, self._limit, reason)
         entry = (line, column, bounded_text(text), reason)

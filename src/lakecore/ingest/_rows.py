@@ -56,14 +56,19 @@ class RowSource(SourceBase):
         shape: Shape = dict(self._merged)
         for _, value, _ in sample:
             shape = merge(shape, shape_of(value)) if value else shape
-        assert isinstance(shape, dict)
-        self._shape: dict[str, Shape] = {key: self._wanted(key, part) for key, part in shape.items()}
+        assert isinstance(shape, dict)  # noqa: S101 - records are objects
+        self._shape: dict[str, Shape] = {
+            key: self._wanted(key, part) for key, part in shape.items()
+        }
         if not self._shape and not self.log.count:
             raise InvalidInput("there is no record with a field", where=self.name)
         names, renamed = clean_names(list(self._shape))
         self.notes += [note for note in renamed if note not in self.notes]
         self.schema = pa.schema(
-            [pa.field(n, arrow_type(part)) for n, part in zip(names, self._shape.values(), strict=True)]
+            [
+                pa.field(n, arrow_type(part))
+                for n, part in zip(names, self._shape.values(), strict=True)
+            ]
         )
         self._records = chain(sample, records)
         self._rows, self._misfits = 0, 0
@@ -106,7 +111,7 @@ class RowSource(SourceBase):
             except Misfit as misfit:
                 self._misfits += 1
                 shape = merge(self._merged or dict(self._shape), shape_of(value))
-                assert isinstance(shape, dict)
+                assert isinstance(shape, dict)  # noqa: S101 - records are objects
                 self._merged = shape
                 column, _, _ = str(misfit).partition(":")
                 self.log.add(line, text, str(misfit), column.split(".")[0].split("[")[0])

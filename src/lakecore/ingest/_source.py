@@ -49,8 +49,10 @@ class Source(Protocol):
     sha256: str
     schema: pa.Schema
     notes: list[str]
-    reject_count: int
     needs_restart: bool
+
+    @property
+    def reject_count(self) -> int: ...
 
     def batches(self) -> pa.RecordBatchReader: ...
 

@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 _ZONELESS: Final = (
     "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
 )  # fmt: skip
-_ZONED: Final = tuple(
-    form + zone for zone in ("Z", "%#z", " %#z") for form in _ZONELESS
-)
+_ZONED: Final = tuple(form + zone for zone in ("Z", "%#z", " %#z") for form in _ZONELESS)
 _UNUSUAL_TIME: Final = r"\.\d{7,}|^.{0,15}$|[T ]\d:|:\d(:|\D|$)|^\d{4}-\d-|^\d{4}-\d\d-\d[T ]"
 _PROBE_ROWS: Final = 500
 

@@ -1,0 +1,319 @@
+"""Files into a dataset, one mutation each.
+
+    open --> fit to the dataset --> check keys --> tables: stage --> [hook] --> commit
+      |             |                   |                              |
+      +-- rejects --+-------------------+----> system.quarantine ------+-- register the dataset
+
+Crash windows: before the hook nothing is written but staged files that nobody refers to;
+after the quarantine, its rows are there and running the file again does not repeat them;
+after the registration, the dataset is there and empty; after the commit, all is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lakecore.base import Clock, InvalidInput, LakecoreError, SystemClock, uuid7
+from lakecore.ingest._contract import Fitter, row_text
+from lakecore.ingest._files import FileScan, check_file, scan_file
+from lakecore.ingest._keys import KeyFilter, check_key_columns
+from lakecore.ingest._options import IngestOptions
+from lakecore.ingest._ports import Catalog, Tables
+from lakecore.ingest._progress import NoProgress, Progress
+from lakecore.ingest._quarantine import write_quarantine
+from lakecore.ingest._reject import Reject, RejectLog
+from lakecore.ingest._source import Source, open_source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakecore.catalog import Dataset
+    from lakecore.journal import Author
+    from lakecore.tables import MutationResult
+
+MODES: Final = ("append", "upsert", "replace")
+_MAX_RESTARTS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestResult:
+    """What became of one file.
+
+    Args:
+        rows: records that got in or were there already; `rejected` did not.
+        version: the dataset's version with them; None when nothing was committed.
+        duplicate_of: the file was ingested before (`IngestOptions.again` repeats it).
+        notes: what was decided about the file: dialect, renamed columns, types.
+    """
+
+    file: str
+    dataset: str
+    format: str = ""
+    rows: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    version: int | None = None
+    mutation_id: str | None = None
+    duplicate_of: int | None = None
+    size_bytes: int = 0
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
+    duration_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Run:
+    """One call: what does not change from file to file."""
+
+    name: str
+    key: tuple[str, ...]
+    entity_type: str | None
+    mode: str
+    author: Author
+    options: IngestOptions
+    tables: Tables
+    catalog: Catalog
+    progress: Progress
+    clock: Clock
+    dry_run: bool
+    results: list[IngestResult] = field(default_factory=list)
+
+
+def ingest(
+    paths: Sequence[str | Path],
+    *,
+    dataset: str,
+    key: Sequence[str] = (),
+    entity_type: str | None = None,
+    mode: str = "append",
+    author: Author,
+    options: IngestOptions | None = None,
+    tables: Tables,
+    catalog: Catalog,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+    dry_run: bool = False,
+) -> list[IngestResult]:
+    """Take files into a dataset, in order, one mutation each; a new dataset is registered.
+
+    Args:
+        key: the columns that identify a row; for a known dataset its key or nothing.
+        mode: ``append``, ``upsert`` or ``replace``.
+
+    Raises:
+        InvalidInput, NotFound: about a file or the request. The files before it are in:
+            the error's ``done`` attribute holds their results.
+    """
+    if mode not in MODES:
+        raise InvalidInput("unknown mode", expected=" | ".join(MODES), found=mode)
+    if not paths:
+        raise InvalidInput("no file is named")
+    if mode == "replace" and len(paths) > 1:
+        raise InvalidInput(
+            "each file would replace the one before",
+            expected="one file",
+            found=f"{len(paths)} files",
+        )
+    run = _Run(
+        name=dataset, key=tuple(key), entity_type=entity_type, mode=mode, author=author,
+        options=options or IngestOptions(), tables=tables, catalog=catalog,
+        progress=progress or NoProgress(), clock=clock or SystemClock(), dry_run=dry_run,
+    )  # fmt: skip
+    for path in paths:
+        try:
+            run.results.append(_ingest_file(run, Path(path)))
+        except LakecoreError as error:
+            error.done = list(run.results)  # type: ignore[attr-defined]  # a report, not a field
+            if run.results:
+                done = ", ".join(result.file for result in run.results)
+                error.add_note(f"{len(run.results)} of {len(paths)} files are in: {done}")
+            raise
+    return run.results
+
+
+def _ingest_file(run: _Run, path: Path) -> IngestResult:
+    started_s = time.monotonic()
+    scan = scan_file(check_file(path))
+    name = run.options.file_name or path.name
+    known = run.catalog.find(run.name)
+    home = known or run.catalog.propose(
+        run.name,
+        key=run.key,
+        entity_type=run.entity_type,
+        contract=run.options.contract or "evolve",
+    )
+    _check_agreement(run, home, known is not None)
+    if known is not None and not run.options.again:
+        before = run.tables.ingested_version(home, scan.sha256)
+        if before is not None:
+            return IngestResult(
+                file=name, dataset=home.name, duplicate_of=before, sha256=scan.sha256,
+                size_bytes=scan.size_bytes, duration_s=time.monotonic() - started_s,
+                notes=("already ingested: nothing is written",),
+            )  # fmt: skip
+    view = run.tables.open(home) if known is not None else None
+    target = None if view is None else view.schema
+    source = open_source(path, run.options, target=target, scan=scan)
+    attempt = _Attempt(run, home, known is None, source, target, scan)
+    run.progress.start(name, scan.size_bytes)
+    try:
+        result = attempt.run_to_end()
+    finally:
+        run.progress.finish()
+        attempt.close()
+    return IngestResult(
+        file=name, dataset=home.name, format=source.format, rows=attempt.rows,
+        inserted=result.inserted, updated=result.updated, deleted=result.deleted,
+        unchanged=result.unchanged, rejected=attempt.rejected, version=result.version,
+        mutation_id=attempt.mutation_id, size_bytes=scan.size_bytes, sha256=scan.sha256,
+        notes=tuple(dict.fromkeys(source.notes)), duration_s=time.monotonic() - started_s,
+    )  # fmt: skip
+
+
+def _check_agreement(run: _Run, home: Dataset, known: bool) -> None:
+    """Key and entity type, where they are given, are those of the dataset."""
+    if known and run.key and run.key != tuple(home.key):
+        raise InvalidInput(
+            "the dataset has another key", expected=", ".join(home.key) or "no key",
+            found=", ".join(run.key), where=home.name, hint="Leave the key out.",
+        )  # fmt: skip
+    if known and run.entity_type is not None and run.entity_type != home.entity_type:
+        raise InvalidInput(
+            "the dataset has another entity type", expected=home.entity_type,
+            found=run.entity_type, where=home.name, hint="Leave the entity type out.",
+        )  # fmt: skip
+    if run.mode == "upsert" and not home.key:
+        raise InvalidInput(
+            "upsert needs a key", where=home.name,
+            hint="Name the key of a new dataset; an unkeyed one is appended to or replaced.",
+        )  # fmt: skip
+
+
+class _Attempt:
+    """One file on its way: the stream, its rejects, and the hook before the commit."""
+
+    def __init__(
+        self, run: _Run, home: Dataset, new: bool, source: Source, target: pa.Schema | None,
+        scan: FileScan,
+    ) -> None:  # fmt: skip
+        self._run = run
+        self._home = home
+        self._new = new
+        self._source = source
+        self._target = target
+        self._scan = scan
+        self._log = RejectLog(
+            limit=run.options.max_rejects, file=source.name, temp_dir=run.options.temp_dir,
+            strict=run.options.strict,
+        )  # fmt: skip
+        self._settled = False
+        self.rows = 0
+        self.mutation_id = uuid7(run.clock)
+
+    @property
+    def rejected(self) -> int:
+        return self._source.reject_count + self._log.count
+
+    def run_to_end(self) -> MutationResult:
+        for _ in range(_MAX_RESTARTS):
+            try:
+                return self._change()
+            except Exception:
+                # Whatever wrapped it on its way through the tables: the source knows.
+                if not self._source.needs_restart:
+                    raise
+            self._source.restart()
+        raise InvalidInput(
+            "the file's types do not settle", where=self._source.name, hint="Repair its columns."
+        )
+
+    def _change(self) -> MutationResult:
+        import pyarrow as pa
+
+        from lakecore.tables import IngestNote
+
+        run = self._run
+        self.rows, self._settled = 0, False
+        self._log.clear()
+        contract = self._home.contract
+        fitter = Fitter(self._source.schema, self._target, contract, self._source.name)
+        check_key_columns(self._home.key, fitter.schema.names, self._source.name)
+        note = IngestNote(
+            file_name=self._source.name, sha256=self._scan.sha256, size_bytes=self._scan.size_bytes
+        )
+        change = {"append": run.tables.append, "upsert": run.tables.upsert,
+                  "replace": run.tables.replace}[run.mode]  # fmt: skip
+        result = change(
+            self._home,
+            pa.RecordBatchReader.from_batches(fitter.schema, self._stream(fitter)),
+            author=run.author,
+            mutation_id=self.mutation_id,
+            schema_change="evolve" if contract == "evolve" or self._new else "freeze",
+            ingest=note,
+            dry_run=run.dry_run,
+            before_commit=self._settle,
+        )
+        if not run.dry_run:
+            # Rows that are all there already are not committed, and the hook not called.
+            self._settle()
+        return result
+
+    def _stream(self, fitter: Fitter) -> Iterator[pa.RecordBatch]:
+        keys = KeyFilter(
+            self._home.key, refuse=self._run.options.on_bad_key == "refuse", where=self._source.name
+        )
+        batches = keys.filter(fitter.fit(self._read(), self._reject), self._reject)
+        for batch in batches:
+            self.rows += batch.num_rows
+            if batch.num_rows:
+                yield batch
+
+    def _read(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._source.batches():
+            self._run.progress.advance(batch.nbytes)
+            yield batch
+
+    def _reject(
+        self, number: int, batch: pa.RecordBatch, row: int, column: str, reason: str
+    ) -> None:
+        self._log.add(number, row_text(batch, row), reason, column)
+
+    def _settle(self) -> None:
+        """The hook: quarantine, then the registration of a new dataset. Once."""
+        if self._settled:
+            return
+        self._settled = True
+        run = self._run
+        if self.rejected:
+            write_quarantine(
+                _Rejects(self._source, self._log), count=self.rejected, dataset=self._home,
+                file_sha256=self._scan.sha256, size_bytes=self._scan.size_bytes,
+                mutation_id=self.mutation_id, time_us=run.clock.now_us(), author=run.author,
+                tables=run.tables, catalog=run.catalog,
+            )  # fmt: skip
+        if self._new:
+            run.catalog.register(self._home, author=run.author, mutation_id=self.mutation_id)
+            self._new = False
+
+    def close(self) -> None:
+        self._log.close()
+        self._source.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejects:
+    """The rejects of reading, then those of fitting; may be gone through again."""
+
+    source: Source
+    log: RejectLog
+
+    def __iter__(self) -> Iterator[Reject]:
+        yield from self.source.rejects()
+        yield from self.log
