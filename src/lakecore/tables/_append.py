@@ -183,7 +183,7 @@ class Append:
 
 
 def _hex(value: object) -> str:
-    from lakecore.tables._values import MultisetHash
+    from lakecore.journal import MultisetHash
 
     assert isinstance(value, MultisetHash)  # noqa: S101 - rows were counted, so they were hashed
     return str(value.hex())

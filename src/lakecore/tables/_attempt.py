@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -161,7 +162,8 @@ class Attempt:
 
     def reader(self, file: DataFile | AddFile) -> FileReader:
         """Reads a file of the table in the schema that the commit gives it."""
-        path = f"{self.dataset.location}/{file.path}"
+        # The log spells paths as URLs do.
+        path = f"{self.dataset.location}/{unquote(file.path)}"
         return FileReader(self.store, path, self.schema, self.settings)
 
     def file_writer(self) -> FileWriter:

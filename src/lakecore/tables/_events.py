@@ -102,7 +102,7 @@ def texts(*values: str | None) -> pa.Array:
 
 def rekeyed_contexts(author: Author, old_ids: pa.ChunkedArray | pa.Array) -> pa.Array:
     """The author's context with `rekeyed_from`, the entity's former id, for every row."""
-    from lakecore.tables._values import json_text
+    from lakecore.journal import json_text
 
     mark = uuid.uuid4().hex
     before, after = author.context_text({"rekeyed_from": mark}).split(f'"{mark}"')

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from pyarrow import types as pat
 
 from lakecore.base import InvalidInput, limits
+from lakecore.journal import encode_value, json_text
 from lakecore.tables._schema import nearest
 from lakecore.tables._state import DataFile, TableState
-from lakecore.tables._values import encode_value, json_text
 
 if TYPE_CHECKING:
     import polars as pl

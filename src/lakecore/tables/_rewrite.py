@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from lakecore.journal import MultisetHash, changed, json_text, multiset_hash, row_json
 from lakecore.tables._attempt import Attempt, parts_of
 from lakecore.tables._events import Change, rekeyed_contexts
 from lakecore.tables._keys import entity_ids
 from lakecore.tables._state import DataFile
-from lakecore.tables._values import MultisetHash, changed, json_text, multiset_hash, row_json
 from lakecore.tables._write import FileWriter
 
 if TYPE_CHECKING:

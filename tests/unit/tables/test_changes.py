@@ -69,9 +69,9 @@ def test_append_refuses_keys_that_are_there(lake: Lake) -> None:
     """A present key, a repeated key and a null key are refused, by name, and leave nothing."""
     lake.append({"id": ["a", "b"], "v": [1, 2]})
     before = lake.files(), lake.journal.staged_ids()
-    with pytest.raises(InvalidInput, match="already in the dataset.*found b"):
+    with pytest.raises(InvalidInput, match=r"already in the dataset.*found b"):
         lake.append({"id": ["b", "c"], "v": [3, 4]})
-    with pytest.raises(InvalidInput, match="more than once.*found c"):
+    with pytest.raises(InvalidInput, match=r"more than once.*found c"):
         lake.append({"id": ["c", "d", "c"], "v": [3, 4, 5]})
     with pytest.raises(InvalidInput, match="row 2"):
         lake.append({"id": ["c", None], "v": [3, 4]})
