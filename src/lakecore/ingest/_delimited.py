@@ -42,6 +42,7 @@ _DIALECT_BYTES: Final = 256 * 1024
 _BATCH_CELLS: Final = 2_000_000
 _MAX_BATCH_ROWS: Final = 65_536
 _MAX_LINE_BYTES: Final = 8 * MIB
+_COLUMN_BYTES: Final = 128 * 1024
 _WIDEN_ROWS: Final = 10
 _WIDEN_SHARE: Final = 0.01
 _Converted = tuple["pa.RecordBatch", list["pl.Series"], dict[int, "pl.Series"]]
@@ -157,9 +158,11 @@ class DelimitedSource(SourceBase):
     def _read(self) -> tuple[duckdb.DuckDBPyConnection, Ahead]:
         import duckdb
 
+        # A vector of 2,048 texts is 32 KiB for each column, and there are several.
+        limit_bytes = max(self.options.memory_limit_bytes, self._width * _COLUMN_BYTES)
         connection = duckdb.connect(
             config={
-                "memory_limit": f"{self.options.memory_limit_bytes // MIB}MiB",
+                "memory_limit": f"{limit_bytes // MIB}MiB",
                 "threads": str(1 if self._width > 500 else self.options.threads),
                 "temp_directory": str(self.scratch),
                 "enable_external_access": "true",
@@ -176,6 +179,9 @@ class DelimitedSource(SourceBase):
             return connection, read_ahead(relation.to_arrow_reader(batch_rows))
         except duckdb.Error as error:
             connection.close()
+            if _mixed_line_ends(error) and not self._normalized:
+                self._normalize_newlines()
+                return self._read()
             raise _unreadable(self.name, error) from None
 
     def _pulled(self) -> Iterator[pa.RecordBatch]:
@@ -185,8 +191,9 @@ class DelimitedSource(SourceBase):
         try:
             yield from self._texts
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            if "invalid state" in str(error) and not self._normalized:
+            if _mixed_line_ends(error) and not self._normalized:
                 self._normalize_newlines()
+                self.needs_restart = True
                 raise TypesChanged from None
             raise _unreadable(self.name, error) from None
 
@@ -399,7 +406,7 @@ class DelimitedSource(SourceBase):
                 sink.write(body.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
             sink.write(b"\n" if carried else b"")
         self.path = target
-        self._normalized = self.needs_restart = True
+        self._normalized = True
         self.notes.append("mixed line ends are read as line feeds")
 
     def _stop(self) -> None:
@@ -435,6 +442,11 @@ def _query(path: Path, dialect: Dialect, header: bool, width: int, max_rejects: 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _mixed_line_ends(error: Exception) -> bool:
+    # What DuckDB says of a lone carriage return in a file of line feeds.
+    return "invalid state" in str(error)
 
 
 def _unreadable(name: str, error: Exception) -> InvalidInput:

@@ -252,7 +252,7 @@ def _doubtful(
         lengths = texts.str.len_bytes()
         if (lengths.max() or 0) > 15:  # type: ignore[operator]
             # Only integers: a fraction's last digits are understood to be rounded.
-            whole = texts.str.contains(r"^-?\d{16,}$") & (values.abs() > 2.0**53)
+            whole = texts.str.contains(r"^-?\d{16,}$") & (values.abs() >= 2.0**53)
             masks.append(whole.fill_null(False))
         infinite = values.is_infinite()
         if infinite.any():
