@@ -1,0 +1,238 @@
+"""The hot log: acknowledged means durable, for threads, forks and several processes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from tests.fakes.journals import sample
+
+from lakecore.base import CorruptData, InvalidInput, Unavailable, UnsupportedFormat
+from lakecore.journal._hotbatch import ARROW, FEW_EVENTS, ROWS, decode_batches, encode_table
+from lakecore.journal._hotlog import FILE, HotLog
+
+
+def append(log: HotLog, prefix: str, count: int) -> int:
+    encoding, data = encode_table(sample(prefix, count))
+    return log.append(encoding, count, data)
+
+
+def ids(log: HotLog, start: int = 0, end: int | None = None) -> list[str]:
+    stop = log.end() if end is None else end
+    pieces = [piece.table.column("event_id") for piece in log.read_from(start, stop)]
+    return [text for column in pieces for text in column.to_pylist()]
+
+
+@pytest.mark.parametrize("count", [1, FEW_EVENTS, FEW_EVENTS + 1, 500])
+def test_both_encodings_give_the_events_back(count: int) -> None:
+    """A few events are rows of JSON, many an Arrow stream; both decode to the same table."""
+    table = sample("a", count)
+    encoding, data = encode_table(table)
+    assert encoding == (ROWS if count <= FEW_EVENTS else ARROW)
+    assert decode_batches([(encoding, data), (encoding, data)], where="x").equals(
+        pa.concat_tables([table, table])
+    )
+
+
+def test_unknown_encodings_and_columns_are_refused() -> None:
+    """What a newer release appended is left for it to seal."""
+    with pytest.raises(UnsupportedFormat):
+        decode_batches([(9, b"")], where="x")
+    with pytest.raises(UnsupportedFormat):
+        decode_batches([(ROWS, b'{"columns":["event_id"],"rows":[["a"]]}')], where="x")
+    with pytest.raises(CorruptData):
+        decode_batches([(ROWS, b'{"columns":')], where="x")
+    with pytest.raises(CorruptData):
+        decode_batches([(ARROW, b"nothing")], where="x")
+
+
+def test_offsets_run_on(tmp_path: Path) -> None:
+    """Offsets are contiguous, reading starts and ends anywhere, a new opener sees the same."""
+    log = HotLog(tmp_path)
+    assert (log.log_id, log.end(), ids(log)) == (None, 0, [])
+    assert [append(log, "a", 3), append(log, "b", 100), append(log, "c", 1)] == [0, 3, 103]
+    assert log.end() == 104
+    assert ids(log, 2, 5) == ["a:2", "b:0", "b:1"]
+    assert ids(log, 103) == ["c:0"]
+    again = HotLog(tmp_path)
+    assert (again.log_id, again.end()) == (log.log_id, 104)
+    assert ids(again) == ids(log)
+
+
+def test_forgetting_keeps_the_offset(tmp_path: Path) -> None:
+    """Only whole batches below the bound go; the next offset is never given twice."""
+    log = HotLog(tmp_path)
+    for prefix in "abc":
+        append(log, prefix, 10)
+    log.forget(15)
+    assert ids(log, 15) == [f"b:{n}" for n in range(5, 10)] + [f"c:{n}" for n in range(10)]
+    log.forget(30)
+    assert log.end() == 30
+    assert append(HotLog(tmp_path), "d", 1) == 30
+    HotLog(tmp_path / "never").forget(3)
+
+
+def test_a_renewed_log_starts_again(tmp_path: Path) -> None:
+    """A log from a backup gets another name, so its offsets are not taken for sealed ones."""
+    log = HotLog(tmp_path)
+    append(log, "a", 5)
+    name = log.log_id
+    log.renew()
+    assert log.log_id not in {name, None}
+    assert (log.end(), append(log, "b", 1)) == (0, 0)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    """A flipped byte in a batch, a file that is none, a newer format: each is said."""
+    log = HotLog(tmp_path)
+    append(log, "a", 5)
+    log.close()
+    with pytest.raises(InvalidInput, match="closed"):
+        append(log, "a", 1)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("UPDATE batch SET data = CAST(replace(data, 'ada', 'bob') AS BLOB)")
+    connection.close()
+    with pytest.raises(CorruptData, match="damaged"):
+        ids(HotLog(tmp_path))
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("UPDATE meta SET format = 2")
+    connection.close()
+    with pytest.raises(UnsupportedFormat):
+        append(HotLog(tmp_path), "b", 1)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / FILE).write_bytes(b"this is no database" * 100)
+    with pytest.raises(CorruptData):
+        append(HotLog(other), "b", 1)
+
+
+def test_a_full_log_pushes_back(tmp_path: Path) -> None:
+    """Appends wait for sealing up to a bound; then they say what to do, and store nothing."""
+    log = HotLog(tmp_path, max_bytes=1 << 20, timeout_s=0.2)
+    big = os.urandom(1 << 20)
+    log.append(ROWS, 1, big)
+    with pytest.raises(Unavailable, match="no room") as raised:
+        log.append(ROWS, 1, big)
+    assert raised.value.hint is not None
+    end = log.end()
+    assert end == 1
+
+    threading.Timer(0.1, lambda: log.forget(end)).start()
+    patient = HotLog(tmp_path, max_bytes=2 << 20, timeout_s=10)
+    assert patient.append(ROWS, 1, b"small") == end
+
+
+def test_a_full_queue_pushes_back(tmp_path: Path) -> None:
+    """What waits for a commit is bounded in bytes, whoever appends."""
+    log = HotLog(tmp_path, max_queue_bytes=1000, timeout_s=0.1)
+    append(log, "a", 1)
+    with log._database.write():  # a commit that takes its time
+        first = threading.Thread(target=lambda: log.append(ROWS, 1, b"x" * 900))
+        first.start()
+        time.sleep(0.05)
+        second = threading.Thread(target=lambda: log.append(ROWS, 1, b"x" * 900))
+        second.start()
+        time.sleep(0.05)
+        with pytest.raises(Unavailable, match="no room"):
+            log.append(ROWS, 1, b"x" * 900)
+    first.join()
+    second.join()
+
+
+def test_threads_share_commits(tmp_path: Path) -> None:
+    """64 threads: every append gets its own offsets, and none is lost."""
+    log = HotLog(tmp_path)
+    offsets: list[int] = []
+
+    def work(name: int) -> None:
+        offsets.extend([append(log, f"{name}-{turn}", 1) for turn in range(5)])
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(offsets) == list(range(320))
+    assert len(set(ids(log))) == 320
+
+
+def test_a_failed_commit_reaches_every_thread(tmp_path: Path) -> None:
+    """Nobody is acknowledged by a commit that failed, and the next one works."""
+    log = HotLog(tmp_path)
+    append(log, "a", 1)
+    commit = log._group._commit
+    errors: list[BaseException] = []
+
+    def failing(group: object) -> None:
+        time.sleep(0.02)
+        raise Unavailable("the disk says no")
+
+    def work() -> None:
+        try:
+            append(log, "b", 1)
+        except Unavailable as error:
+            errors.append(error)
+
+    log._group._commit = failing
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log._group._commit = commit
+    assert len(errors) == 8
+    assert append(log, "c", 1) == 1
+
+
+def test_a_forked_child_appends(tmp_path: Path) -> None:
+    """Parent and child go on after a fork, each with connections of its own."""
+    log = HotLog(tmp_path)
+    append(log, "before", 1)
+    child = os.fork()
+    if child == 0:
+        try:
+            for turn in range(20):
+                append(log, f"child{turn}", 1)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    for turn in range(20):
+        append(log, f"parent{turn}", 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(set(ids(log))) == 41
+
+
+_PROCESS = """
+import sys
+from pathlib import Path
+from lakecore.journal._hotbatch import encode_table
+from lakecore.journal._hotlog import HotLog
+from tests.fakes.journals import sample
+
+log = HotLog(Path(sys.argv[1]))
+for turn in range(50):
+    encoding, data = encode_table(sample(f"{sys.argv[2]}-{turn}", 2))
+    print(log.append(encoding, 2, data), flush=True)
+"""
+
+
+def test_processes_share_the_log(tmp_path: Path) -> None:
+    """Three processes append at a time: offsets are unique and everything is there."""
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PROCESS, str(tmp_path), str(name)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in range(3)
+    ]
+    offsets = [int(line) for run in runs for line in run.communicate()[0].split()]
+    assert sorted(offsets) == list(range(0, 300, 2))
+    assert len(set(ids(HotLog(tmp_path)))) == 300
