@@ -1,1 +1,19 @@
-"""app"""
+"""The composition root: a lake is opened here, and its parts are joined here.
+
+`open_lake` reads the settings, opens the store, makes the lake when there is none, and
+joins journal, documents, catalog, tables and query. `Lake` is the one face over them that
+Python, the command line and the servers share.
+
+    lakecore.open(uri) -> open_lake -> Components (who knows whom) -> Lake (what one can do)
+
+>>> from lakecore.app import open_lake
+>>> with open_lake("memory://", actor="ada") as lake:
+...     lake.create("notes", key=["id"]).name, lake.verify().status
+('notes', 'green')
+"""
+
+from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
+from lakecore.app._lake import Lake
+from lakecore.app._open import open_lake
+
+__all__ = ["Check", "DoctorReport", "Finding", "Lake", "VerifyReport", "open_lake"]

@@ -37,9 +37,7 @@ class Components:
         self.store = store
         self.settings = settings
         self.clock = clock or SystemClock()
-        self.format: LakeFormat = (
-            create_format(store, self.clock) if create else read_format(store)
-        )
+        self.format: LakeFormat = create_format(store, self.clock) if create else read_format(store)
         self.state_dir = state_dir or state_directory(store, self.format.lake_id)
         self.journal = Journal.open(
             store,
@@ -76,7 +74,7 @@ class Components:
 
         limits = self.settings.query
         return QueryEngine(
-            LakeTables(self.catalog, self.tables, self.journal),
+            LakeTables(self.store, self.catalog, self.tables, self.journal),
             EngineSettings(
                 memory_limit_bytes=limits.memory_limit_bytes,
                 timeout_s=limits.timeout_s,
@@ -109,6 +107,8 @@ class Components:
         }
 
     def close(self) -> None:
+        if "query" in self.__dict__:
+            self.query.close()
         try:
             self.journal.close()
         finally:

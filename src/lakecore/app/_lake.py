@@ -8,7 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.app._checks import DoctorReport, VerifyReport
+from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
 from lakecore.app._components import Components
 from lakecore.app._rows import to_batches
 from lakecore.base import InvalidInput, NotFound
@@ -81,6 +81,35 @@ class Lake:
     def describe(self, name: str) -> dict[str, Any]:
         """A dataset with its table as it is now: schema, version, rows, files, size."""
         return self._parts.describe(self.dataset(name))
+
+    def create(
+        self,
+        name: str,
+        *,
+        key: Sequence[str] = (),
+        entity_type: str | None = None,
+        contract: str = "evolve",
+        owner: str = "",
+        description: str = "",
+        actor: str | None = None,
+        reason: str = "",
+    ) -> Dataset:
+        """Register an empty dataset; its columns come with its first rows.
+
+        Args:
+            key: the columns that identify a row; without, rows have no history of their own.
+            entity_type: what a row is, for the journal; default the dataset's name.
+            contract: ``evolve``, ``freeze`` or ``quarantine``: what later files may change.
+        """
+        proposed = self._parts.catalog.propose(
+            name,
+            key=_columns(key),
+            entity_type=entity_type,
+            contract=contract,
+            owner=owner,
+            description=description,
+        )
+        return self._parts.catalog.register(proposed, author=self._author(actor, reason=reason))
 
     def drop(
         self, name: str, *, grace_days: float = 7, actor: str | None = None, reason: str = ""
@@ -251,15 +280,15 @@ class Lake:
 
     def verify(self) -> VerifyReport:
         """Recompute the journal and match every version of every table and document with it."""
-        return self._parts.verify()
+        return verify(self._parts)
 
     def status(self) -> dict[str, Any]:
         """What the lake holds and what waits: JSON-ready."""
-        return self._parts.status()
+        return status(self._parts)
 
     def doctor(self) -> DoctorReport:
         """Probe what the lake relies on: the store's promises, the libraries' fit, the journal."""
-        return self._parts.doctor()
+        return doctor(self._parts)
 
     # -- inside -----------------------------------------------------------------------
 
@@ -299,5 +328,3 @@ class Lake:
 
 def _columns(key: Sequence[str] | str) -> tuple[str, ...]:
     return (key,) if isinstance(key, str) else tuple(key)
-
-

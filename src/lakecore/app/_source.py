@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.journal import Journal
+    from lakecore.storage import Store
     from lakecore.tables import Tables
 
 MAIN: Final = "main"
@@ -22,13 +23,14 @@ SYSTEM: Final = "system"
 class LakeTables:
     """Resolves the table names of a query, one at a time, when the query names them."""
 
-    def __init__(self, catalog: Catalog, tables: Tables, journal: Journal) -> None:
+    def __init__(self, store: Store, catalog: Catalog, tables: Tables, journal: Journal) -> None:
+        self._store = store
         self._catalog = catalog
         self._tables = tables
         self._journal = journal
         self._views: dict[str, Callable[[], Any]] = {
             "datasets": self._datasets,
-            "journal": journal.scan,
+            "journal": self._events,
         }
 
     def schemas(self) -> list[str]:
@@ -72,6 +74,27 @@ class LakeTables:
         import pyarrow as pa
 
         return pa.table({column: pa.array([], pa.string()) for column in dataset.key or ("_",)})
+
+    def _events(self) -> Any:
+        """`system.journal`: sealed and unsealed events as one.
+
+        On a local lake a dataset over the segments, so that columns and conditions are
+        pushed down to Parquet; elsewhere a stream.
+        """
+        import pyarrow.dataset as ds
+
+        from lakecore.journal import scan_schema
+
+        paths, unsealed = self._journal.parts()
+        files = [self._store.local_path(path) for path in paths]
+        if any(file is None for file in files):
+            return self._journal.scan()
+        schema = scan_schema()
+        held = ds.dataset(unsealed.select(schema.names).cast(schema))
+        if not files:
+            return held
+        sealed = ds.dataset([str(file) for file in files], schema=schema, format="parquet")
+        return ds.dataset([sealed, held])
 
     def _datasets(self) -> pa.Table:
         """`system.datasets`: one row a dataset, as of now."""

@@ -50,6 +50,7 @@ class Documents:
         self._journal = journal
         self._clock = clock or SystemClock()
         self._newest: dict[tuple[str, str], Document] = {}
+        self._turns: dict[tuple[str, str], threading.RLock] = {}
         self._lock = threading.Lock()
 
     def get(self, kind: str, name: str, *, version: int | None = None) -> Document | None:
@@ -109,6 +110,21 @@ class Documents:
             Conflict: others kept winning for `MAX_COMMIT_RETRIES` attempts.
         """
         mutation_id = mutation_id or uuid7(self._clock)
+        with self._lock:
+            turn = self._turns.setdefault((kind, name), threading.RLock())
+        # Threads of one process queue; only other processes can make an attempt fail.
+        with turn:
+            return self._change(kind, name, change, author, action, mutation_id)
+
+    def _change(
+        self,
+        kind: str,
+        name: str,
+        change: Change,
+        author: Author,
+        action: str | None,
+        mutation_id: str,
+    ) -> Document:
         for attempt in range(MAX_COMMIT_RETRIES):
             newest = self.get(kind, name)
             present = newest if newest is not None and newest.body is not None else None

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from lakecore.journal._merkle import Frontier
     from lakecore.journal._multiset import MultisetHash, multiset_hash
     from lakecore.journal._read import Page
+    from lakecore.journal._scan import scan_schema
     from lakecore.journal._staged import StagedReader, Staging
     from lakecore.journal._value_text import encode_value
     from lakecore.journal._values import changed, json_text, row_json
@@ -84,6 +85,7 @@ _HOME = {
     "multiset_hash": "_multiset",
     "read_commit_record": "_commit",
     "row_json": "_values",
+    "scan_schema": "_scan",
     "staged_schema": "_event",
 }
 
@@ -114,6 +116,7 @@ __all__ = [
     "multiset_hash",
     "read_commit_record",
     "row_json",
+    "scan_schema",
     "staged_schema",
 ]
 

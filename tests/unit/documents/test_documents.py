@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +112,9 @@ def test_threads_lose_nothing(documents: Documents) -> None:
                 "notes", "n", lambda now: {"n": (now.body["n"] if now else 0) + 1}, author=ADA
             )
 
-    threads = [threading.Thread(target=add) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(add) for _ in range(8)]:
+            done.result(60)
     assert documents.get("notes", "n").body == {"n": 80}
 
 

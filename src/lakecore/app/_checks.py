@@ -1,0 +1,286 @@
+"""Is the lake sound? What `verify`, `status` and `doctor` find out, and how they say it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from lakecore.base import LakecoreError
+from lakecore.documents import split_path
+
+if TYPE_CHECKING:
+    from lakecore.app._components import Components
+    from lakecore.journal import CompletenessReport
+
+Status = Literal["green", "broken", "inconclusive", "absent"]
+
+_LOG_ENTRY: Final = re.compile(r"(?P<location>tables/.+)/_delta_log/\d{20}\.json")
+_DATASETS: Final = "datasets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question and its answer.
+
+    `status` is ``green``, ``broken``, ``inconclusive``, or ``absent``: nothing is there to
+    be checked. `problems` are sentences; `detail` has the figures, JSON-ready.
+    """
+
+    status: Status
+    summary: str
+    problems: list[str] = field(default_factory=list)
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What verifying showed, in three answers that do not stand for each other.
+
+    Attributes:
+        integrity: every event is as it was sealed.
+        anchored: the log's head is signed, and held outside of the lake.
+        completeness: every version has its events, every sealed commit its version.
+    """
+
+    integrity: Check
+    anchored: Check
+    completeness: Check
+
+    @property
+    def status(self) -> Status:
+        """The worst of the three; what is absent does not count."""
+        found = {self.integrity.status, self.anchored.status, self.completeness.status}
+        worst: tuple[Status, ...] = ("broken", "inconclusive")
+        return next((status for status in worst if status in found), "green")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready objects."""
+        return {"status": self.status, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One probe of `doctor`: what was probed, whether it holds, and what to do if not."""
+
+    name: str
+    ok: bool
+    text: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorReport:
+    """Everything that `doctor` probed."""
+
+    findings: list[Finding]
+
+    @property
+    def ok(self) -> bool:
+        return all(finding.ok for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready objects."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def verify(parts: Components) -> VerifyReport:
+    """Recompute the journal and match all commits of the lake with it."""
+    return VerifyReport(
+        integrity=_integrity(parts),
+        anchored=Check(
+            status="absent",
+            summary="no signed checkpoint: nothing outside of the lake holds the log's head",
+        ),
+        completeness=_completeness(parts),
+    )
+
+
+def _integrity(parts: Components) -> Check:
+    report = parts.journal.verify()
+    return Check(
+        status=report.status,
+        summary=f"{report.events:,} events in {report.segments:,} segments recomputed",
+        problems=[
+            " ".join(
+                text
+                for text in (
+                    problem.where,
+                    f"row {problem.row}" if problem.row is not None else "",
+                    problem.field or "",
+                    f"expected {problem.expected}, found {problem.found}",
+                )
+                if text
+            )
+            for problem in report.problems
+        ],
+        detail={"events": report.events, "segments": report.segments, "root": report.root},
+    )
+
+
+def _completeness(parts: Components) -> Check:
+    commits = _Commits(parts)
+    report = parts.journal.completeness(commits)
+    problems = [*_problems(report), *commits.unregistered()]
+    pending = len(report.pending)
+    summary = f"{report.matched:,} commits match their events"
+    if pending:
+        summary += f", {pending:,} pending (oldest {max(report.pending.values()):.0f} s)"
+    return Check(
+        status="broken" if problems else "green",
+        summary=summary,
+        problems=problems,
+        detail={
+            "matched": report.matched,
+            "pending": report.pending,
+            "foreign": report.foreign,
+            "undecided": report.undecided,
+        },
+    )
+
+
+def _problems(report: CompletenessReport) -> Iterator[str]:
+    for problem in report.missing:
+        yield (
+            f"{problem.where}: its events are not in the journal as it says: "
+            f"{problem.field} expected {problem.expected}, found {problem.found}"
+        )
+    for path in report.without_object:
+        yield f"{path}: its events are sealed, the version itself is gone"
+    for path in report.foreign:
+        yield f"{path}: committed by another program, not in the journal"
+    for problem in report.unreadable:
+        yield f"{problem.where}: cannot be read: {problem.found}"
+
+
+class _Commits:
+    """Every commit object of the lake, (path, bytes), one at a time; what it sees, it remembers."""
+
+    def __init__(self, parts: Components) -> None:
+        self._store = parts.store
+        self._registered: set[str] = set()
+        self._found: set[str] = set()
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        for info in self._store.list_objects("documents/"):
+            place = split_path(info.path)
+            if place is not None:
+                data = self._store.get(info.path)
+                if place[0] == _DATASETS:
+                    self._remember(data)
+                yield info.path, data
+        for info in self._store.list_objects("tables/"):
+            match = _LOG_ENTRY.fullmatch(info.path)
+            if match is not None:
+                self._found.add(match["location"])
+                yield info.path, self._store.get(info.path)
+
+    def _remember(self, data: bytes) -> None:
+        try:
+            body = json.loads(data).get("body") or {}
+            self._registered.add(body["location"])
+        except (ValueError, KeyError, AttributeError):
+            # A damaged document is reported as such; here it only names no place.
+            return
+
+    def unregistered(self) -> Iterator[str]:
+        """Tables that no version of any catalog document names."""
+        for location in sorted(self._found - self._registered):
+            yield f"{location}: a table that the catalog never named"
+
+
+def status(parts: Components) -> dict[str, Any]:
+    """What the lake holds and what waits."""
+    datasets = parts.catalog.list_datasets()
+    views = [parts.tables.open(dataset) for dataset in datasets]
+    present = [view for view in views if view is not None]
+    return {
+        "lake": {
+            "url": parts.store.url,
+            "lake_id": parts.format.lake_id,
+            "format": parts.format.format,
+        },
+        "datasets": len(datasets),
+        "rows": sum(view.row_count for view in present),
+        "size_bytes": sum(view.size_bytes for view in present),
+        "journal": parts.journal.stats(),
+    }
+
+
+def doctor(parts: Components) -> DoctorReport:
+    """Probe what everything else relies on. Writes a few small objects and removes them."""
+    return DoctorReport(
+        findings=[
+            _probe_store(parts),
+            _probe_libraries(),
+            _probe_state(parts),
+            _probe_sealing(parts),
+        ]
+    )
+
+
+def _probe_store(parts: Components) -> Finding:
+    from lakecore.storage import probe_create_only
+
+    name = "the store creates an object only once"
+    try:
+        result = probe_create_only(parts.store)
+    except LakecoreError as error:
+        return Finding(name=name, ok=False, text=str(error), hint=error.hint)
+    return Finding(
+        name=name,
+        ok=result.is_create_only,
+        text=f"{result.winners} of 8 concurrent writers won; a second create was "
+        f"{'refused' if result.refuses_second else 'accepted'}",
+        hint=None
+        if result.is_create_only
+        else "several writers would lose changes here: use one process, or another store",
+    )
+
+
+def _probe_libraries() -> Finding:
+    from lakecore.query import check_versions
+
+    name = "the query engine reads Delta tables"
+    try:
+        versions = check_versions()
+    except LakecoreError as error:
+        return Finding(name=name, ok=False, text=str(error), hint=error.hint)
+    text = ", ".join(f"{library} {version}" for library, version in versions.items())
+    return Finding(name=name, ok=True, text=text)
+
+
+def _probe_state(parts: Components) -> Finding:
+    name = "this machine's state directory can be written"
+    probe = parts.state_dir / ".probe"
+    try:
+        parts.state_dir.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return Finding(
+            name=name,
+            ok=False,
+            text=f"{parts.state_dir}: {error.strerror or error}",
+            hint="give the directory to the user that runs Lakecore",
+        )
+    return Finding(name=name, ok=True, text=str(parts.state_dir))
+
+
+def _probe_sealing(parts: Components) -> Finding:
+    name = "what is committed gets sealed"
+    try:
+        sealed = parts.journal.seal()
+        stats = parts.journal.stats()
+    except LakecoreError as error:
+        return Finding(name=name, ok=False, text=str(error), hint=error.hint)
+    unreadable = stats["pending"]["unreadable"]
+    waiting = stats["buffer_events"]
+    return Finding(
+        name=name,
+        ok=not unreadable,
+        text=f"{sealed:,} events sealed now, {waiting:,} wait, {stats['tree_size']:,} in the tree",
+        hint="; ".join(unreadable) or None,
+    )
