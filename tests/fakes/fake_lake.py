@@ -73,7 +73,6 @@ class FakeLake(Recorder):
     closed: bool = False
     url: str = "memory://"
     lake_id: str = "11111111-1111-4111-8111-111111111111"
-    actor: str = "ada"
 
     def __enter__(self) -> FakeLake:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from lakecore.base import InvalidInput
@@ -28,13 +30,16 @@ CONTRACTS = ("evolve", "freeze", "quarantine")
 @pass_state
 def command(
     state: State,
+    /,
     dataset: str,
     actor: str | None,
     reason: str,
     **properties: str | bool | None,
 ) -> None:
     """Change properties of a dataset; what is not named stays."""
-    changes = {name: value for name, value in properties.items() if value is not None}
+    changes: dict[str, Any] = {
+        name: value for name, value in properties.items() if value is not None
+    }
     if not changes:
         raise InvalidInput("nothing to change", hint="lakecore alter --help lists the properties")
     with state.open_lake(actor=actor) as lake:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from lakecore.base import InvalidInput
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import change_options
@@ -18,10 +19,15 @@ from lakecore.cli._output import note, print_json, print_table, print_text
 from lakecore.cli._text import count, printable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakecore.app import Lake
+    from lakecore.ingest import IngestResult, Source
     from lakecore.tables import MutationResult
 
 _CHANGE_COLUMNS: Final = ("action", "entity_id", "field", "old_value", "new_value")
 _MAX_SHOWN_CHANGES: Final = 20
+_MAX_RESTARTS: Final = 4
 
 
 def rows_command(name: str, summary: str) -> click.Command:
@@ -43,9 +49,14 @@ def rows_command(name: str, summary: str) -> click.Command:
     def command(
         state: State, dataset: str, file: str, actor: str | None, reason: str, dry_run: bool
     ) -> None:
-        with state.open_lake(actor=actor) as lake, _rows_of(file) as rows:
+        with state.open_lake(actor=actor) as lake, _opened(file, lake, dataset) as source:
             change = getattr(lake, name)
-            result = change(dataset, rows, source=SOURCE, reason=reason, tier=tier(dry_run))
+            result = _to_end(
+                source,
+                lambda rows: change(
+                    dataset, rows, source=SOURCE, reason=reason, tier=tier(dry_run)
+                ),
+            )
             report(state, result)
 
     made: click.Command = command
@@ -61,17 +72,7 @@ def report(state: State, result: MutationResult) -> None:
     if state.as_json:
         print_json(result)
         return
-    parts = [
-        f"{number:,} {word}"
-        for number, word in (
-            (result.inserted, "inserted"),
-            (result.updated, "updated"),
-            (result.deleted, "deleted"),
-            (result.unchanged, "unchanged"),
-        )
-        if number
-    ]
-    text = f"{printable(result.dataset)}: {', '.join(parts) or 'nothing to change'}"
+    text = f"{printable(result.dataset)}: {changes_text(result)}"
     if result.dry_run:
         print_text(text)
         if result.changes:
@@ -83,17 +84,56 @@ def report(state: State, result: MutationResult) -> None:
         print_text(f"{text}; version {result.version}, {count(result.events, 'event')}")
 
 
+def changes_text(result: MutationResult | IngestResult) -> str:
+    """How many rows were inserted, updated, deleted and left as they were."""
+    parts = [
+        f"{number:,} {word}"
+        for number, word in (
+            (result.inserted, "inserted"),
+            (result.updated, "updated"),
+            (result.deleted, "deleted"),
+            (result.unchanged, "unchanged"),
+        )
+        if number
+    ]
+    return ", ".join(parts) or "nothing to change"
+
+
 @contextlib.contextmanager
-def _rows_of(file: str) -> Iterator[Any]:
-    """The rows of a file as Arrow batches, by the readers of `ingest`.
+def _opened(file: str, lake: Lake, dataset: str) -> Iterator[Source]:
+    """A file by the readers of `ingest`, its texts read as the dataset's types.
 
     A line that cannot be read is an error here: a change has no quarantine.
     """
     from lakecore.ingest import IngestOptions, open_source
 
+    target = _schema_of(lake, dataset)
     with _named(file) as path:
-        source = open_source(str(path), IngestOptions(strict=True))
-        yield source.batches()
+        name = "stdin" if file == "-" else None
+        options = IngestOptions(strict=True, file_name=name)
+        with contextlib.closing(open_source(path, options, target=target)) as source:
+            yield source
+
+
+def _to_end(source: Source, change: Callable[[Any], MutationResult]) -> MutationResult:
+    """Change with the rows of `source`; a reader that guessed a type wrong begins again."""
+    for _ in range(_MAX_RESTARTS):
+        try:
+            return change(source.batches())
+        except Exception:
+            # Whatever wrapped it on its way through the tables: the source knows.
+            if not source.needs_restart:
+                raise
+        source.restart()
+    raise InvalidInput("the file's types do not settle", where=source.name)
+
+
+def _schema_of(lake: Lake, dataset: str) -> pa.Schema | None:
+    described = lake.describe(dataset)
+    if described["version"] is None:
+        return None
+    with lake.sql(f"select * from {described['name']} limit 0") as result:
+        return result.schema
 
 
 @contextlib.contextmanager

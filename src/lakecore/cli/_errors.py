@@ -15,7 +15,7 @@ from lakecore.cli._text import printable
 
 _INTERRUPTED = 130
 _TRACEBACK_VARIABLE = "LAKECORE_TRACEBACK"
-_PARTS = ("expected", "found", "where", "hint")
+_PARTS = ("expected", "found", "where", "note", "hint")
 
 
 def guarded(run: Callable[[], None], *, as_json: bool) -> int:
@@ -37,7 +37,7 @@ def guarded(run: Callable[[], None], *, as_json: bool) -> int:
         return _report(_usage(error), 2, as_json=as_json)
     except LakecoreError as error:
         _show_traceback()
-        return _report(error.to_dict(), error.exit_code, as_json=as_json)
+        return _report(_ours(error), error.exit_code, as_json=as_json)
     except OSError as error:
         _show_traceback()
         return _report(_system(error), 2, as_json=as_json)
@@ -75,6 +75,12 @@ def _report(error: Mapping[str, str], exit_code: int, *, as_json: bool) -> int:
         if part in error:
             print(f"  {part + ':':<9} {printable(error[part])}", file=sys.stderr)
     return exit_code
+
+
+def _ours(error: LakecoreError) -> dict[str, str]:
+    parts = error.to_dict()
+    notes = getattr(error, "__notes__", None)
+    return {**parts, "note": "; ".join(notes)} if notes else parts
 
 
 def _usage(error: click.ClickException) -> dict[str, str]:

@@ -14,7 +14,7 @@ from lakecore.base import InvalidInput, LakecoreError
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._events import print_events
 from lakecore.cli._group import group
-from lakecore.cli._output import note, print_json, print_pairs, print_text
+from lakecore.cli._output import flattened, note, print_json, print_pairs, print_text
 from lakecore.cli._text import count
 
 _RECORD_BATCH: Final = 1_000
@@ -52,6 +52,7 @@ def recent(state: State, limit: int) -> None:
 @click.option("--source", metavar="SOURCE")
 @click.option("--dataset", metavar="NAME")
 @click.option("--mutation", "mutation_id", metavar="ID")
+@click.option("--event", "event_id", metavar="ID")
 @click.option("--since", metavar="TIME", help="RFC 3339, or a date; UTC where no zone is given.")
 @click.option("--until", metavar="TIME", help="Before this time.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
@@ -59,13 +60,14 @@ def recent(state: State, limit: int) -> None:
 @pass_state
 def query(
     state: State,
+    /,
     since: str | None,
     until: str | None,
     limit: int,
     cursor: str | None,
     **columns: str | None,
 ) -> None:
-    """Events by their columns, oldest first; all conditions must hold."""
+    """Events by their columns, newest first; all conditions must hold."""
     filters: dict[str, Any] = {name: text for name, text in columns.items() if text is not None}
     for name, text in (("since", since), ("until", until)):
         if text is not None:
@@ -92,12 +94,7 @@ def stats(state: State) -> None:
     if state.as_json:
         print_json(numbers)
     else:
-        print_pairs(
-            {
-                name.replace("_", " "): f"{value:,}" if isinstance(value, int) else value
-                for name, value in numbers.items()
-            }
-        )
+        print_pairs(flattened(numbers))
 
 
 @command.command("flush", epilog="Example: lakecore journal flush")
@@ -123,14 +120,14 @@ def record(state: State, actor: str | None, source: str) -> None:
     """Record events: one JSON object a line on stdin, with the fields of an event.
 
     They are written 1,000 at a time and durable when the command ends. An error says
-    which line or row is wrong, and how many events before it are recorded. An event with an
-    `event_id` of its own is recorded once, however often it is sent. A line looks like
+    which line or row is wrong, and how many events before it are recorded. A line
+    looks like
 
     {"entity_type": "job", "entity_id": "7", "action": "start", "actor": "cron"}
     """
     recorded = 0
     with state.open_lake(actor=actor) as lake:
-        defaults = {"actor": lake.actor, "source": source}
+        defaults = {"actor": state.actor_name(actor), "source": source}
         try:
             for events in _batches(sys.stdin.buffer):
                 lake.journal.record_many([{**defaults, **event} for event in events])

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time
 from enum import Enum
 from typing import Any
 
-from lakecore.cli._text import printable, shortened
+from lakecore.cli._text import columns_taken, printable, shortened
 
 _GAP = "  "
 _MAX_CELL = 72
@@ -43,15 +43,15 @@ def print_table(
     """
     cells = [[shortened(printable(cell), _MAX_CELL) for cell in row] for row in rows]
     widths = [
-        max([len(column), *(len(row[index]) for row in cells)])
+        max([columns_taken(column), *(columns_taken(row[index]) for row in cells)])
         for index, column in enumerate(columns)
     ]
     rule = ["─" * width for width in widths]
     for row in [list(columns), rule, *cells]:
-        aligned = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, cell, width in zip(columns, row, widths, strict=True)
-        ]
+        aligned = []
+        for column, cell, width in zip(columns, row, widths, strict=True):
+            space = " " * (width - columns_taken(cell))
+            aligned.append(space + cell if column in right else cell + space)
         print(_GAP.join(aligned).rstrip())
 
 
@@ -81,3 +81,28 @@ def _plain(value: Any) -> object:
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def flattened(document: object, prefix: str = "") -> dict[str, object]:
+    """Nested objects as lines: names joined by spaces, whole numbers with separators.
+
+    >>> flattened({"lake": {"lake_id": "x"}, "journal": {"tree_size": 1000}, "open": True})
+    {'lake id': 'x', 'journal tree size': '1,000', 'open': 'yes'}
+    """
+    if isinstance(document, dict):
+        lines: dict[str, object] = {}
+        for name, value in document.items():
+            rest = name.removeprefix(f"{prefix}_")
+            lines.update(flattened(value, f"{prefix} {rest}".strip().replace("_", " ")))
+        return lines
+    return {prefix: _value(document)}
+
+
+def _value(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_value(item)) for item in value)
+    return "none" if value is None else value

@@ -14,11 +14,15 @@ from lakecore.base import InvalidInput
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import parse_value, split_assignment
+from lakecore.cli._output import note
+from lakecore.cli._text import count
 
 if TYPE_CHECKING:
     from lakecore.query import QueryResult
 
 FORMATS: Final = ("table", "json", "csv", "ndjson", "arrow", "parquet")
+_SCREEN_ROWS: Final = 40
+_TABLE_ROWS: Final = 100_000
 _BINARY: Final = frozenset({"arrow", "parquet"})
 
 
@@ -45,7 +49,7 @@ _BINARY: Final = frozenset({"arrow", "parquet"})
     multiple=True,
     help='A value for $NAME: number, true, false, null, "text" or plain text.',
 )
-@click.option("--max-rows", type=click.IntRange(min=1), help="Refuse a larger result.")
+@click.option("--max-rows", type=click.IntRange(min=1), help="Cut the result off there.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -84,10 +88,12 @@ def command(
             text, {name: parse_value(value) for name, value in values.items()} or None, **limits
         )
         if output is None:
-            result.write(chosen, sys.stdout.buffer)
+            result.write(chosen, sys.stdout.buffer, shown_rows=_shown_rows(max_rows))
             sys.stdout.buffer.flush()
         else:
-            _write_file(result, chosen, Path(output))
+            _write_file(result, chosen, Path(output), _shown_rows(max_rows))
+        if result.truncated:
+            note(f"cut off after {count(result.row_count, 'row')}: there are more")
 
 
 def _default_format(state: State, output: str | None) -> str:
@@ -97,13 +103,18 @@ def _default_format(state: State, output: str | None) -> str:
     return "json" if state.as_json else "table"
 
 
-def _write_file(result: QueryResult, format_name: str, path: Path) -> None:
+def _shown_rows(max_rows: int | None) -> int:
+    """Rows of a table: a screen's worth where a person looks at it, else all that is sensible."""
+    return max_rows or (_SCREEN_ROWS if sys.stdout.isatty() else _TABLE_ROWS)
+
+
+def _write_file(result: QueryResult, format_name: str, path: Path, shown_rows: int) -> None:
     """Whole or not at all: a query that fails half way leaves what was there before."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     unfinished = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
-            result.write(format_name, stream)
+            result.write(format_name, stream, shown_rows=shown_rows)
         umask = os.umask(0)
         os.umask(umask)
         unfinished.chmod(0o666 & ~umask)

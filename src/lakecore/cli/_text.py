@@ -69,9 +69,29 @@ def moment_us(at_us: int | None) -> str:
     return "" if at_us is None else moment(datetime.fromtimestamp(at_us / 1_000_000, UTC))
 
 
+def columns_taken(text: str) -> int:
+    """The columns of a terminal that a text takes: East Asian characters two, combining none.
+
+    >>> columns_taken("lake"), columns_taken("湖")
+    (4, 2)
+    """
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def shortened(text: str, width: int) -> str:
+    """At most `width` columns of a terminal.
+
+    >>> shortened("sediment", 5), shortened("core", 5), shortened("湖" * 4, 5)
+    ('sedi…', 'core', '湖湖…')
     """
-    >>> shortened("sediment", 5), shortened("core", 5)
-    ('sedi…', 'core')
-    """
-    return text if len(text) <= width else text[: width - 1] + "…"
+    if columns_taken(text) <= width:
+        return text
+    if text.isascii():
+        return text[: width - 1] + "…"
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text[:width], width - 1).rstrip() + "…"

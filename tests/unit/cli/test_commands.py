@@ -284,7 +284,7 @@ def test_journal_stats_and_flush(run: Run, lake: FakeLake) -> None:
 def test_journal_record(run: Run, lake: FakeLake) -> None:
     """Lines become events with defaults for actor and source, 1,000 at a time."""
     line = '{"entity_type": "job", "entity_id": "7", "action": "start", "source": "cron"}\n'
-    result = run("journal", "record", stdin=line + "\n" + line * 1000)
+    result = run("journal", "record", "--actor", "ada", stdin=line + "\n" + line * 1000)
     assert result.stdout == "1,001 events recorded\n"
     batches = [call[1][0] for call in lake.journal.calls]
     assert [len(batch) for batch in batches] == [1000, 1]
@@ -310,10 +310,13 @@ def test_journal_record_refuses_what_is_no_object(run: Run, lake: FakeLake, line
 class Rows:
     """A result that writes its format's name."""
 
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
+    row_count = 5
 
-    def write(self, format_name: str, stream: BinaryIO) -> None:
+    def __init__(self, error: Exception | None = None, *, truncated: bool = False) -> None:
+        self.error = error
+        self.truncated = truncated
+
+    def write(self, format_name: str, stream: BinaryIO, *, shown_rows: int) -> None:
         """The name, then the error if there is one."""
         stream.write(format_name.encode())
         if self.error is not None:
@@ -347,6 +350,12 @@ def test_sql_parameters_and_limits(run: Run, lake: FakeLake) -> None:
         ("select $n", {"n": 7, "code": "007"}),
         {"max_rows": 5, "timeout_s": 1.5},
     )
+
+
+def test_sql_says_that_rows_are_missing(run: Run, lake: FakeLake) -> None:
+    """A result that was cut off does not look whole."""
+    lake.answers["sql"] = Rows(truncated=True)
+    assert "cut off after 5 rows" in run("sql", "select 1", "--max-rows", "5").stderr
 
 
 def test_sql_into_a_file(run: Run, lake: FakeLake, tmp_path: Path) -> None:
