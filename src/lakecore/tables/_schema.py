@@ -117,8 +117,9 @@ def check_names(names: Sequence[str], *, where: str = "") -> None:
                 found=repr(name[:40]),
                 where=where or None,
             )
-        other = seen.setdefault(name.casefold(), name)
-        if other is not name:
+        other = seen.get(name.casefold())
+        seen[name.casefold()] = name
+        if other is not None:
             raise InvalidInput(
                 "two columns differ at most by case",
                 found=f"{other!r} and {name!r}",

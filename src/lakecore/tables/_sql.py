@@ -175,19 +175,27 @@ def _predicate(plan: DataFrame) -> Expr | None:
 
 def _literal(value: object, field: pa.Field) -> pa.Scalar:
     try:
-        return pa.scalar(value, field.type)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        pass
-    try:
-        # Text is taken as the command line gives it: '3' fits a number, '2024-01-31' a date.
-        return cast_column(pa.chunked_array([pa.array([value])]), field)[0]
-    except (pa.ArrowException, TypeError, ValueError, InvalidInput) as error:
+        return _cast_literal(value, field)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, InvalidInput) as error:
         raise InvalidInput(
             "a value does not fit the column",
             expected=str(field.type),
             found=repr(value)[:100],
             where=f"column {field.name!r}",
         ) from error
+
+
+def _cast_literal(value: object, field: pa.Field) -> pa.Scalar:
+    """By way of its own type: given the column's at once, Arrow would cut 1.5 to 1.
+
+    Text may be what the command line gives: '3' fits a number, '2024-01-31' a date.
+    """
+    try:
+        own = pa.array([value])
+    except (pa.ArrowException, TypeError, OverflowError):
+        # Pairs of a map, for one, have no type of their own.
+        return pa.scalar(value, field.type)
+    return cast_column(pa.chunked_array([own]), field)[0]
 
 
 def describe(where: str | None, values: Mapping[str, object] | None = None) -> dict[str, str]:
