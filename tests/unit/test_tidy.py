@@ -119,8 +119,7 @@ def test_every_module_says_what_it_is() -> None:
     silent = [
         str(path.relative_to(REPOSITORY))
         for path in modules()
-        if path.is_relative_to(SOURCES)
-        and not _says_enough(path)
+        if path.is_relative_to(SOURCES) and not _says_enough(path)
     ]
     assert silent == []
 
