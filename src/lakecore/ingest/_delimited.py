@@ -41,7 +41,8 @@ _SAMPLE_BYTES: Final = 32 * MIB
 _DIALECT_BYTES: Final = 256 * 1024
 _BATCH_CELLS: Final = 2_000_000
 _MAX_BATCH_ROWS: Final = 65_536
-_MAX_LINE_BYTES: Final = 8 * MIB
+_MAX_LINE_BYTES: Final = 4 * MIB
+_BUFFER_BYTES: Final = 2 * _MAX_LINE_BYTES
 _COLUMN_BYTES: Final = 128 * 1024
 _WIDEN_ROWS: Final = 10
 _WIDEN_SHARE: Final = 0.01
@@ -432,6 +433,7 @@ def _query(path: Path, dialect: Dialect, header: bool, width: int, max_rejects: 
         "allow_quoted_nulls": "false",
         "compression": "'none'",
         "max_line_size": str(_MAX_LINE_BYTES),
+        "buffer_size": str(_BUFFER_BYTES),
         "store_rejects": "true",
         "rejects_limit": str(max_rejects + 1),
         "rejects_line_size_limit": str(MAX_REJECT_TEXT_BYTES),

@@ -8,6 +8,7 @@ scored by how many of the sample's records have as many fields as the first one.
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,8 +48,7 @@ def sniff_dialect(
     best: tuple[tuple[float, ...], Dialect] | None = None
     for candidate in (delimiter,) if delimiter else _DELIMITERS:
         for mark in quotes:
-            backslash = escape is None and f"\\{mark}" in sample and f"{mark}{mark}" not in sample
-            chosen_escape = escape if escape is not None else ("\\" if backslash else mark)
+            chosen_escape = escape if escape is not None else _escape(sample, candidate, mark)
             records = parse(
                 lines[skip:], Dialect(delimiter=candidate, quote=mark, escape=chosen_escape)
             )
@@ -64,6 +64,12 @@ def sniff_dialect(
                 best = (rank, dialect)
     assert best is not None  # noqa: S101 - there is at least one candidate
     return best[1]
+
+
+def _escape(sample: str, delimiter: str, quote: str) -> str:
+    """A backslash where one stands before a quote that does not end its field."""
+    inside = re.escape(f"\\{quote}") + f"[^{re.escape(delimiter)}{quote}\r\n]"
+    return "\\" if quote and re.search(inside, sample) else quote
 
 
 def _quotes_in(sample: str) -> tuple[str, ...]:

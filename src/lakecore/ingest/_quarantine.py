@@ -58,7 +58,7 @@ def write_quarantine(
 
     from lakecore.tables import IngestNote
 
-    name = _content_name(rejects, dataset.dataset_id, file_sha256)
+    name = _content_name(rejects, dataset.name, file_sha256)
     home = catalog.find(QUARANTINE)
     if home is None:
         home = catalog.register(
@@ -81,8 +81,8 @@ def write_quarantine(
     return True
 
 
-def _content_name(rejects: Iterable[Reject], dataset_id: str, file_sha256: str) -> str:
-    digest = hashlib.sha256(f"quarantine\0{dataset_id}\0{file_sha256}".encode())
+def _content_name(rejects: Iterable[Reject], dataset: str, file_sha256: str) -> str:
+    digest = hashlib.sha256(f"quarantine\0{dataset}\0{file_sha256}".encode())
     for reject in rejects:
         digest.update(
             f"\0{reject.line}\0{reject.column}\0{reject.reason}".encode("utf-8", "replace")

@@ -11,18 +11,19 @@ first bytes         format
 ``PK``              Excel where it holds a workbook, else a zip of one file
 ``D0CF11E0``        Excel (before 2007)
 gzip, zstd          unpacked, then looked at again
-``[`` or ``{``      JSON or NDJSON
+``[{`` or ``{"``    JSON or NDJSON, with white space where JSON allows it
 anything else       CSV or TSV
 ==================  =======================================================
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lakecore.base import InvalidInput
 from lakecore.ingest._compressed import compression_of, unpack
@@ -32,6 +33,9 @@ from lakecore.ingest._reject import Reject
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_JSON_START: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*[\[{\]]|\{\s*[\"}])")
 
 
 class Source(Protocol):
@@ -112,6 +116,8 @@ def detect_format(path: Path, name: str) -> str:
         return "excel"
     if not head and extension in {".parquet", ".arrow", ".feather", ".xlsx", ".json"}:
         raise InvalidInput("the file is empty", where=name)
+    if _JSON_START.match(head):
+        return "ndjson" if extension in {".ndjson", ".jsonl"} else "json"
     by_name = {
         ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
         ".xlsx": "excel", ".xls": "excel", ".ods": "excel",
@@ -122,10 +128,7 @@ def detect_format(path: Path, name: str) -> str:
         return "ndjson"
     if extension in {".csv", ".tsv", ".tab", ".psv"}:
         return "tsv" if extension in {".tsv", ".tab"} else "csv"
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if start in (b"[", b"{") or extension == ".json":
-        return "json"
-    return "csv"
+    return "json" if extension == ".json" else "csv"
 
 
 def _open(

@@ -61,7 +61,8 @@ class TextType:
 
 
 TEXT: Final = TextType("text")
-_PLAIN: Final = (TextType("boolean"), TextType("int64"), TextType("double"))
+_BOOLEAN: Final = (TextType("boolean"),)
+_PLAIN: Final = (TextType("int64"), TextType("double"))
 _DATED: Final = (
     TextType("date"),
     *(TextType("timestamp", form) for form in (*_ZONELESS, *_ZONED)),
@@ -100,8 +101,9 @@ def _guess(probe: pl.Series, column: pl.Series, markers: Sequence[str]) -> TextT
     if not first or not all(looks_typed(value) for value in first):
         return TEXT
     strip = any(value != value.strip() for value in first)
-    dated = first[0].strip()[4:5] == "-"
-    for candidate in _DATED if dated else _PLAIN:
+    text = first[0].strip().lower()
+    candidates = _DATED if text[4:5] == "-" else _PLAIN if text[0] not in "tf" else _BOOLEAN
+    for candidate in candidates:
         kind = replace(candidate, strip=strip)
         if _fits(values, kind, markers):
             return kind
@@ -250,7 +252,7 @@ def _doubtful(
         masks.append(_unlike_a_number(texts, kind))
     if kind.kind == "double":
         lengths = texts.str.len_bytes()
-        if (lengths.max() or 0) > 15:  # type: ignore[operator]
+        if (lengths.max() or 0) > 15:  # type: ignore[operator]  # bytes of texts: an int
             # Only integers: a fraction's last digits are understood to be rounded.
             whole = texts.str.contains(r"^-?\d{16,}$") & (values.abs() >= 2.0**53)
             masks.append(whole.fill_null(False))

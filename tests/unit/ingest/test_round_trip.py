@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.unit.ingest.reading import read_text
 
 # A NUL makes a file binary; a lone carriage return is a line end among others.

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.unit.ingest.reading import read_text
 
 from lakecore.base import InvalidInput
-from tests.unit.ingest.reading import read_text
 
 COLUMNS: list[tuple[list[str], str, list[Any]]] = [
     (["1", "-2", "NA"], "int64", [1, -2, None]),

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.ingest.reading import read, read_text
 
 from lakecore.base import InvalidInput, NotFound
 from lakecore.ingest import open_source
-from tests.unit.ingest.reading import read, read_text
 
 TABLE: list[tuple[str, bytes, list[dict[str, Any]], list[tuple[int, str, str]]]] = [
     (
@@ -52,20 +52,55 @@ TABLE: list[tuple[str, bytes, list[dict[str, Any]], list[tuple[int, str, str]]]]
     ("a byte-order mark", b"\xef\xbb\xbfa,b\n1,2\n", [{"a": 1, "b": 2}], []),
     ("UTF-16", "a,b\n1,é\n".encode("utf-16"), [{"a": 1, "b": "é"}], []),
     ("Windows-1252", b"a,b\n1,caf\xe9\n2,\x80\n", [{"a": 1, "b": "café"}, {"a": 2, "b": "€"}], []),
-    ("no header", b"1,x\n2,y\n", [{"column_1": 1, "column_2": "x"}, {"column_1": 2, "column_2": "y"}], []),
-    ("duplicate and empty names", b"a,a,,b\n1,2,3,4\n", [{"a": 1, "a_2": 2, "column_3": 3, "b": 4}], []),
+    (
+        "no header",
+        b"1,x\n2,y\n",
+        [{"column_1": 1, "column_2": "x"}, {"column_1": 2, "column_2": "y"}],
+        [],
+    ),
+    (
+        "duplicate and empty names",
+        b"a,a,,b\n1,2,3,4\n",
+        [{"a": 1, "a_2": 2, "column_3": 3, "b": 4}],
+        [],
+    ),
     ("a header only", b"a,b\n", [], []),
     ("a header without a line end", b"a,b", [], []),
     ("one column", b"name\nann\nbob\n", [{"name": "ann"}, {"name": "bob"}], []),
-    ("semicolons and decimal commas", b"a;b\n1,5;2,5\n2,5;3,5\n", [{"a": "1,5", "b": "2,5"}, {"a": "2,5", "b": "3,5"}], []),
+    (
+        "semicolons and decimal commas",
+        b"a;b\n1,5;2,5\n2,5;3,5\n",
+        [{"a": "1,5", "b": "2,5"}, {"a": "2,5", "b": "3,5"}],
+        [],
+    ),
     ("pipes", b"a|b\n1|2\n", [{"a": 1, "b": 2}], []),
     ("tabs", b"a\tb\n1\t2\n", [{"a": 1, "b": 2}], []),
-    ("carriage returns and line feeds", b"a,b\r\n1,x\r\n2,y\r\n", [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], []),
-    ("mixed line ends", b"a,b\n1,x\r\n2,y\n3,z\r4,w\n", [{"a": i, "b": b} for i, b in [(1, "x"), (2, "y"), (3, "z"), (4, "w")]], []),
-    ("a preamble", b"Report of 2020\n\na,b,c\n1,2,3\n4,5,6\n", [{"a": 1, "b": 2, "c": 3}, {"a": 4, "b": 5, "c": 6}], []),
+    (
+        "carriage returns and line feeds",
+        b"a,b\r\n1,x\r\n2,y\r\n",
+        [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}],
+        [],
+    ),
+    (
+        "mixed line ends",
+        b"a,b\n1,x\r\n2,y\n3,z\r4,w\n",
+        [{"a": i, "b": b} for i, b in [(1, "x"), (2, "y"), (3, "z"), (4, "w")]],
+        [],
+    ),
+    (
+        "a preamble",
+        b"Report of 2020\n\na,b,c\n1,2,3\n4,5,6\n",
+        [{"a": 1, "b": 2, "c": 3}, {"a": 4, "b": 5, "c": 6}],
+        [],
+    ),
     ("trailing delimiters", b"a,b,\n1,2,\n", [{"a": 1, "b": 2, "column_3": None}], []),
-    ("quoted and unquoted empty texts", b'a,b\n"",x\n,y\n', [{"a": "", "b": "x"}, {"a": None, "b": "y"}], []),
-]  # fmt: skip
+    (
+        "quoted and unquoted empty texts",
+        b'a,b\n"",x\n,y\n',
+        [{"a": "", "b": "x"}, {"a": None, "b": "y"}],
+        [],
+    ),
+]
 
 
 @pytest.mark.parametrize(
