@@ -1,0 +1,201 @@
+"""The engine: takes a statement, decides where it runs, hands out its result."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from lakecore.base import InvalidInput
+from lakecore.query._isolated import IsolatedStream, Processes
+from lakecore.query._local import LocalStream, LoopThread, Runaways, make_scratch
+from lakecore.query._params import bind
+from lakecore.query._result import QueryResult
+from lakecore.query._session import Session, is_pairwise
+from lakecore.query._settings import MAX_STATEMENT_BYTES, MIN_MEMORY_BYTES, QuerySettings
+from lakecore.query._source import TableSource
+from lakecore.query._stream import BatchStream, Deadline
+from lakecore.query._wire import Job, NotPortable
+
+MAX_LOCAL_OPERATORS: Final = 500
+"""A chain of operators is a tree as deep as it is long; its walk is on the thread's stack."""
+
+_OPERATOR: Final = re.compile(
+    r"[-+*/%|&^<>=~]+|\b(?:and|or|not|union|except|intersect|join)\b", re.I
+)
+
+
+class QueryEngine:
+    """Read-only SQL over a table source. Threads may share it; each query is on its own.
+
+    Args:
+        source: resolves the names of tables.
+        settings: bounds of every query.
+    """
+
+    def __init__(self, source: TableSource, settings: QuerySettings | None = None) -> None:
+        self._source = source
+        self._settings = settings or QuerySettings()
+        self._loop = LoopThread()
+        self._runaways = Runaways()
+        self._processes = Processes(self._settings.idle_processes)
+
+    def sql(
+        self,
+        text: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        timeout_s: float | None = None,
+        max_rows: int | None = None,
+        memory_limit_bytes: int | None = None,
+    ) -> QueryResult:
+        """Plan one statement and start it; its rows are computed while they are read.
+
+        Args:
+            text: one SELECT, EXPLAIN, DESCRIBE or SHOW statement. Names without a schema are in
+                `main`. ``as_of('planes', 3)``, ``as_of('planes', '2026-01-31T12:00:00Z')`` and
+                ``"planes@3"`` are a table as it was at a version or time.
+            params: values for ``$name`` (a mapping) or ``$1``, ``$2``, … (a sequence).
+            timeout_s: seconds from now to the last batch; default: the settings'.
+            max_rows: rows that the result may have, further ones are cut off; default: the
+                settings'.
+            memory_limit_bytes: for what the query holds before it spills; default: the settings'.
+
+        Raises:
+            InvalidInput: the statement, a parameter or a limit is wrong.
+            NotFound: a table, or the version or time of one, does not exist.
+            Refused: the statement would change something.
+            Unavailable: planning alone took longer than the time limit.
+        """
+        limits = self._limits(timeout_s, max_rows, memory_limit_bytes)
+        _check_text(text)
+        values = bind(params)
+        deadline = Deadline(limits.timeout_s)
+        scratch = make_scratch(limits.spill_directory)
+        try:
+            stream = self._start(text, values, limits, deadline, scratch)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        return QueryResult(stream, max_rows=limits.max_rows)
+
+    def _limits(
+        self, timeout_s: float | None, max_rows: int | None, memory_limit_bytes: int | None
+    ) -> QuerySettings:
+        given = {
+            "timeout_s": timeout_s,
+            "max_rows": max_rows,
+            "memory_limit_bytes": memory_limit_bytes,
+        }
+        changes: dict[str, Any] = {
+            name: value for name, value in given.items() if value is not None
+        }
+        limits = replace(self._settings, **changes)
+        least = {"timeout_s": 0.001, "max_rows": 0, "memory_limit_bytes": MIN_MEMORY_BYTES}
+        for name, smallest in least.items():
+            value = getattr(limits, name)
+            if value is not None and not value >= smallest:
+                raise InvalidInput(
+                    "a limit is too small", expected=f"{name} >= {smallest}", found=value
+                )
+        return limits
+
+    def _start(
+        self,
+        text: str,
+        values: Mapping[str, Any],
+        limits: QuerySettings,
+        deadline: Deadline,
+        scratch: Path,
+    ) -> BatchStream:
+        if limits.isolation == "always" or (limits.isolation == "auto" and self._suspect(text)):
+            stream = self._isolated(text, values, limits, deadline, scratch)
+            if stream is not None:
+                return stream
+        session = Session(
+            self._source,
+            values,
+            memory_limit_bytes=limits.memory_limit_bytes,
+            target_partitions=limits.target_partitions,
+            scratch=scratch,
+        )
+        try:
+            frame = session.plan(text, limits.max_rows)
+            if limits.isolation == "auto" and limits.timeout_s is not None and is_pairwise(frame):
+                stream = self._isolated(text, values, limits, deadline, scratch)
+                if stream is not None:
+                    return stream
+            return LocalStream(
+                session,
+                frame,
+                text,
+                scratch=scratch,
+                deadline=deadline,
+                loop=self._loop,
+                runaways=self._runaways,
+            )
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            failure = session.translate(error, text)
+            raise failure from (None if failure is error else error)
+
+    def _suspect(self, text: str) -> bool:
+        operators = sum(1 for _ in _OPERATOR.finditer(text))
+        return operators > MAX_LOCAL_OPERATORS or self._runaways.busy()
+
+    def _isolated(
+        self,
+        text: str,
+        values: Mapping[str, Any],
+        limits: QuerySettings,
+        deadline: Deadline,
+        scratch: Path,
+    ) -> BatchStream | None:
+        """The query in another process; None when some table can be read in this one alone."""
+        job = Job(
+            text,
+            values,
+            limits.max_rows,
+            limits.memory_limit_bytes,
+            limits.target_partitions,
+            str(scratch),
+        )
+        try:
+            return IsolatedStream(self._processes, self._source, job, deadline)
+        except NotPortable:
+            scratch.mkdir(exist_ok=True)
+            return None
+
+    def close(self) -> None:
+        """End what runs beside this process. Open results must not be read any more."""
+        self._processes.close()
+        self._runaways.close()
+        self._loop.close()
+
+    def __enter__(self) -> QueryEngine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check_text(text: str) -> None:
+    if not isinstance(text, str):
+        raise InvalidInput("a statement is text", found=type(text).__name__)
+    if len(text) > MAX_STATEMENT_BYTES:
+        raise InvalidInput(
+            "the statement is too long",
+            expected=f"at most {MAX_STATEMENT_BYTES} characters",
+            found=len(text),
+            hint="give values as parameters",
+        )

@@ -1,0 +1,204 @@
+"""One query's DataFusion session: its tables, its limits, its plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+from datafusion import (
+    DataFrame,
+    RuntimeEnvBuilder,
+    SessionConfig,
+    SessionContext,
+    SQLOptions,
+    udtf,
+)
+from datafusion.catalog import Table
+
+from lakecore.base import Bug, InvalidInput, LakecoreError
+from lakecore.query._errors import Statement, translate
+from lakecore.query._names import NOW, Moment, parse_moment, split_moment, split_schema
+from lakecore.query._providers import to_table
+from lakecore.query._source import MAIN, TableSource
+
+CATALOG: Final = "lake"
+
+_T = TypeVar("_T")
+
+# Of the optimised plan: joins that compare all pairs of rows, and so may run for hours.
+_PAIRWISE: Final = re.compile(r"(?m)^\s*(?:Cross Join:|\w+ Join:\s+(?:Filter:|$))")
+
+
+class Tables:
+    """The source's tables as one query sees them: each resolved once, failures remembered."""
+
+    def __init__(self, source: TableSource, scratch: Path, params: Mapping[str, Any]) -> None:
+        self._source = source
+        self._scratch = scratch
+        self._params = params
+        self._known: dict[tuple[str, str, Moment], Table | None] = {}
+        self.planned = False
+        self.failure: LakecoreError | None = None
+        """DataFusion keeps only the text of an error, and of some not even that."""
+
+    def schema_names(self) -> set[str]:
+        return self._guarded(lambda: {MAIN, *self._source.schemas()}, {MAIN})
+
+    def schema(self, name: str) -> SchemaTables:
+        return SchemaTables(self, name)
+
+    def names(self, schema: str) -> list[str]:
+        return self._guarded(lambda: list(self._source.tables(schema)), [])
+
+    def all_names(self) -> list[str]:
+        """Every table as a query would write it, for suggestions."""
+        return [
+            name if schema == MAIN else f"{schema}.{name}"
+            for schema in sorted(self.schema_names())
+            for name in self.names(schema)
+        ]
+
+    def resolve(self, schema: str, name: str, moment: Moment = NOW) -> Table | None:
+        key = (schema, name, moment)
+        if key not in self._known:
+            self._known[key] = self._guarded(lambda: self._find(schema, name, moment), None)
+        return self._known[key]
+
+    def as_of(self, *args: Any) -> Table:
+        """The table function ``as_of(name, version or time)``."""
+        values = [self._literal(arg) for arg in args]
+        table = self._guarded(lambda: self._as_of(values), None)
+        if table is None:
+            raise ValueError(
+                f"table '{CATALOG}.{'.'.join(split_schema(str(values[0])))}' not found"
+            )
+        return table
+
+    def _as_of(self, values: list[Any]) -> Table | None:
+        if len(values) != 2 or not isinstance(values[0], str):
+            raise InvalidInput(
+                "as_of takes a table's name and a version or time",
+                expected="as_of('planes', 3) or as_of('planes', '2026-01-31T12:00:00Z')",
+                found=", ".join(map(repr, values)),
+            )
+        schema, name = split_schema(values[0])
+        return self.resolve(schema, name, parse_moment(values[1]))
+
+    def _literal(self, arg: Any) -> Any:
+        """A constant argument's value. Parameters are filled in later, so they are looked up."""
+        if arg.variant_name() == "Placeholder":
+            value = self._params.get(str(arg.to_variant().id()).removeprefix("$"))
+        elif arg.variant_name() == "Literal":
+            value = arg.python_value()
+        else:
+            value = None
+        return python_value(value) if isinstance(value, pa.Scalar) else value
+
+    def _find(self, schema: str, name: str, moment: Moment) -> Table | None:
+        if moment is NOW:
+            name, moment = split_moment(name)
+        found = self._source.table(schema, name, version=moment.version, time=moment.time)
+        return None if found is None else to_table(found, self._scratch)
+
+    def _guarded(self, call: Callable[[], _T], otherwise: _T) -> _T:
+        try:
+            return call()
+        except Exception as error:
+            if self.planned:
+                # Only information_schema still asks: one broken table must not hide the others.
+                return otherwise
+            if not isinstance(error, LakecoreError):
+                bug = Bug("a table cannot be opened", found=f"{type(error).__name__}: {error}")
+                bug.__cause__ = error
+                error = bug
+            self.failure = error
+            raise error from error.__cause__
+
+
+class SchemaTables:
+    """One schema, in the form in which DataFusion asks a Python object for tables."""
+
+    def __init__(self, tables: Tables, schema: str) -> None:
+        self._tables = tables
+        self._schema = schema
+
+    @property
+    def table_names(self) -> list[str]:
+        # An attribute that is a list: that is how DataFusion 55 reads it, whatever its
+        # abstract class says.
+        return self._tables.names(self._schema)
+
+    def table_exist(self, name: str) -> bool:
+        return name in self.table_names
+
+    def table(self, name: str) -> Table | None:
+        return self._tables.resolve(self._schema, name)
+
+
+class Session:
+    """A DataFusion context for one query. Making one takes about a millisecond."""
+
+    def __init__(
+        self,
+        source: TableSource,
+        params: Mapping[str, Any],
+        *,
+        memory_limit_bytes: int,
+        target_partitions: int | None,
+        scratch: Path,
+    ) -> None:
+        config = SessionConfig().with_information_schema(True)
+        config = config.with_default_catalog_and_schema(CATALOG, MAIN)
+        config = config.with_create_default_catalog_and_schema(False)
+        config = config.set("datafusion.execution.time_zone", "+00:00")
+        if target_partitions is not None:
+            config = config.with_target_partitions(target_partitions)
+        runtime = RuntimeEnvBuilder().with_fair_spill_pool(memory_limit_bytes)
+        runtime = runtime.with_disk_manager_specified(scratch)
+        self.context = SessionContext(config, runtime)
+        self.tables = Tables(source, scratch, params)
+        self.params = params
+        catalog: Any = self.tables  # it has the methods that are called, without the base class
+        self.context.register_catalog_provider(CATALOG, catalog)
+        self.context.register_udtf(udtf(self.tables.as_of, "as_of"))
+
+    def plan(self, text: str, max_rows: int | None) -> DataFrame:
+        """The statement as a plan that only reads; cut to `max_rows` + 1 where it can be.
+
+        Raises:
+            LakecoreError: whatever is wrong with the statement.
+        """
+        options = SQLOptions().with_allow_ddl(False).with_allow_dml(False)
+        options = options.with_allow_statements(False)
+        frame = self.context.sql_with_options(text, options, param_values=dict(self.params))
+        if max_rows is not None and _is_query(frame):
+            frame = frame.limit(max_rows + 1)
+        self.tables.planned = True
+        return frame
+
+    def translate(self, error: BaseException, text: str) -> LakecoreError:
+        if self.tables.failure is not None:
+            return self.tables.failure
+        self.tables.planned = True  # a source that fails now must not hide the error
+        return translate(error, Statement(text, self.tables.all_names))
+
+
+def _is_query(frame: DataFrame) -> bool:
+    return frame.logical_plan().display() not in {"Explain", "Analyze", "DescribeTable"}
+
+
+def is_pairwise(frame: DataFrame) -> bool:
+    """Whether some join has no equality to go by. DataFusion cannot interrupt such a join."""
+    if "Join" not in frame.logical_plan().display_indent():
+        return False
+    return _PAIRWISE.search(frame.optimized_logical_plan().display_indent()) is not None
+
+
+def python_value(scalar: pa.Scalar) -> Any:
+    """The scalar as a Python value; nanoseconds are cut to microseconds."""
+    if pa.types.is_timestamp(scalar.type) and scalar.type.unit == "ns":
+        scalar = scalar.cast(pa.timestamp("us", tz=scalar.type.tz), safe=False)
+    return scalar.as_py()

@@ -1,0 +1,53 @@
+"""Where the engine's tables come from: the port that it consumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+MAIN: Final = "main"
+"""The schema of names without a schema."""
+
+
+class TableSource(Protocol):
+    """Resolves names to what holds their rows.
+
+    The engine asks for a table only when a query names it, once per query, so that every
+    reference within the query sees the same version. Threads call at the same time.
+    """
+
+    def schemas(self) -> Iterable[str]:
+        """Names of the schemas, for SHOW TABLES and for suggestions."""
+        ...
+
+    def tables(self, schema: str) -> Iterable[str]:
+        """Names of the tables in a schema; empty for an unknown schema."""
+        ...
+
+    def table(
+        self, schema: str, name: str, *, version: int | None = None, time: datetime | None = None
+    ) -> object | None:
+        """What holds a table's rows, at most one of `version` and `time` given; or None.
+
+        One of: a `deltalake.DeltaTable` or anything else with a DataFusion table provider; a
+        pyarrow Table, RecordBatch or Dataset; a RecordBatchReader, or a function that returns
+        one (read whole, spooled to disk when it is large); `ParquetFiles`.
+
+        Raises:
+            NotFound: the table exists, but not at that version or time; says which exist.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParquetFiles:
+    """Parquet files on this machine, read as one table in a known order.
+
+    `sort_by` names columns, ``-`` before a name for descending: every file is sorted by them.
+    """
+
+    paths: Sequence[str | Path]
+    sort_by: Sequence[str] = ()
