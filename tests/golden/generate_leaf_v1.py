@@ -61,10 +61,11 @@ def events() -> list[Event]:
     ]
     values = [
         "null",
-        '"' + "a" * (EDGE - 2) + '"',
-        '"' + "a" * (EDGE - 1) + '"',
+        # Each quote takes two bytes in the leaf.
+        '"' + "a" * (EDGE - 4) + '"',
+        '"' + "a" * (EDGE - 3) + '"',
+        '"' + "é" * (EDGE // 2 - 2) + '"',
         '"' + "é" * (EDGE // 2 - 1) + '"',
-        '"' + "é" * (EDGE // 2) + '"',
     ]
     return [
         plain,

@@ -12,10 +12,10 @@ MAX_NAME_BYTES: Final = 128
 """A dataset, schema or index name."""
 
 MAX_EVENT_TEXT_BYTES: Final = 1 * KIB
-"""Every text field of an event but `old_value`, `new_value` and `context`."""
+"""Every text field of an event but `old_value`, `new_value` and `context`, escaped as in JSON."""
 
 MAX_INLINE_VALUE_BYTES: Final = 16 * KIB
-"""Longer values enter the leaf as {bytes, sha256}; the value itself is stored whole."""
+"""Values that are longer when escaped enter the leaf as {bytes, sha256}; all are stored whole."""
 
 MAX_VALUE_BYTES: Final = 64 * MIB
 """One `old_value`, `new_value` or `context`."""

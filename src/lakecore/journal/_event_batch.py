@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from lakecore.base import Bug, InvalidInput
 from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES
 from lakecore.journal import _event_rules as rules
+from lakecore.journal._escaped import escaped_sizes
 from lakecore.journal._event import FIELDS
 
 _TEXT_TYPES: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -143,10 +144,14 @@ def _first_bad(name: str, column: pa.ChunkedArray) -> int | None:
         raise InvalidInput("not valid UTF-8", found=error, where=f"column {name}") from error
     is_json = name in rules.JSON_FIELDS
     lowest = 1 if name in rules.NOT_EMPTY else 0
-    highest = MAX_VALUE_BYTES if is_json else MAX_EVENT_TEXT_BYTES
+    sizes, highest = (
+        (pc.binary_length(column), MAX_VALUE_BYTES)
+        if is_json
+        else (escaped_sizes(column, MAX_EVENT_TEXT_BYTES), MAX_EVENT_TEXT_BYTES)
+    )
     bad = [
         _first_null(column) if name in rules.REQUIRED else None,
-        _out_of(pc.binary_length(column), lowest, highest),
+        _out_of(sizes, lowest, highest),
         _first_not_json(name, column) if is_json else None,
     ]
     return min((row for row in bad if row is not None), default=None)

@@ -1,6 +1,6 @@
 """What an event's fields may hold, one row at a time: the rules, and the words of a refusal.
 
-- text is Unicode without lone surrogates, at most 1 KiB of UTF-8;
+- text is Unicode without lone surrogates, at most 1 KiB as JSON writes it (`_escaped`);
 - `old_value`, `new_value` and `context` are JSON text (RFC 8259) of bounded size and depth,
   `context` an object; numbers may be of any size, NaN and Infinity are not JSON;
 - a timestamp is aware, exact to the microsecond, in the years 1 to 9999;
@@ -22,9 +22,10 @@ import msgspec
 
 from lakecore.base import InvalidInput
 from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES
+from lakecore.journal._escaped import MAX_GROWTH, escaped_size
 
 REQUIRED: Final = ("entity_type", "entity_id", "action")
-_PLAIN: Final = frozenset(
+PLAIN: Final = frozenset(
     [
         "event_id",
         "entity_type",
@@ -91,9 +92,9 @@ def check_row(values: Sequence[object], row: int) -> dict[str, Any]:
     for name, value in zip(FIELDS, values, strict=True):
         if (
             type(value) is str
-            and name in _PLAIN
+            and name in PLAIN
             and value.isascii()
-            and len(value) <= MAX_EVENT_TEXT_BYTES
+            and len(value) * MAX_GROWTH <= MAX_EVENT_TEXT_BYTES
         ):
             checked[name] = value  # the usual case, kept short: see `_text` for the rule
         elif value is None:
@@ -105,9 +106,12 @@ def check_row(values: Sequence[object], row: int) -> dict[str, Any]:
         elif name in INTEGERS:
             checked[name] = _integer(name, value, row)
         elif name in JSON_FIELDS:
-            checked[name] = _json(name, _text(name, value, row, MAX_VALUE_BYTES), row)
+            text = _text(name, value, row)
+            _check_size(name, row, _utf8_size(text), MAX_VALUE_BYTES)
+            checked[name] = _json(name, text, row)
         else:
-            checked[name] = _text(name, value, row, MAX_EVENT_TEXT_BYTES)
+            checked[name] = text = _text(name, value, row)
+            _check_size(name, row, escaped_size(text), MAX_EVENT_TEXT_BYTES)
     for name in NOT_EMPTY:
         if not checked[name]:
             raise InvalidInput("text is empty", where=_where(row, name))
@@ -172,13 +176,13 @@ def _integer(name: str, value: object, row: int) -> int:
     return value
 
 
-def _text(name: str, value: object, row: int, limit: int) -> str:
+def _text(name: str, value: object, row: int) -> str:
     if not isinstance(value, str):
         raise InvalidInput(
             "wrong type", expected="text", found=type(value).__name__, where=_where(row, name)
         )
     try:
-        size = len(value) if value.isascii() else len(value.encode())
+        _utf8_size(value)
     except UnicodeEncodeError as error:
         raise InvalidInput(
             "text has a lone surrogate",
@@ -186,14 +190,21 @@ def _text(name: str, value: object, row: int, limit: int) -> str:
             found=f"U+{ord(value[error.start]):04X} at character {error.start}",
             where=_where(row, name),
         ) from error
-    if size > limit:
+    return value
+
+
+def _utf8_size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _check_size(name: str, row: int, size_bytes: int, limit: int) -> None:
+    if size_bytes > limit:
         raise InvalidInput(
             "text is too long",
             expected=f"at most {limit} bytes",
-            found=size,
+            found=size_bytes,
             where=_where(row, name),
         )
-    return value
 
 
 def _json(name: str, text: str, row: int) -> str:

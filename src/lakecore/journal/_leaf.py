@@ -4,8 +4,8 @@ The canonical event is the RFC 8785 text of one object with all staged fields:
 
 - `seq` and `leaf` are left out, every other field is there, nulls included;
 - `timestamp` is RFC 3339 with six digits and ``Z``, `version` an integer below 2^53 or null;
-- `old_value`, `new_value` and `context` longer than 16 KiB of UTF-8 enter as
-  ``{"bytes": n, "sha256": "<hex>"}`` of what is stored;
+- `old_value`, `new_value` and `context` that take more than 16 KiB here, escaped, enter as
+  ``{"bytes": n, "sha256": "<hex>"}`` of what is stored; other texts take 1 KiB at most;
 - a leaf is SHA-256(0x00 ‖ canonical event).
 
 `leaf_line` is the definition, in plain Python; `leaf_lines` gives the same bytes for whole
@@ -23,8 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakecore.base import Inconclusive, InvalidInput, format_timestamp
-from lakecore.base.limits import MAX_INLINE_VALUE_BYTES
+from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_INLINE_VALUE_BYTES
 from lakecore.journal._digest import Hashes, sha256_rows
+from lakecore.journal._escaped import escaped_size, escaped_sizes
 from lakecore.journal._event import (
     LEAF_VERSION,
     STAGED_FIELDS,
@@ -38,6 +39,7 @@ from lakecore.journal._event_rules import (
     MAX_INTEGER,
     MAX_TIMESTAMP_US,
     MIN_TIMESTAMP_US,
+    PLAIN,
 )
 
 LEAF_PREFIX: Final = b"\x00"
@@ -130,7 +132,7 @@ def _timestamp_text(staged: pa.Table) -> pl.Expr:
 def _rows_with_long_values(staged: pa.Table) -> pa.ChunkedArray | None:
     masks = []
     for name in JSON_FIELDS:
-        sizes = pc.binary_length(staged.column(name))
+        sizes = escaped_sizes(staged.column(name), MAX_INLINE_VALUE_BYTES)
         if (pc.max(sizes).as_py() or 0) > MAX_INLINE_VALUE_BYTES:
             masks.append(pc.fill_null(pc.greater(sizes, MAX_INLINE_VALUE_BYTES), False))
     if not masks:
@@ -156,6 +158,15 @@ def _check_cells(staged: pa.Table) -> None:
         column = staged.column(field.name)
         if not field.nullable and column.null_count:
             raise InvalidInput("an event with this null has no leaf", where=f"field {field.name}")
+    for name in PLAIN:
+        longest = pc.max(escaped_sizes(staged.column(name), MAX_EVENT_TEXT_BYTES)).as_py() or 0
+        if longest > MAX_EVENT_TEXT_BYTES:
+            raise InvalidInput(
+                "text is too long for a leaf",
+                expected=f"at most {MAX_EVENT_TEXT_BYTES} bytes, escaped as in JSON",
+                found=longest,
+                where=f"field {name}",
+            )
     bounds = {"timestamp": (MIN_TIMESTAMP_US, MAX_TIMESTAMP_US), "version": (0, MAX_INTEGER)}
     for name, (low, high) in bounds.items():
         found = pc.min_max(staged.column(name).cast(pa.int64())).as_py()
@@ -174,9 +185,9 @@ def _nullable(schema: pa.Schema) -> pa.Schema:
 
 
 def _inline_or_digest(text: str) -> str | dict[str, object]:
-    data = text.encode()
-    if len(data) <= MAX_INLINE_VALUE_BYTES:
+    if escaped_size(text) <= MAX_INLINE_VALUE_BYTES:
         return text
+    data = text.encode()
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 

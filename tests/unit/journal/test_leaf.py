@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lakecore.base import Bug, Inconclusive, InvalidInput
 from lakecore.journal._digest import sha256_rows
 from lakecore.journal._event import Event, events_to_arrow, with_seq
+from lakecore.journal._event_rules import PLAIN
 from lakecore.journal._leaf import LEAF_FIELDS, leaf_hashes, leaf_line, leaf_lines
 
 AT = datetime(2026, 1, 31, 12, 0, 0, 1, tzinfo=UTC)
@@ -57,7 +58,8 @@ def expected_object(event: Event) -> dict[str, Any]:
     del row["seq"], row["leaf"]
     for name in ("old_value", "new_value", "context"):
         text = row[name]
-        if isinstance(text, str) and len(data := text.encode()) > EDGE:
+        if isinstance(text, str) and len(rfc8785.dumps(text)) - 2 > EDGE:
+            data = text.encode()
             row[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     return row
 
@@ -90,22 +92,45 @@ def test_the_order_of_the_fields_is_canonical() -> None:
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_values_above_the_bound_enter_as_digests(extra: int) -> None:
-    """16 KiB are written out; one byte more is size and SHA-256 of what is stored."""
-    text = '"' + "a" * (EDGE - 2 + extra) + '"'
+    """16 KiB, escaped, are written out; a byte more is size and SHA-256 of what is stored."""
+    text = '"' + "a" * (EDGE - 4 + extra) + '"'
     line = leaf_line(replace(EVENT, new_value=text))
     value = json.loads(line)["new_value"]
-    digest = {"bytes": EDGE + 1, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    digest = {"bytes": EDGE - 1, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     assert value == (digest if extra else text)
 
 
-def test_a_leaf_fits_its_entry_bundle() -> None:
-    """The longest leaf there can be is below 64 KiB for text without escapes."""
-    long = '"' + "a" * (EDGE - 2) + '"'
-    context = '{"a":"' + "a" * (EDGE - 8) + '"}'
-    names = ("event_id", "entity_id", "field", "actor", "source", "dataset", "mutation_id")
-    texts: dict[str, Any] = dict.fromkeys(names, "x" * 1024)
-    event = replace(EVENT, old_value=long, new_value=long, context=context, **texts)
-    assert len(leaf_line(event)) < 1 << 16
+@pytest.mark.parametrize("filler", ["x", "é", '"', "\\", "\x1f"])
+def test_a_leaf_fits_its_entry_bundle(filler: str) -> None:
+    """The longest leaf there can be has at most 65,535 bytes, whatever its texts are made of."""
+    taken = len(rfc8785.dumps(filler)) - 2
+    texts: dict[str, Any] = dict.fromkeys(PLAIN, filler * (1024 // taken))
+    for size in range(EDGE // 8, EDGE, 7):
+        value = json.dumps(filler * size, ensure_ascii=False)
+        context = f'{{"a":{value}}}'
+        if len(rfc8785.dumps(context)) - 2 > EDGE:
+            break
+        texts |= {"old_value": value, "new_value": value, "context": context}
+    event = replace(EVENT, version=2**53 - 1, **texts)
+    assert 50_000 < len(leaf_line(event)) < 1 << 16
+    assert leaf_lines(events_to_arrow([event])).to_pylist() == [leaf_line(event)]
+
+
+@pytest.mark.parametrize(("filler", "fits"), [("x", 1024), ("é", 512), ('"', 512), ("\x00", 170)])
+def test_texts_are_bounded_as_they_stand_in_the_leaf(filler: str, fits: int) -> None:
+    """One character more is refused, alone, in a batch, and in a staged table."""
+    good = replace(EVENT, actor=filler * fits)
+    assert leaf_lines(events_to_arrow([good])).to_pylist() == [leaf_line(good)]
+    bad = replace(EVENT, actor=filler * (fits + 1))
+    many = [EVENT] * 100 + [bad]
+    for refuse in (lambda: events_to_arrow([bad]), lambda: events_to_arrow(many)):
+        with pytest.raises(InvalidInput, match=r"text is too long.*field actor"):
+            refuse()
+    staged = events_to_arrow([good])
+    at = staged.schema.get_field_index("actor")
+    longer = staged.set_column(at, "actor", pa.array([filler * (fits + 1)]))
+    with pytest.raises(InvalidInput, match="too long for a leaf"):
+        leaf_lines(longer)
 
 
 def test_rows_with_long_values_stay_in_their_place() -> None:
