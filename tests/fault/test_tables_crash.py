@@ -178,6 +178,58 @@ def test_failed_changes_leave_no_files(tmp_path: Path) -> None:
         assert {found.path for found in inner.list_objects("")} == before
 
 
+class _Interrupted:
+    """A store whose `create` of a version is followed by the user's Ctrl-C."""
+
+    def __init__(self, inner: Store) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def create(self, path: str, data: bytes) -> None:
+        self._inner.create(path, data)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_interrupt_after_the_commit_removes_nothing(name: str, tmp_path: Path) -> None:
+    """Ctrl-C between the commit and its answer: what the version refers to stays."""
+    _, after, _ = _outcomes(tmp_path / "clean", name)
+    dataset, change = CHANGES[name]
+    store = open_store(str(tmp_path / "lake"))
+    _first(store, tmp_path, dataset)
+    journal = _journal(store, tmp_path)
+    tables = Tables(_Interrupted(store), journal, SystemClock(), SMALL)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        change(tables)
+    assert _check(tmp_path, dataset, [after]) == after
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("step", STEPS)
+def test_an_error_at_any_step(name: str, step: str, tmp_path: Path) -> None:
+    """An exception before the commit undoes everything, one after it nothing."""
+    before, after, _ = _outcomes(tmp_path / "clean", name)
+    dataset, change = CHANGES[name]
+    store = open_store(str(tmp_path / "lake"))
+    _first(store, tmp_path, dataset)
+
+    def fail(reached: str) -> None:
+        if reached == step:
+            raise RuntimeError(step)
+
+    settings = TableSettings(file_rows=4, row_group_rows=2, on_step=fail)
+    objects = {found.path for found in store.list_objects("")}
+    with pytest.raises(RuntimeError):
+        change(Tables(store, _journal(store, tmp_path), SystemClock(), settings))
+    done = step in ("committed", "acknowledged")
+    if not done:
+        assert {found.path for found in store.list_objects("")} == objects
+    expected = after if done else before
+    assert _check(tmp_path, dataset, [expected]) == expected
+
+
 def _killed(folder: str, name: str, step: str) -> None:
     def kill(reached: str) -> None:
         if reached == step:

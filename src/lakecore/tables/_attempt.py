@@ -86,6 +86,8 @@ class Attempt:
         self.removes: list[RemoveFile] = []
         self.own_files: list[AddFile] = []
         self.schema_changed = False
+        self.may_be_committed = False
+        """From the first try to create the version until it is known to be another's."""
         self._mutation_id = mutation_id
         self._journal = journal
         self._template = EventTemplate(

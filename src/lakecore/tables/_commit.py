@@ -10,6 +10,7 @@ The commit point is one call, `store.create` of the version's log entry. What a 
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -37,6 +38,8 @@ from lakecore.tables._types import DatasetRef, IngestNote, MutationResult, Table
 
 if TYPE_CHECKING:
     from lakecore.journal import Author, CommitRecord, Journal
+
+_log = logging.getLogger(__name__)
 
 _MAX_WAIT_S: Final = 1.0
 _CREATE_TRIES: Final = 3
@@ -84,52 +87,51 @@ class Committer:
         with self._guard:
             lock = self._locks.setdefault(request.dataset.location, threading.Lock())
         with lock:
-            try:
-                return self._try(operation, request)
-            except _Unknown as unknown:
-                raise unknown.error from unknown.__cause__
-            except BaseException:
-                operation.discard()
-                raise
+            return self._try(operation, request)
 
     def _try(self, operation: Operation, request: Request) -> MutationResult:
-        registered = request.before_commit is None
         for number in range(self._settings.max_retries):
             if number:
                 self._wait(number)
-            attempt = self._attempt(operation, request)
+            attempt: Attempt | None = None
             try:
-                operation.plan(attempt)
-                attempt.wait()
-                self._settings.on_step("planned")
-                if request.dry_run or not attempt.changes_something:
+                attempt = self._attempt(operation, request)
+                record = self._plan_and_stage(attempt, operation, request)
+                if record is None:
                     attempt.discard()
                     operation.discard()
                     return _result(attempt, request, None)
-                record = attempt.stage()
-                self._settings.on_step("staged")
-                if not registered and request.before_commit is not None:
+                if number == 0 and request.before_commit is not None:
                     request.before_commit()
-                    registered = True
-                self._settings.on_step("committing")
                 content = attempt.commit(record, operation.name, operation.parameters())
-                won = self._create(request.dataset, attempt.version, content, record)
-            except _Unknown:
-                # The put may still land: what it would refer to has to stay.
-                attempt.close()
-                raise
+                self._settings.on_step("committing")
+                won = self._create(attempt, content, record)
             except BaseException:
-                attempt.discard()
+                _drop(attempt, operation)
                 raise
             if won:
                 return self._acknowledge(attempt, request, record)
             attempt.discard()
+        operation.discard()
         raise Conflict(
             "others changed the dataset first, every time",
             where=request.dataset.name,
             found=f"{self._settings.max_retries} attempts",
             hint="try again, or make fewer, larger changes",
         )
+
+    def _plan_and_stage(
+        self, attempt: Attempt, operation: Operation, request: Request
+    ) -> CommitRecord | None:
+        """The staged commit's record; None when nothing is to be committed."""
+        operation.plan(attempt)
+        attempt.wait()
+        self._settings.on_step("planned")
+        if request.dry_run or not attempt.changes_something:
+            return None
+        record = attempt.stage()
+        self._settings.on_step("staged")
+        return record
 
     def _attempt(self, operation: Operation, request: Request) -> Attempt:
         dataset = request.dataset
@@ -149,25 +151,32 @@ class Committer:
             dry_run=request.dry_run,
         )
 
-    def _create(
-        self, dataset: DatasetRef, version: int, content: bytes, record: CommitRecord
-    ) -> bool:
-        """The commit point. True: the version is ours; False: it is somebody else's."""
-        path = commit_path(dataset.location, version)
+    def _create(self, attempt: Attempt, content: bytes, record: CommitRecord) -> bool:
+        """The commit point. True: the version is ours; False: it is somebody else's.
+
+        Whatever is raised in here, even by a signal, may come after the version was stored:
+        until it is known that it was not, what it refers to has to stay.
+        """
+        path = commit_path(attempt.dataset.location, attempt.version)
+        attempt.may_be_committed = True
+        answer_lost = False
         for number in range(_CREATE_TRIES):
             try:
                 self._store.create(path, content)
             except AlreadyExists:
-                return self._is_ours(path, record)
+                attempt.may_be_committed = self._is_ours(path, record)
+                return attempt.may_be_committed
             except Unavailable as error:
-                # It may have been stored all the same, or be stored later: the same again
-                # tells, because creating it twice is impossible.
+                # It may have been stored all the same, or be stored later. The same again
+                # tells, because one name cannot be created twice.
+                answer_lost = True
                 if number + 1 == _CREATE_TRIES:
-                    raise _Unknown(_not_known(error, dataset)) from error
+                    raise _not_known(error, attempt.dataset) from error
             except LakecoreError as error:
-                # Refused: nothing is there, unless the store failed after it was.
-                if self._present(path):
-                    raise _Unknown(_not_known(error, dataset)) from error
+                # Refused. The store may still have failed after the object was there.
+                if answer_lost or self._store.exists(path):
+                    raise _not_known(error, attempt.dataset) from error
+                attempt.may_be_committed = False
                 raise
             else:
                 return True
@@ -176,24 +185,20 @@ class Committer:
     def _is_ours(self, path: str, record: CommitRecord) -> bool:
         from lakecore.journal import read_commit_record
 
-        try:
-            present = read_commit_record(self._store.get(path))
-        except Unavailable as error:
-            raise _Unknown(error) from error
+        present = read_commit_record(self._store.get(path))
         return present is not None and present.commit_id == record.commit_id
-
-    def _present(self, path: str) -> bool:
-        try:
-            return self._store.exists(path)
-        except LakecoreError:
-            return True
 
     def _acknowledge(
         self, attempt: Attempt, request: Request, record: CommitRecord
     ) -> MutationResult:
+        """The version is durable: nothing that happens from here on can undo it."""
         self._settings.on_step("committed")
         attempt.close()
-        self._journal.committed(record.commit_id)
+        try:
+            self._journal.committed(record.commit_id)
+        except LakecoreError as error:
+            # Only a hint that there is something to seal: sealing finds it by itself.
+            _log.warning("sealing was not asked for after %s: %s", record.commit_id, error)
         result = _result(attempt, request, record.commit_id)
         self._settings.on_step("acknowledged")
         if attempt.version and attempt.version % self._settings.checkpoint_versions == 0:
@@ -205,12 +210,14 @@ class Committer:
         time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
 
 
-class _Unknown(Exception):
-    """It is not known whether the commit happened: nothing of it may be removed."""
-
-    def __init__(self, error: LakecoreError) -> None:
-        super().__init__(str(error))
-        self.error = error
+def _drop(attempt: Attempt | None, operation: Operation) -> None:
+    """Remove what a failed attempt wrote, unless a version may refer to it."""
+    if attempt is not None and attempt.may_be_committed:
+        attempt.close()
+        return
+    if attempt is not None:
+        attempt.discard()
+    operation.discard()
 
 
 def _not_known(error: LakecoreError, dataset: DatasetRef) -> LakecoreError:
