@@ -22,6 +22,7 @@ BIGINT it silently stores 2, 1000, 31 and 123.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -37,7 +38,8 @@ _ZONELESS: Final = (
 )  # fmt: skip
 _ZONED: Final = tuple(form + zone for zone in ("Z", "%#z", " %#z") for form in _ZONELESS)
 _UNUSUAL_TIME: Final = r"\.\d{7,}|^.{0,15}$|[T ]\d:|:\d(:|\D|$)|^\d{4}-\d-|^\d{4}-\d\d-\d[T ]"
-_PROBE_ROWS: Final = 500
+_INTEGER: Final = re.compile(r"-?[0-9]+")
+_PROBE_ROWS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def infer(
     ]
     columns, bad = convert(frame, kinds, markers)
     for index in [index for index in bad if index not in given]:
-        kinds[index] = _guess(frame.to_series(index), frame.to_series(index), markers)
+        kinds[index] = _first_fitting(frame.to_series(index), markers)
         again, _ = convert(frame.select(frame.columns[index]), [kinds[index]], markers)
         columns[index] = again[0]
         del bad[index]
@@ -93,16 +95,28 @@ def infer(
 
 
 def _guess(probe: pl.Series, column: pl.Series, markers: Sequence[str]) -> TextType:
-    """The first candidate that all values of `probe` have."""
-    values = _values(probe, markers)
-    if values.is_empty():
-        values = _values(column, markers)
-    first = values.head(20).to_list()
-    if not first or not all(looks_typed(value) for value in first):
+    """A type by the look of the first values: plain Python, the sample is the proof."""
+    values = [value for value in probe.drop_nulls().to_list() if value.strip() not in markers]
+    if not values:
+        values = _values(column, markers).head(_PROBE_ROWS).to_list()
+    if not values or not all(looks_typed(value) for value in values):
         return TEXT
-    strip = any(value != value.strip() for value in first)
-    text = first[0].strip().lower()
-    candidates = _DATED if text[4:5] == "-" else _PLAIN if text[0] not in "tf" else _BOOLEAN
+    strip = any(value != value.strip() for value in values)
+    first = values[0].strip().lower()
+    if first[4:5] == "-" or first[0] in "tf":
+        return _first_fitting(column.head(_PROBE_ROWS * 5), markers)
+    whole = all(_INTEGER.fullmatch(value.strip()) for value in values)
+    return TextType("int64" if whole else "double", strip=strip)
+
+
+def _first_fitting(column: pl.Series, markers: Sequence[str]) -> TextType:
+    """The first candidate that all values of `column` have, tried one after the other."""
+    values = _values(column, markers)
+    if values.is_empty() or not all(looks_typed(value) for value in values.head(20).to_list()):
+        return TEXT
+    strip = bool((values.str.strip_chars() != values).any())
+    first = values[0].strip().lower()
+    candidates = _DATED if first[4:5] == "-" else _PLAIN if first[0] not in "tf" else _BOOLEAN
     for candidate in candidates:
         kind = replace(candidate, strip=strip)
         if _fits(values, kind, markers):
