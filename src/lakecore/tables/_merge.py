@@ -81,13 +81,13 @@ class Merge:
         files = attempt.base.files
         if not self._replace:
             files = candidate_files(attempt.base, key, keys)
-        rewriter = Rewriter(attempt)
-        for file in files:
-            positions, sources = _match(attempt, file, keys)
-            found[sources] = True
-            if len(positions) or self._replace:
-                hit = _Hit(values, positions, sources, remove_others=self._replace)
-                rewriter.rewrite(file, hit.touch)
+        with Rewriter(attempt) as rewriter:
+            for file in files:
+                positions, sources = _match(attempt, file, keys)
+                found[sources] = True
+                if len(positions) or self._replace:
+                    hit = _Hit(values, positions, sources, remove_others=self._replace)
+                    rewriter.rewrite(file, hit.touch)
         return found
 
     def _insert(self, attempt: Attempt, rows: pa.Table) -> None:

@@ -49,12 +49,13 @@ class Modify:
         condition = Condition(self._where, schema) if self._where is not None else None
         assignments = Assignments(self._values, schema) if self._values is not None else None
         hashes = None if attempt.dataset.key else RowHashes()
-        rewriter = Rewriter(attempt, hashes)
         key_set = set(attempt.dataset.key) & set(self._values or ())
-        for file in files_that_may_match(attempt.base, condition):
-            hits = _hits(attempt, file, condition)
-            if hits is not None:
-                rewriter.rewrite(file, _toucher(hits, assignments, attempt, bool(key_set)))
+        with Rewriter(attempt, hashes) as rewriter:
+            for file in files_that_may_match(attempt.base, condition):
+                hits = _hits(attempt, file, condition)
+                if hits is not None:
+                    touch = _toucher(hits, assignments, attempt, bool(key_set))
+                    rewriter.rewrite(file, touch)
         if rewriter.rekeyed:
             _check_rekeyed(attempt, rewriter.rekeyed)
         if hashes is not None and attempt.changes_something:

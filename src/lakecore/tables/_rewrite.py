@@ -19,6 +19,7 @@ from lakecore.journal import MultisetHash, changed, json_text, multiset_hash, ro
 from lakecore.tables._attempt import Attempt, parts_of
 from lakecore.tables._events import Change, rekeyed_contexts
 from lakecore.tables._keys import entity_ids
+from lakecore.tables._lane import Lane
 from lakecore.tables._state import DataFile
 from lakecore.tables._write import FileWriter
 
@@ -81,13 +82,32 @@ class RowHashes:
 
 @dataclass(slots=True)
 class Rewriter:
-    """Rewrites files of one attempt. `hashes` is set for unkeyed datasets, which have no
-    events of single rows. `rekeyed` gathers (old, new) key columns of rows whose key changes.
+    """Rewrites files of one attempt, in a ``with`` block.
+
+    `hashes` is set for unkeyed datasets, which have no events of single rows. `rekeyed`
+    gathers (old, new) key columns of rows whose key changes.
     """
 
     attempt: Attempt
     hashes: RowHashes | None = None
     rekeyed: list[tuple[pa.Table, pa.Table]] = field(default_factory=list)
+    _lane: Lane = field(default_factory=lambda: Lane("lakecore-files", depth=2), repr=False)
+    _unfinished: list[FileWriter] = field(default_factory=list, repr=False)
+
+    def __enter__(self) -> Rewriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        """Every file is durable when the block ends normally; else none is left unfinished."""
+        try:
+            if error is None:
+                self._lane.wait()
+        finally:
+            self._lane.close()
+            for writer in self._unfinished:
+                writer.abort(error)
 
     def rewrite(self, file: DataFile, touch_of: Callable[[pa.Table, int], Touch]) -> None:
         """Apply `touch_of(chunk, rows before it)` to every chunk of `file`."""
@@ -95,29 +115,34 @@ class Rewriter:
         writer: FileWriter | None = None
         untouched: list[int] = []
         start = 0
-        try:
-            with attempt.reader(file) as reader:
-                for index in range(reader.chunk_count):
-                    chunk = reader.chunk(index)
-                    result = self._apply(chunk, touch_of(chunk, start))
-                    start += chunk.num_rows
-                    if result is None and writer is None:
-                        untouched.append(index)
-                        continue
-                    if writer is None:
-                        attempt.remove(file)
-                        writer = attempt.file_writer()
-                        for earlier in () if attempt.dry_run else untouched:
-                            writer.write(reader.chunk(earlier))
-                    if not attempt.dry_run:
-                        writer.write(chunk if result is None else result)
-            added = writer.finish() if writer is not None else None
-        except BaseException as error:
-            if writer is not None:
-                writer.abort(error)
-            raise
+        with attempt.reader(file) as reader:
+            for index in range(reader.chunk_count):
+                chunk = reader.chunk(index)
+                result = self._apply(chunk, touch_of(chunk, start))
+                start += chunk.num_rows
+                if result is None and writer is None:
+                    untouched.append(index)
+                    continue
+                if writer is None:
+                    attempt.remove(file)
+                    writer = attempt.file_writer()
+                    self._unfinished.append(writer)
+                    for earlier in untouched:
+                        self._write(writer, reader.chunk(earlier))
+                self._write(writer, chunk if result is None else result)
+        if writer is not None:
+            self._lane.run(self._finish, writer)
+
+    def _write(self, writer: FileWriter, rows: pa.Table) -> None:
+        # Encoding and syncing one file overlaps with reading and comparing the next.
+        if not self.attempt.dry_run:
+            self._lane.run(writer.write, rows)
+
+    def _finish(self, writer: FileWriter) -> None:
+        added = writer.finish()
+        self._unfinished.remove(writer)
         if added is not None:
-            attempt.add(added)
+            self.attempt.add(added)
 
     def _apply(self, chunk: pa.Table, touch: Touch) -> pa.Table | None:
         """The chunk as it becomes, None when it stays."""

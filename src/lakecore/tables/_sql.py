@@ -74,7 +74,7 @@ class Assignments:
         self._full = schema
         self._context = _context()
         self._expressions: dict[str, str] = {}
-        self._literals: dict[str, pa.Scalar] = {}
+        self._literals: dict[str, pa.ChunkedArray] = {}
         for name, value in values.items():
             if schema.get_field_index(name) < 0:
                 raise InvalidInput("no such column", found=name, hint=nearest(name, schema.names))
@@ -102,8 +102,8 @@ class Assignments:
             if field.name in results:
                 columns.append(cast_column(results[field.name], field))
             else:
-                literal = pa.repeat(self._literals[field.name], rows.num_rows)
-                columns.append(pa.chunked_array([literal]))
+                first = pa.array(np.zeros(rows.num_rows, dtype=np.int64))
+                columns.append(self._literals[field.name].take(first))
         return pa.table(columns, schema=self.schema)
 
 
@@ -173,7 +173,8 @@ def _predicate(plan: DataFrame) -> Expr | None:
     return variant.predicate() if isinstance(variant, Filter) else None
 
 
-def _literal(value: object, field: pa.Field) -> pa.Scalar:
+def _literal(value: object, field: pa.Field) -> pa.ChunkedArray:
+    """The value as a column of one row."""
     try:
         return _cast_literal(value, field)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, InvalidInput) as error:
@@ -185,7 +186,7 @@ def _literal(value: object, field: pa.Field) -> pa.Scalar:
         ) from error
 
 
-def _cast_literal(value: object, field: pa.Field) -> pa.Scalar:
+def _cast_literal(value: object, field: pa.Field) -> pa.ChunkedArray:
     """By way of its own type: given the column's at once, Arrow would cut 1.5 to 1.
 
     Text may be what the command line gives: '3' fits a number, '2024-01-31' a date.
@@ -194,8 +195,8 @@ def _cast_literal(value: object, field: pa.Field) -> pa.Scalar:
         own = pa.array([value])
     except (pa.ArrowException, TypeError, OverflowError):
         # Pairs of a map, for one, have no type of their own.
-        return pa.scalar(value, field.type)
-    return cast_column(pa.chunked_array([own]), field)[0]
+        return pa.chunked_array([pa.array([value], field.type)])
+    return cast_column(pa.chunked_array([own]), field)
 
 
 def describe(where: str | None, values: Mapping[str, object] | None = None) -> dict[str, str]:
