@@ -161,16 +161,20 @@ class HotLog:
                 self._stored_bytes = _used_bytes(writer)
         self._group.room_changed()
 
-    def renew(self) -> None:
-        """Start a new log: for one that is older than what is sealed of it.
+    def renew_if_behind(self, sealed: int) -> None:
+        """Start a new log if this one ends before `sealed`, how far footers say it is sealed.
 
         Such a log came back from a backup. All that it holds is sealed; new events under
         its name would take offsets that are sealed, and would be lost.
         """
+        if sealed <= self.end():
+            return
         with self._database.write() as writer:
-            self._log_id = uuid7()
-            writer.execute("DELETE FROM batch")
-            writer.execute("UPDATE meta SET log_id = ?", (self._log_id,))
+            last = writer.execute(_NEXT).fetchone()
+            if sealed > (int(last[0]) if last else 0):
+                self._log_id = uuid7()
+                writer.execute("DELETE FROM batch")
+                writer.execute("UPDATE meta SET log_id = ?", (self._log_id,))
 
     def close(self) -> None:
         self._database.close()

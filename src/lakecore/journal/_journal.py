@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lakecore.base import Clock, SystemClock, uuid7
+from lakecore.base import Clock, LakecoreError, SystemClock, uuid7
 from lakecore.base.limits import GIB, MIB, SEGMENT_EVENTS
 from lakecore.journal._background import BackgroundSealer
 from lakecore.journal._commit import Target
@@ -84,6 +84,7 @@ class Journal:
         self._clock = clock
         self._settings = settings
         self._is_closed = False
+        self._is_forked = False
         self._build()
         watch_forks(self)
 
@@ -138,12 +139,20 @@ class Journal:
             seal_events=settings.seal_events,
             interval_s=settings.seal_interval_s,
         )
+        self._is_log_checked = False
+        self._problems: tuple[LakecoreError, ...] = ()
         self._stagings: weakref.WeakValueDictionary[str, Staging] = weakref.WeakValueDictionary()
 
     def after_fork_in_child(self) -> None:
-        """Locks that other threads of the parent held would never be released here."""
+        """Begin anew: locks that other threads of the parent held are never released here.
+
+        A child records, and leaves sealing to others unless it is asked to: the thread pools
+        that sealing computes with do not survive a fork.
+        """
         if not self._is_closed:
             self._inherited = (self._footers, self._hot)
+            self._settings = replace(self._settings, background=False)
+            self._is_forked = True
             self._build()
 
     # Commits
@@ -177,7 +186,7 @@ class Journal:
                 event_id=checked.event_id or uuid7(self._clock),
                 timestamp=checked.timestamp or from_microseconds(self._clock.now_us()),
             )
-        self._direct.append(ROWS, 1, encode_event(checked))
+        self._direct_log().append(ROWS, 1, encode_event(checked))
         self._notify(1)
         return checked.event_id
 
@@ -305,7 +314,7 @@ class Journal:
             return
         self._background.stop()
         try:
-            if self._background.is_due:
+            if self._background.is_due and not self._is_forked:
                 self.seal()
         finally:
             self._is_closed = True
@@ -430,7 +439,10 @@ class Journal:
     def stats(self) -> dict[str, Any]:
         """Counters, the tree, what is pending and for how long, and what sealing fails at."""
         error = self._background.last_error
-        return journal_stats(self._scanner.snapshot(), self._store, now_us=self._clock.now_us()) | {
+        figures = journal_stats(
+            self._scanner.snapshot(), self._store, self._problems, now_us=self._clock.now_us()
+        )
+        return figures | {
             "flush_threshold": self._settings.seal_events,
             "seal_errors": self._background.error_count,
             "last_seal_error": None if error is None else str(error),
@@ -457,8 +469,20 @@ class Journal:
     def _append(self, table: pa.Table) -> None:
         if table.num_rows:
             encoding, data = encode_table(table)
-            self._direct.append(encoding, table.num_rows, data)
+            self._direct_log().append(encoding, table.num_rows, data)
             self._notify(table.num_rows)
+
+    def _direct_log(self) -> HotLog | DirectStage:
+        """Where direct events go, once the hot log is known to be of this time."""
+        if not self._is_log_checked:
+            # Before the first append, not at sealing: a log that came back from a backup
+            # would give offsets that are sealed.
+            log_id = self._hot.log_id
+            if log_id is not None:
+                self._footers.refresh()
+                self._hot.renew_if_behind(self._footers.hot.get(log_id, 0))
+            self._is_log_checked = True
+        return self._direct
 
     def _notify(self, events: int) -> None:
         self._background.notify(events, start=self._settings.background)
@@ -477,4 +501,8 @@ class Journal:
         The lock spares the machine double work. It is not what makes sealing safe.
         """
         with alone(self._state_dir / _SEAL_LOCK, wait_s) as is_alone:
-            return self._sealer.seal() if is_alone or wait_s else None
+            if not is_alone and not wait_s:
+                return None
+            outcome = self._sealer.seal()
+        self._problems = outcome.problems
+        return outcome

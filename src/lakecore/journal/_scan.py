@@ -11,11 +11,12 @@ events goes through `Snapshot.sealed` and `Snapshot.unsealed`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from lakecore.base import NotFound
+from lakecore.base import CorruptData, NotFound, UnsupportedFormat
 from lakecore.journal._commit import Fate
 from lakecore.journal._event import FIELDS, LEAF_VERSION, STAGED_FIELDS, event_schema
 from lakecore.journal._filter import EventFilter
@@ -83,12 +84,17 @@ class Snapshot:
                 yield table
 
     def unsealed(self, wanted: EventFilter = ALL) -> Iterator[pa.Table]:
-        """Acknowledged events that no segment of this snapshot has, and that match."""
+        """Acknowledged events that no segment of this snapshot has, and that match.
+
+        A damaged staged file is left out: it must not keep everybody from reading. Sealing
+        reports it, and so do the stats.
+        """
         for commit in self.staged.with_fate(Fate.COMMITTED):
-            for table in self._commit_events(commit):
-                found = wanted.apply(table)
-                if found.num_rows:
-                    yield found
+            with suppress(CorruptData, UnsupportedFormat):
+                for table in self._commit_events(commit):
+                    found = wanted.apply(table)
+                    if found.num_rows:
+                        yield found
         for piece in self.hot:
             found = wanted.apply(_without_seq(piece.table))
             if found.num_rows:

@@ -126,7 +126,6 @@ class _Run:
         self._footers.refresh()
         staged = self._pending.judge(files)
         self._problems += staged.problems
-        self._renew_restored_log()
 
         # 2. and 3. Check and seal, the next part being read while this one is written.
         commits = staged.with_fate(Fate.COMMITTED)
@@ -142,12 +141,6 @@ class _Run:
         for path in (*staged.sealed, *dead, *done):
             self._store.delete(path)
         return SealOutcome(self._events, self._segments, tuple(self._problems))
-
-    def _renew_restored_log(self) -> None:
-        """A hot log that ends below what is sealed of it came back from a backup."""
-        log_id = self._hot.log_id
-        if log_id is not None and self._footers.hot.get(log_id, 0) > self._hot.end():
-            self._hot.renew()
 
     def _parts(self, commits: list[StagedCommit], hot_end: int) -> Iterator[Part]:
         """All events of the set that are not sealed, in sealing order."""

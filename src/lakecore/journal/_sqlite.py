@@ -211,6 +211,8 @@ def alone(path: Path, wait_s: float) -> Iterator[bool]:
         else:
             yield True
     finally:
+        # Closing alone would not do: a child forked meanwhile has the lock as well.
+        fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
 
 
@@ -285,7 +287,9 @@ def _after_fork_in_child() -> None:
         database._writer_lock = threading.RLock()
         database._reader_lock = threading.RLock()
     for thing in list(_forkable):
-        thing.after_fork_in_child()
+        # One that cannot go on, with a store closed long ago, must not stop the others.
+        with suppress(Exception):
+            thing.after_fork_in_child()
 
 
 os.register_at_fork(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from lakecore.base import LakecoreError
 from lakecore.journal._commit import Fate
 from lakecore.journal._staged import StagedReader
 
@@ -13,11 +15,14 @@ if TYPE_CHECKING:
     from lakecore.storage import Store
 
 
-def journal_stats(snapshot: Snapshot, store: Store, *, now_us: int) -> dict[str, Any]:
+def journal_stats(
+    snapshot: Snapshot, store: Store, problems: Iterable[LakecoreError], *, now_us: int
+) -> dict[str, Any]:
     """Counts of events and files, the tree's size and root, and what is pending.
 
     `buffer_events` are acknowledged and not yet sealed; `pending` are the staged files of
-    them: commits, events, age of the oldest, undecided ones, and unreadable ones.
+    them: commits, events, age of the oldest, undecided ones, and what cannot be read, or
+    could not by the last sealing run (`problems`).
     """
     footers = snapshot.footers
     committed = snapshot.staged.with_fate(Fate.COMMITTED)
@@ -37,7 +42,7 @@ def journal_stats(snapshot: Snapshot, store: Store, *, now_us: int) -> dict[str,
             "events": staged,
             "oldest_age_s": max(0.0, (now_us - oldest) / 1e6),
             "undecided": len(snapshot.staged.with_fate(Fate.UNDECIDED)),
-            "unreadable": [str(problem) for problem in snapshot.staged.problems],
+            "unreadable": sorted({str(item) for item in (*snapshot.staged.problems, *problems)}),
         },
     }
 
