@@ -200,7 +200,7 @@ def test_an_interrupt_after_the_commit_removes_nothing(name: str, tmp_path: Path
     store = open_store(str(tmp_path / "lake"))
     _first(store, tmp_path, dataset)
     journal = _journal(store, tmp_path)
-    tables = Tables(_Interrupted(store), journal, SystemClock(), SMALL)  # type: ignore[arg-type]
+    tables = Tables(_Interrupted(store), journal, SystemClock(), SMALL)  # type: ignore[arg-type] # a proxy
     with pytest.raises(KeyboardInterrupt):
         change(tables)
     assert _check(tmp_path, dataset, [after]) == after

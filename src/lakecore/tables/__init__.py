@@ -57,6 +57,7 @@ from lakecore.tables._types import (
     MutationResult,
     SchemaChange,
     Sql,
+    StagingJournal,
     TableSettings,
 )
 
@@ -74,6 +75,7 @@ __all__ = [
     "MutationResult",
     "SchemaChange",
     "Sql",
+    "StagingJournal",
     "TableSettings",
     "TableView",
     "Tables",

@@ -128,7 +128,7 @@ class Append:
     def _again(self, attempt: Attempt) -> None:
         """The files are there: journal their rows for the new version."""
         assert self._files is not None  # noqa: S101 - written by the first attempt
-        assert self._schema is not None  # noqa: S101
+        assert self._schema is not None  # noqa: S101 - likewise
         for field in self._schema:
             present = attempt.schema.get_field_index(field.name)
             if present < 0 or attempt.schema.field(present).type != field.type:

@@ -34,11 +34,17 @@ from lakecore.tables._schema import (
     storable_schema,
 )
 from lakecore.tables._state import DataFile, TableState
-from lakecore.tables._types import MAX_SAMPLE_CHANGES, DatasetRef, IngestNote, TableSettings
+from lakecore.tables._types import (
+    MAX_SAMPLE_CHANGES,
+    DatasetRef,
+    IngestNote,
+    StagingJournal,
+    TableSettings,
+)
 from lakecore.tables._write import FileWriter, RollingWriter
 
 if TYPE_CHECKING:
-    from lakecore.journal import Author, CommitRecord, Journal, Mutation, Staging
+    from lakecore.journal import Author, CommitRecord, Mutation, Staging
 
 _PART_ROWS: Final = 1 << 15
 _PART_BYTES: Final = 8 * MIB
@@ -60,7 +66,7 @@ class Attempt:
         self,
         *,
         store: Store,
-        journal: Journal,
+        journal: StagingJournal,
         settings: TableSettings,
         dataset: DatasetRef,
         base: TableState,

@@ -34,10 +34,16 @@ from lakecore.tables._delta_log import commit_path
 from lakecore.tables._operations import Operation
 from lakecore.tables._state import TableStates, empty_state
 from lakecore.tables._supported import check_writable
-from lakecore.tables._types import DatasetRef, IngestNote, MutationResult, TableSettings
+from lakecore.tables._types import (
+    DatasetRef,
+    IngestNote,
+    MutationResult,
+    StagingJournal,
+    TableSettings,
+)
 
 if TYPE_CHECKING:
-    from lakecore.journal import Author, CommitRecord, Journal
+    from lakecore.journal import Author, CommitRecord
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +69,7 @@ class Committer:
     def __init__(
         self,
         store: Store,
-        journal: Journal,
+        journal: StagingJournal,
         clock: Clock,
         settings: TableSettings,
         states: TableStates,

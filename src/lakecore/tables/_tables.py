@@ -12,13 +12,14 @@ from lakecore.tables._types import (
     IngestNote,
     MutationResult,
     SchemaChange,
+    StagingJournal,
     TableSettings,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakecore.journal import Author, Journal
+    from lakecore.journal import Author
     from lakecore.storage import Store
     from lakecore.tables._operations import Operation
     from lakecore.tables._state import TableView
@@ -51,7 +52,7 @@ class Tables:
     def __init__(
         self,
         store: Store,
-        journal: Journal,
+        journal: StagingJournal,
         clock: Clock | None = None,
         settings: TableSettings | None = None,
     ) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from lakecore.base import limits
+
+if TYPE_CHECKING:
+    from lakecore.journal import Staging, Target
 
 SchemaChange = Literal["evolve", "freeze"]
 
@@ -30,6 +33,18 @@ class DatasetRef(Protocol):
     def entity_type(self) -> str: ...
     @property
     def contract(self) -> str: ...
+
+
+class StagingJournal(Protocol):
+    """What a change needs of the journal; `lakecore.journal.Journal` has it."""
+
+    def stage(self, target: Target) -> Staging:
+        """A staged file for the events of one attempt at creating `target`."""
+        ...
+
+    def committed(self, commit_id: str) -> None:
+        """The attempt's object is durable: its events may be sealed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Lake:
         self.clock = clock or ManualClock()
         self.journal = StagedJournal(store)
         self.dataset = dataset or Ref()
-        self.tables = Tables(store, self.journal, self.clock, settings)  # type: ignore[arg-type]
+        self.tables = Tables(store, self.journal, self.clock, settings)
 
     def append(self, rows: Any, **options: Any) -> MutationResult:
         return self.tables.append(self.dataset, as_table(rows), author=ADA, **options)

@@ -6,6 +6,7 @@ import multiprocessing
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -68,7 +69,7 @@ def test_threads_queue(lake: Lake) -> None:
     """Threads of one process wait for each other instead of planning twice."""
     attempts: list[str] = []
     settings = TableSettings(on_step=attempts.append)
-    lake.tables = Tables(lake.store, lake.journal, lake.clock, settings)  # type: ignore[arg-type]
+    lake.tables = Tables(lake.store, lake.journal, lake.clock, settings)
     threads = [
         threading.Thread(target=lambda n=n: lake.upsert({"id": [n], "v": [n]})) for n in range(8)
     ]
@@ -95,10 +96,10 @@ class _Intruder:
             self.other.append({"id": [1_000 + self.rows], "v": [0]})
 
 
-def _contested(store: Store, times: int, **limits: object) -> tuple[Lake, _Intruder]:
+def _contested(store: Store, times: int, **limits: Any) -> tuple[Lake, _Intruder]:
     other = Lake(store, dataset=DATASET)
     intruder = _Intruder(other, times)
-    settings = replace(TableSettings(on_step=intruder, retry_wait_s=0.0), **limits)  # type: ignore[arg-type]
+    settings = replace(TableSettings(on_step=intruder, retry_wait_s=0.0), **limits)
     return Lake(store, dataset=DATASET, settings=settings), intruder
 
 
