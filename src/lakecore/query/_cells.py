@@ -46,7 +46,8 @@ def json_lines(batch: pa.RecordBatch, *, before: str = "", after: str = "") -> b
         pieces += [pa.scalar(f"{opening}{encode_value(name)}:", _TEXT), json_cells(column)]
         opening = ","
     if not pieces:
-        return (opening + "}" + after).encode() * batch.num_rows
+        row_count: int = batch.num_rows
+        return (opening + "}" + after).encode() * row_count
     closing = pa.scalar("}" + after, _TEXT)
     return joined_bytes(pc.binary_join_element_wise(*pieces, closing, pa.scalar("", _TEXT)))
 
@@ -58,8 +59,8 @@ def joined_bytes(texts: pa.Array) -> bytes:
     start, end = ends[texts.offset].as_py(), ends[texts.offset + len(texts)].as_py()
     if values is None:
         return b""
-    held: memoryview = memoryview(values)
-    return bytes(held[start:end])
+    joined: bytes = memoryview(values)[start:end].tobytes()
+    return joined
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:

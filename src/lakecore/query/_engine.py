@@ -41,7 +41,7 @@ class QueryEngine:
         self._source = source
         self._settings = settings or QuerySettings()
         self._loop = LoopThread()
-        self._runaways = Runaways()
+        self._runaways = Runaways(self._loop)
         self._processes = Processes(self._settings.idle_processes)
 
     def sql(

@@ -137,6 +137,15 @@ def _no_function(match: re.Match[str], statement: Statement) -> LakecoreError:
     )
 
 
+def _no_such_function(match: re.Match[str], statement: Statement) -> LakecoreError:
+    return InvalidInput(
+        "no such function",
+        found=match[1],
+        where=statement.find(match[1]),
+        hint=f"did you mean {match[2]}?" if match[2] else "SHOW FUNCTIONS lists what there is",
+    )
+
+
 def _no_column(match: re.Match[str], statement: Statement) -> LakecoreError:
     wanted = match["name"]
     fields = [field.strip() for field in (match["fields"] or "").split(", ") if field.strip()]
@@ -209,7 +218,9 @@ _CASES: Final[list[_Case]] = [
         r"(?:.*?Valid fields are (?P<fields>.*?)\.$)?",
         _no_column,
     ),
+    _case(r"Invalid function '(.*?)'\.(?:\s*Did you mean '(.*?)')?", _no_such_function),
     _case(r"Placeholder '(.*?)' was not provided a value", _parameter),
+    _case(r"No value found for placeholder with name (\S+)", _parameter),
     _case(r"Resources exhausted:? ?(.*)", _memory),
     _case(
         r"No space left on device",

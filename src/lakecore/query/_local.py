@@ -9,10 +9,12 @@ so a stopped query can go on for a while; `Runaways` knows which ones do.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from lakecore.query._session import Session
 
 
+_FIRST_LOOK_S: Final = 0.002
 _PAUSE_S: Final = 0.1
 """Within this time DataFusion pauses, unless it is busy with a join."""
 
@@ -40,24 +43,33 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._owner = os.getpid()
 
     def submit(self, stream: Any) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(_next_batch(stream), self._running())
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call in this thread, unless it is closed before."""
+        loop = self._running()
+        loop.call_soon_threadsafe(loop.call_later, delay_s, call)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+            if self._loop is None or self._owner != os.getpid():  # a fork has no threads
+                self._loop, self._owner = asyncio.new_event_loop(), os.getpid()
                 self._thread = threading.Thread(
                     target=_run_and_close, args=(self._loop,), name="lakecore-query", daemon=True
                 )
                 self._thread.start()
-            return asyncio.run_coroutine_threadsafe(_next_batch(stream), self._loop)
+            return self._loop
 
     def close(self) -> None:
         with self._lock:
             loop, self._loop = self._loop, None
-        if loop is not None:
+            thread, self._thread = self._thread, None
+        if loop is not None and thread is not None and self._owner == os.getpid():
             loop.call_soon_threadsafe(loop.stop)
-            assert self._thread is not None  # noqa: S101 - started with the loop
-            self._thread.join(_PAUSE_S)
+            thread.join(_PAUSE_S)
 
 
 def _run_and_close(loop: asyncio.AbstractEventLoop) -> None:
@@ -83,7 +95,8 @@ async def _next_batch(stream: Any) -> Any:
 class Runaways:
     """Stopped queries that are still computing, known by the spill folder that they hold open."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: LoopThread) -> None:
+        self._loop = loop
         self._lock = threading.Lock()
         self._folders: set[Path] = set()
 
@@ -91,28 +104,32 @@ class Runaways:
         """The query of this folder was stopped before its end."""
         with self._lock:
             self._folders.add(folder)
+        self._watch(folder, _FIRST_LOOK_S)
 
     def busy(self) -> bool:
         """Whether some stopped query still computes, a moment after it was stopped."""
         give_up_at = time.monotonic() + _PAUSE_S
-        while self._some_left():
+        while self._folders:
             if time.monotonic() > give_up_at:
                 return True
-            time.sleep(_PAUSE_S / 50)
+            time.sleep(_FIRST_LOOK_S)
         return False
 
-    def _some_left(self) -> bool:
+    def _watch(self, folder: Path, delay_s: float) -> None:
+        if _held_open(folder):
+            longer_s = min(2 * delay_s, 1.0)
+            self._loop.call_later(delay_s, lambda: self._watch(folder, longer_s))
+        else:
+            self._forget(folder)
+
+    def _forget(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
         with self._lock:
-            for folder in [held for held in self._folders if not _held_open(held)]:
-                self._folders.discard(folder)
-                shutil.rmtree(folder, ignore_errors=True)
-            return bool(self._folders)
+            self._folders.discard(folder)
 
     def close(self) -> None:
-        with self._lock:
-            for folder in self._folders:
-                shutil.rmtree(folder, ignore_errors=True)
-            self._folders.clear()
+        for folder in list(self._folders):
+            self._forget(folder)
 
 
 def _held_open(folder: Path) -> bool:

@@ -101,6 +101,4 @@ def _within(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> 
 _LISTS = (
     (pa.types.is_list, pa.list_),
     (pa.types.is_large_list, pa.large_list),
-    (pa.types.is_list_view, pa.list_),
-    (pa.types.is_large_list_view, pa.large_list),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -56,13 +57,21 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
 
 def _parquet(files: ParquetFiles) -> DataFrame:
     order: Any = [[_sort_key(name) for name in files.sort_by]] if files.sort_by else None
-    frames = [_factory().read_parquet(path, file_sort_order=order) for path in files.paths]
-    if not frames:
+    if not files.paths:
         raise Bug("a table of no Parquet files", hint="return an empty pyarrow Table instead")
-    whole, *others = frames
-    for frame in others:
-        whole = whole.union(frame)
-    return whole
+
+    def read() -> DataFrame:
+        whole, *others = (
+            _factory().read_parquet(path, file_sort_order=order) for path in files.paths
+        )
+        for frame in others:
+            whole = whole.union(frame)
+        return whole
+
+    # DataFusion asks for tables from within its runtime, where reading a footer, which waits
+    # for that same runtime, is an error. A thread outside may wait.
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        return aside.submit(read).result()
 
 
 def _sort_key(name: str) -> Any:
@@ -88,4 +97,4 @@ def _spooled(reader: pa.RecordBatchReader, scratch: Path) -> Table:
             writer.write_batch(held.pop(0))
         for batch in reader:
             writer.write_batch(batch)
-    return Table(_factory().read_arrow(file.name))
+    return Table(ds.dataset(file.name, format="ipc"))

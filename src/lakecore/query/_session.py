@@ -64,7 +64,9 @@ class Tables:
     def resolve(self, schema: str, name: str, moment: Moment = NOW) -> Table | None:
         key = (schema, name, moment)
         if key not in self._known:
-            self._known[key] = self._guarded(lambda: self._find(schema, name, moment), None)
+            # Where only information_schema asks, a table that cannot be opened is still listed.
+            missing = to_table(pa.table({}), self._scratch) if self.planned else None
+            self._known[key] = self._guarded(lambda: self._find(schema, name, moment), missing)
         return self._known[key]
 
     def as_of(self, *args: Any) -> Table:
