@@ -15,14 +15,37 @@ two ways into the journal, and one way through it:
 `_leaf`, `_merkle`  the canonical form of an event, RFC 9162 trees
 `_commit`           commit targets and records; the fate of an attempt
 `_staged`           staged files: the events of one attempt
-`_hotlog`           the local log that acknowledges direct events (`_batch`: its rows)
+`_record`           the calls that record direct events
+`_hotlog`           the local log that acknowledges them (`_hotbatch`: its rows; `_group`:
+                    group commit; `_sqlite`: its file); `_direct` on remote stores
 `_segment`          sealed events: Parquet files named by position, and their footers
 `_footers`          what all footers say, cached
-`_seal`             hot and committed events into segments, exactly once
-`_scan`, `_read`    sealed, pending and hot events read as one
-`_verify`           leaves, roots and commits recomputed and compared
-`_journal`          the face
+`_pending`          staged files and their fates
+`_seal`             hot and committed events into segments, exactly once (`_parts`: what is
+                    on its way; `_background`: the thread that seals)
+`_scan`, `_read`    sealed, pending and hot events read as one (`_filter`: which ones)
+`_verify`           leaves and roots recomputed; `_completeness`: commits against events
+`_journal`          the face (`_stats`: its figures)
 ==================  ====================================================================
+
+>>> from pathlib import Path; from tempfile import mkdtemp
+>>> from lakecore.journal import Event, Journal
+>>> from lakecore.storage import open_store
+>>> journal = Journal.open(open_store("memory://"), Path(mkdtemp()))
+>>> journal.record_update("plane", "N10156", "seats", 55, 50, actor="ada")[:0]
+''
+>>> event = Event(entity_type="plane", entity_id="N10156", action="inspect", actor="bob")
+>>> _ = journal.record(event)  # durable: acknowledged
+>>> [(e.seq, e.field, e.old_value, e.new_value) for e in journal.entity_history("N10156")]
+[(None, 'seats', '55', '50'), (None, '*', None, None)]
+>>> journal.seal()
+2
+>>> journal.blame("N10156")["seats"].actor, journal.recent(1)[0].seq
+('ada', 1)
+>>> report = journal.verify()
+>>> report.status, report.events, report.root == journal.stats()["root"]
+('green', 2, True)
+>>> journal.close()
 """
 
 from __future__ import annotations

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lakecore.base import Clock, LakecoreError, SystemClock, uuid7
+from lakecore.base import Clock, LakecoreError, SystemClock
 from lakecore.base.limits import GIB, MIB, SEGMENT_EVENTS
 from lakecore.journal._background import BackgroundSealer
 from lakecore.journal._commit import Target
 from lakecore.journal._completeness import CompletenessReport, match_commits
 from lakecore.journal._direct import DirectStage
-from lakecore.journal._event import (
-    Event,
-    as_event,
-    events_to_arrow,
-    from_microseconds,
-    validate_batch,
-)
+from lakecore.journal._event import Event
 from lakecore.journal._filter import EventFilter
 from lakecore.journal._footers import Footers
-from lakecore.journal._hotbatch import ROWS, encode_event, encode_table
 from lakecore.journal._hotlog import HotLog
 from lakecore.journal._pending import Pending
 from lakecore.journal._read import Page, blame, history, moment_us, page
+from lakecore.journal._record import Recorder
 from lakecore.journal._scan import Scanner, concat, scan_schema
 from lakecore.journal._seal import Sealer, SealOutcome
 from lakecore.journal._sqlite import alone, watch_forks
@@ -73,7 +67,7 @@ class JournalSettings:
     linger_s: float = 0.1
 
 
-class Journal:
+class Journal(Recorder):
     """One lake's journal. Threads share it; processes and machines may each have one."""
 
     def __init__(
@@ -167,123 +161,6 @@ class Journal:
         """The target object is durable, or may be: see to its sealing soon."""
         staging = self._stagings.pop(commit_id, None)
         self._notify(staging.event_count if staging is not None else 1)
-
-    # Direct events
-
-    def record(self, event: Event | Mapping[str, object]) -> str:
-        """Record one event; durable on return. Returns its id.
-
-        Missing fields get their defaults, the id a UUIDv7, the timestamp the clock's time.
-
-        Raises:
-            InvalidInput: it cannot be an event.
-            Unavailable: no room within the bound; the event was not recorded.
-        """
-        checked = as_event(event)
-        if checked.timestamp is None or not checked.event_id:
-            checked = replace(
-                checked,
-                event_id=checked.event_id or uuid7(self._clock),
-                timestamp=checked.timestamp or from_microseconds(self._clock.now_us()),
-            )
-        self._direct_log().append(ROWS, 1, encode_event(checked))
-        self._notify(1)
-        return checked.event_id
-
-    def record_many(self, events: Iterable[Event | Mapping[str, object]]) -> list[str]:
-        """Record events, all or none; durable on return. Returns their ids."""
-        table = events_to_arrow(events, now_us=self._clock.now_us(), id_prefix=uuid7(self._clock))
-        self._append(table)
-        return [str(event_id) for event_id in table.column("event_id").to_pylist()]
-
-    def record_batch(self, events: pa.Table | pa.RecordBatch) -> int:
-        """Record a batch of events, all or none; durable on return. Returns their number."""
-        table = validate_batch(events, now_us=self._clock.now_us(), id_prefix=uuid7(self._clock))
-        self._append(table)
-        return int(table.num_rows)
-
-    def record_insert(
-        self,
-        entity_type: str,
-        entity_id: str,
-        actor: str,
-        source: str = "api",
-        workspace_id: str = "",
-    ) -> str:
-        """An entity was added."""
-        return self.record(
-            Event(
-                entity_type=entity_type,
-                entity_id=entity_id,
-                action="insert",
-                actor=actor,
-                source=source,
-                workspace_id=workspace_id,
-            )
-        )
-
-    def record_update(
-        self,
-        entity_type: str,
-        entity_id: str,
-        field: str,
-        old_value: object,
-        new_value: object,
-        actor: str,
-        source: str = "api",
-        workspace_id: str = "",
-    ) -> str:
-        """A field of an entity was changed; the values are encoded to JSON text."""
-        from lakecore.journal._value_text import encode_value
-
-        return self.record(
-            Event(
-                entity_type=entity_type,
-                entity_id=entity_id,
-                field=field,
-                action="update",
-                old_value=encode_value(old_value),
-                new_value=encode_value(new_value),
-                actor=actor,
-                source=source,
-                workspace_id=workspace_id,
-            )
-        )
-
-    def record_delete(
-        self,
-        entity_type: str,
-        entity_id: str,
-        actor: str,
-        source: str = "api",
-        workspace_id: str = "",
-    ) -> str:
-        """An entity was removed."""
-        return self.record(
-            Event(
-                entity_type=entity_type,
-                entity_id=entity_id,
-                action="delete",
-                actor=actor,
-                source=source,
-                workspace_id=workspace_id,
-            )
-        )
-
-    def record_ingest(self, entity_type: str, count: int, actor: str, source_file: str) -> str:
-        """A file brought `count` rows."""
-        from lakecore.journal._value_text import encode_value
-
-        return self.record(
-            Event(
-                entity_type=entity_type,
-                entity_id=f"batch:{count}",
-                action="ingest",
-                new_value=encode_value(f"{count} rows from {source_file}"),
-                actor=actor,
-                source="ingest",
-            )
-        )
 
     # Sealing
 
@@ -466,11 +343,9 @@ class Journal:
         staged = self._pending.judge(files)
         return match_commits(commits, self._footers, staged, self._clock.now_us())
 
-    def _append(self, table: pa.Table) -> None:
-        if table.num_rows:
-            encoding, data = encode_table(table)
-            self._direct_log().append(encoding, table.num_rows, data)
-            self._notify(table.num_rows)
+    def _append(self, encoding: int, count: int, data: bytes) -> None:
+        self._direct_log().append(encoding, count, data)
+        self._notify(count)
 
     def _direct_log(self) -> HotLog | DirectStage:
         """Where direct events go, once the hot log is known to be of this time."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import pyarrow as pa
 import pytest
@@ -121,16 +124,11 @@ def test_a_failed_upload_leaves_nothing(store: Store, fault: Fault) -> None:
 class _Twice(FaultyStore):
     """An upload whose first try was stored, and whose retry finds the name taken."""
 
-    def upload(self, path):  # type: ignore[no-untyped-def]
-        from contextlib import contextmanager
-
-        @contextmanager
-        def twice():  # type: ignore[no-untyped-def]
-            with self.inner.upload(path) as file:
-                yield file
-            raise AlreadyExists("the name is taken", where=path)
-
-        return twice()
+    @contextmanager
+    def upload(self, path: str) -> Iterator[BinaryIO]:
+        with self.inner.upload(path) as file:
+            yield file
+        raise AlreadyExists("the name is taken", where=path)
 
 
 def test_a_retried_upload_recognises_its_own(store: Store) -> None:
