@@ -1,0 +1,17 @@
+"""A store whose faults are the end of the process: no handler runs, nothing is cleaned up."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from lakecore.base import LakecoreError
+from tests.fakes.faulty_store import FaultyStore
+
+
+class KillingStore(FaultyStore):
+    """A `FaultyStore` that kills its process (SIGKILL) where it would raise."""
+
+    def _planned(self, path: str) -> LakecoreError:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super()._planned(path)
