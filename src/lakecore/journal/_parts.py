@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ MAX_SEGMENT_BYTES: Final = 64 * MIB
 """Of events in memory: a segment of large values has fewer of them."""
 MAX_SEGMENT_COMMITS: Final = 4096
 """So that a footer stays small."""
+_HASH_THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +122,22 @@ def hash_events(events: pa.Table) -> Hashes:
     from lakecore.journal._leaf import leaf_hashes, leaf_lines
 
     return leaf_hashes(leaf_lines(events))
+
+
+def hash_ahead(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, Hashes]]:
+    """Each table with its leaf hashes, in order; two threads hash the next ones meanwhile."""
+    first = next(tables, None)
+    if first is None:
+        return
+    second = next(tables, None)
+    if second is None:
+        yield first, hash_events(first)
+        return
+    with ThreadPoolExecutor(_HASH_THREADS, thread_name_prefix="lakecore-hash") as threads:
+        waiting = deque((table, threads.submit(hash_events, table)) for table in (first, second))
+        for table in tables:
+            waiting.append((table, threads.submit(hash_events, table)))
+            done, hashes = waiting.popleft()
+            yield done, hashes.result()
+        for done, hashes in waiting:
+            yield done, hashes.result()

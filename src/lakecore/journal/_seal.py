@@ -157,7 +157,8 @@ class _Run:
         if log_id is not None:
             source = Source(log_id=log_id)
             try:
-                for piece in self._hot.read_from(footers.hot.get(log_id, 0), hot_end):
+                first = footers.hot.get(log_id, 0)
+                for piece in self._hot.read_from(first, hot_end):
                     yield part_of(source, piece.first, piece.table, hash_events(piece.table))
             except (CorruptData, InvalidInput, UnsupportedFormat) as error:
                 self._problems.append(error)

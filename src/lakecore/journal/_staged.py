@@ -31,7 +31,7 @@ from lakecore.base.limits import KIB, MIB, SEGMENT_EVENTS
 from lakecore.journal._commit import CommitRecord, Mutation, Target, check_format
 from lakecore.journal._event import STAGED_FIELDS, staged_schema, validate_batch
 from lakecore.journal._merkle import Frontier
-from lakecore.journal._parts import hash_events
+from lakecore.journal._parts import hash_ahead, hash_events
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -261,12 +261,11 @@ class StagedReader:
             hashes: called with the leaf hashes of each batch, shape (n, 32).
         """
         frontier = Frontier.empty()
-        for batch in self.batches():
-            with self._corrupt():
-                found = hash_events(_as_table(batch))
-            frontier.append(found)
-            if hashes is not None:
-                hashes(found)
+        with self._corrupt():
+            for _, found in hash_ahead(map(_as_table, self.batches())):
+                frontier.append(found)
+                if hashes is not None:
+                    hashes(found)
         digest = frontier.root().hex()
         if digest != self._digest:
             raise CorruptData(
