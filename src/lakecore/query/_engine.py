@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from lakecore.base import InvalidInput
+from lakecore.base.limits import KIB
 from lakecore.query._isolated import IsolatedStream, Processes
 from lakecore.query._local import LocalStream, LoopThread, Runaways, make_scratch
 from lakecore.query._params import bind
@@ -24,8 +25,13 @@ from lakecore.query._wire import Job, NotPortable
 MAX_LOCAL_OPERATORS: Final = 500
 """A chain of operators is a tree as deep as it is long; its walk is on the thread's stack."""
 
+MAX_LOCAL_CHARACTERS: Final = 64 * KIB
+"""Longer texts hold longer chains of what is no operator: steps of WITH, tables in FROM."""
+
 _OPERATOR: Final = re.compile(
-    r"[-+*/%|&^<>=~]+|\b(?:and|or|not|union|except|intersect|join)\b", re.I
+    r"[-+*/%|&^<>=~:!?]+"
+    r"|\b(?:and|or|not|is|in|like|ilike|between|collate|at|union|except|intersect|join)\b",
+    re.IGNORECASE,
 )
 
 
@@ -145,8 +151,10 @@ class QueryEngine:
             raise failure from (None if failure is error else error)
 
     def _suspect(self, text: str) -> bool:
-        operators = sum(1 for _ in _OPERATOR.finditer(text))
-        return operators > MAX_LOCAL_OPERATORS or self._runaways.busy()
+        """Whether a text could overflow the stack, or the next query could find no processor."""
+        if len(text) > MAX_LOCAL_CHARACTERS or self._runaways.busy():
+            return True
+        return sum(1 for _ in _OPERATOR.finditer(text)) > MAX_LOCAL_OPERATORS
 
     def _isolated(
         self,

@@ -124,6 +124,14 @@ def test_chains_of_operators_cannot_end_this_process(engine: QueryEngine) -> Non
         engine.sql("select " + "+".join(["1"] * 30_000)).to_arrow()
 
 
+@pytest.mark.parametrize("link", ["::int", " is null", "+1", " or 1 in (1)", " at time zone 'UTC'"])
+def test_every_kind_of_chain_is_suspect(engine: QueryEngine, link: str) -> None:
+    """What makes a deep tree is counted; what is only long is not."""
+    assert engine._suspect("select 1" + link * 501)
+    assert not engine._suspect("select 1 in (" + ",".join(map(str, range(5_000))) + ")")
+    assert engine._suspect("select 1" + " " * (1 << 16))
+
+
 @pytest.mark.parametrize("isolation", ["never", "always"])
 def test_rows_are_cut_off(lake: DeltaLake, spill: Path, isolation: str) -> None:
     """`truncated` says whether there was more; a result of just that size is whole."""
