@@ -13,14 +13,15 @@ ever: a change is a new number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from lakecore.base import CorruptData, UnsupportedFormat
-from lakecore.journal._event import STAGED_FIELDS, Event, staged_schema, to_microseconds
+from lakecore.journal._event import STAGED_FIELDS, staged_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,7 @@ FEW_EVENTS: Final = 32
 """Up to here JSON rows are cheaper than an Arrow stream with its schema."""
 
 _encode: Final = msgspec.json.encode
-_TIMESTAMP: Final = STAGED_FIELDS.index("timestamp")
+_staged_of: Final = itemgetter(*STAGED_FIELDS)
 _HEAD: Final = b'{"columns":' + _encode(list(STAGED_FIELDS)) + b',"rows":'
 
 
@@ -43,12 +44,9 @@ class _Rows(msgspec.Struct):
 _decode_rows: Final = msgspec.json.Decoder(_Rows).decode
 
 
-def encode_event(event: Event) -> bytes:
-    """One event, with id and timestamp, as JSON rows."""
-    assert event.timestamp is not None  # noqa: S101 - the journal has given it one
-    row = [getattr(event, name) for name in STAGED_FIELDS]
-    row[_TIMESTAMP] = to_microseconds(event.timestamp)
-    return _HEAD + _encode([row]) + b"}"
+def encode_row(values: Mapping[str, Any]) -> bytes:
+    """One event, by field name, as JSON rows; its timestamp in µs since the epoch."""
+    return _HEAD + _encode([_staged_of(values)]) + b"}"
 
 
 def encode_table(events: pa.Table) -> tuple[int, bytes]:

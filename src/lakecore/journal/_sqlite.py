@@ -61,16 +61,26 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One write transaction, alone in all processes; committed at the end of the block."""
-        with self._writer_lock, self._errors(), self._alone():
-            writer = self._writer or self._connect_writer()
-            writer.execute("BEGIN IMMEDIATE")
+        # One generator instead of three nested ones: every durable append passes here.
+        with self._writer_lock:
             try:
-                yield writer
-                writer.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    writer.execute("ROLLBACK")
-                raise
+                lock = self._take_lock()
+                try:
+                    writer = self._writer or self._connect_writer()
+                    writer.execute("BEGIN IMMEDIATE")
+                    try:
+                        yield writer
+                        writer.execute("COMMIT")
+                    except BaseException:
+                        with suppress(sqlite3.Error):
+                            writer.execute("ROLLBACK")
+                        raise
+                finally:
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+            except sqlite3.Error as error:
+                raise _translated(error, self.path) from error
+            except OSError as error:
+                raise _translated_os(error, self.path) from error
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection | None]:
@@ -89,24 +99,31 @@ class Database:
 
         The rows are rolled back; their frames have been spilled into the log by then.
         """
-        with self._writer_lock, self._errors(), self._alone():
-            writer = self._writer or self._connect_writer()
-            log = self.path.with_name(self.path.name + "-wal")
-            if log.exists() and log.stat().st_size >= size_bytes:
-                return
-            writer.execute("PRAGMA cache_size = 10")
-            writer.execute("BEGIN IMMEDIATE")
+        with self.write() as writer:
+            # Only to have the lock, and the log open.
+            writer.execute("ROLLBACK")
             try:
-                writer.execute("CREATE TABLE ballast (data BLOB)")
-                writer.execute("INSERT INTO ballast VALUES (zeroblob(?))", (size_bytes,))
+                self._spill(writer, size_bytes)
             finally:
-                writer.execute("ROLLBACK")
-                writer.execute("PRAGMA cache_size = -4096")
-            fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+                writer.execute("BEGIN")
+
+    def _spill(self, writer: sqlite3.Connection, size_bytes: int) -> None:
+        log = self.path.with_name(self.path.name + "-wal")
+        if log.exists() and log.stat().st_size >= size_bytes:
+            return
+        writer.execute("PRAGMA cache_size = 10")
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            writer.execute("CREATE TABLE ballast (data BLOB)")
+            writer.execute("INSERT INTO ballast VALUES (zeroblob(?))", (size_bytes,))
+        finally:
+            writer.execute("ROLLBACK")
+            writer.execute("PRAGMA cache_size = -4096")
+        fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Close the connections; using the database afterwards is an error."""
@@ -148,18 +165,13 @@ class Database:
             os.close(self._lock_file)
             self._lock_file = None
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _take_lock(self) -> int:
         if self._lock_file is None:
             make_directory(self.path.parent)
             name = self.path.with_name(self.path.name + ".lock")
             self._lock_file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        lock = self._lock_file
-        take_lock(lock, self.path, LOCK_TIMEOUT_S)
-        try:
-            yield
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)
+        take_lock(self._lock_file, self.path, LOCK_TIMEOUT_S)
+        return self._lock_file
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
