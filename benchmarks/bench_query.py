@@ -45,8 +45,8 @@ def run(folder: Path) -> list[Result]:
         return [
             compare(
                 f"SQL: {name}",
-                lambda query=query: ours(query),  # type: ignore[misc]
-                lambda query=query: bare(query),  # type: ignore[misc]
+                lambda query=query: ours(query),  # type: ignore[misc]  # bound now
+                lambda query=query: bare(query),  # type: ignore[misc]  # bound now
                 peer_name="bare DataFusion",
                 reach=1.2,
                 runs=15,

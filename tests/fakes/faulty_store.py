@@ -210,6 +210,6 @@ class _TornFile(io.RawIOBase):
         return self._file.tell()
 
     def write(self, data: object) -> int:
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]  # any buffer
         self._file.write(view[: len(view) // 2])
         raise self._error

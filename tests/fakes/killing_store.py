@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
-from lakecore.base import LakecoreError
 from tests.fakes.faulty_store import FaultyStore
+
+from lakecore.base import LakecoreError
 
 
 class KillingStore(FaultyStore):

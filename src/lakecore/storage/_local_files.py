@@ -29,7 +29,7 @@ class UploadFile(io.FileIO):
 
     def write(self, data: object) -> int:
         try:
-            return super().write(data)  # type: ignore[arg-type]
+            return super().write(data)  # type: ignore[arg-type]  # any buffer
         except OSError as error:
             self.fault = self.fault or self._translate(error)
             raise self.fault from error

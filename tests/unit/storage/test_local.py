@@ -265,7 +265,7 @@ def test_a_read_only_disk_faked(store: LocalStore, monkeypatch: pytest.MonkeyPat
     def read_only(path: str, flags: int, *args: object, **options: object) -> int:
         if flags & os.O_CREAT:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        return real(path, flags, *args, **options)  # type: ignore[arg-type]
+        return real(path, flags, *args, **options)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(os, "open", read_only)
     assert_writes_raise(store, b"x", ReadOnly)
