@@ -28,9 +28,15 @@ class ColumnarSource(SourceBase):
     """See `Source`. Nothing is rejected by row: a damaged file is refused as a whole."""
 
     def __init__(
-        self, path: Path, name: str, options: IngestOptions, *, kind: str, scan: FileScan,
+        self,
+        path: Path,
+        name: str,
+        options: IngestOptions,
+        *,
+        kind: str,
+        scan: FileScan,
         scratch: Path,
-    ) -> None:  # fmt: skip
+    ) -> None:
         import pyarrow as pa
 
         super().__init__(path, name, options, scan=scan, scratch=scratch)
@@ -80,9 +86,11 @@ class ColumnarSource(SourceBase):
     def _broken(self, error: Exception, position_bytes: int) -> InvalidInput:
         found = str(error).splitlines()[0] if str(error) else type(error).__name__
         return InvalidInput(
-            f"the {self.format} file is truncated or damaged", found=found,
-            where=f"{self.name}, byte {position_bytes}", hint="Fetch or write it again.",
-        )  # fmt: skip
+            f"the {self.format} file is truncated or damaged",
+            found=found,
+            where=f"{self.name}, byte {position_bytes}",
+            hint="Fetch or write it again.",
+        )
 
     def _raw(self) -> Iterator[pa.RecordBatch]:
         import pyarrow.ipc as ipc

@@ -105,14 +105,18 @@ def _unzip(path: Path, sink: BinaryIO, name: str) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [
-                info for info in archive.infolist()
+                info
+                for info in archive.infolist()
                 if not info.is_dir() and not info.filename.startswith("__MACOSX/")
-            ]  # fmt: skip
+            ]
             if len(members) != 1:
                 raise InvalidInput(
-                    "a zip must hold one file", expected="1 file", found=f"{len(members)} files",
-                    where=name, hint="Unpack it and name the files.",
-                )  # fmt: skip
+                    "a zip must hold one file",
+                    expected="1 file",
+                    found=f"{len(members)} files",
+                    where=name,
+                    hint="Unpack it and name the files.",
+                )
             with archive.open(members[0]) as source:
                 while chunk := source.read(_CHUNK_BYTES):
                     sink.write(chunk)
@@ -125,6 +129,8 @@ def _unzip(path: Path, sink: BinaryIO, name: str) -> str:
 
 def _broken(kind: str, name: str, offset_bytes: int, found: str) -> InvalidInput:
     return InvalidInput(
-        f"the {kind} file is truncated or damaged", found=found,
-        where=f"{name}, byte {offset_bytes}", hint="Fetch it again.",
-    )  # fmt: skip
+        f"the {kind} file is truncated or damaged",
+        found=found,
+        where=f"{name}, byte {offset_bytes}",
+        hint="Fetch it again.",
+    )

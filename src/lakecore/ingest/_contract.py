@@ -75,10 +75,12 @@ class Fitter:
         ]
         if differences:
             raise InvalidInput(
-                "the file differs from a frozen dataset", expected="the same columns and types",
-                found="; ".join(differences[:10]), where=self._where,
+                "the file differs from a frozen dataset",
+                expected="the same columns and types",
+                found="; ".join(differences[:10]),
+                where=self._where,
                 hint="Change the file, or alter the dataset's contract.",
-            )  # fmt: skip
+            )
 
     def fit(self, batches: Iterator[pa.RecordBatch], reject: RejectRow) -> Iterator[pa.RecordBatch]:
         """The rows that fit; the others are told to `reject`."""
@@ -124,7 +126,7 @@ class Fitter:
                     found=f"{count} of {self._rows} values do not fit",
                     where=f"{self._where}, column {name}",
                     hint="Convert the column, or name another dataset.",
-                )  # fmt: skip
+                )
 
 
 def without(batch: pa.RecordBatch, rows: list[int]) -> pa.RecordBatch:

@@ -96,9 +96,12 @@ class DelimitedSource(SourceBase):
         if encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}:
             if b"\0" in head_of(self.path, 64 * 1024):
                 raise InvalidInput(
-                    "this is a binary file", expected="text", found="NUL bytes", where=self.name,
+                    "this is a binary file",
+                    expected="text",
+                    found="NUL bytes",
+                    where=self.name,
                     hint="Name its format, or its encoding if it is text.",
-                )  # fmt: skip
+                )
             return
         target = self.scratch / "utf8"
         transcode(self.path, target, encoding, self.name)
@@ -114,9 +117,12 @@ class DelimitedSource(SourceBase):
         if not whole and "\n" in sample:
             sample = sample[: sample.rindex("\n") + 1]
         self._dialect = sniff_dialect(
-            sample, delimiter=options.delimiter or delimiter, quote=options.quote,
-            escape=options.escape, skip_rows=options.skip_rows,
-        )  # fmt: skip
+            sample,
+            delimiter=options.delimiter or delimiter,
+            quote=options.quote,
+            escape=options.escape,
+            skip_rows=options.skip_rows,
+        )
         lines = sample.splitlines(keepends=True)
         records = [r for r in parse(lines[self._dialect.skip_rows :], self._dialect) if r]
         if not records:
@@ -175,8 +181,11 @@ class DelimitedSource(SourceBase):
         connection.execute("set produce_arrow_string_view = true")
         batch_rows = max(64, min(_MAX_BATCH_ROWS, _BATCH_CELLS // self._width))
         try:
-            relation = connection.sql(_query(self.path, self._dialect, self._header, self._width,
-                                             self.options.max_rejects))  # fmt: skip
+            relation = connection.sql(
+                _query(
+                    self.path, self._dialect, self._header, self._width, self.options.max_rejects
+                )
+            )
             return connection, read_ahead(relation.to_arrow_reader(batch_rows))
         except duckdb.Error as error:
             connection.close()
@@ -314,9 +323,14 @@ class DelimitedSource(SourceBase):
             reason = f"{column}: {value[:200]!r} is no {self._kinds[index].kind}"
             # What was before it in the file is known only when DuckDB's rejects are.
             self._casts.append(
-                (self._rows + row + newlines, index, column, record_text(fields, self._dialect),
-                 reason)
-            )  # fmt: skip
+                (
+                    self._rows + row + newlines,
+                    index,
+                    column,
+                    record_text(fields, self._dialect),
+                    reason,
+                )
+            )
 
     def _check_widening(self, at_least: int) -> None:
         """Raise when a column's misfits are too many to be mistakes."""
@@ -327,11 +341,13 @@ class DelimitedSource(SourceBase):
             name, kind = self._names[index], self._kinds[index]
             if self._target_type(name) is not None:
                 raise InvalidInput(
-                    "the column's values do not have the dataset's type", expected=kind.kind,
+                    "the column's values do not have the dataset's type",
+                    expected=kind.kind,
                     found=f"{count} of {self._rows} values do not fit, such as "
-                    f"{self._failures[index][0]!r}", where=f"{self.name}, column {name}",
+                    f"{self._failures[index][0]!r}",
+                    where=f"{self.name}, column {name}",
                     hint="Name another dataset, or repair the column.",
-                )  # fmt: skip
+                )
             wider = widened(kind, self._failures[index], self.options.null_markers)
             self._fixed[index] = wider
             self.notes.append(
@@ -380,9 +396,11 @@ class DelimitedSource(SourceBase):
             return 0
         sample = head_of(self.path, _DIALECT_BYTES).decode("utf-8", "replace")
         lines = sample.removeprefix("\ufeff").splitlines(keepends=True)[self._dialect.skip_rows :]
-        reader = csv.reader(io.StringIO("".join(lines), newline=""),
-                            delimiter=self._dialect.delimiter,
-                            quotechar=self._dialect.quote or None)  # fmt: skip
+        reader = csv.reader(
+            io.StringIO("".join(lines), newline=""),
+            delimiter=self._dialect.delimiter,
+            quotechar=self._dialect.quote or None,
+        )
         for record in reader:
             if record:
                 break
@@ -454,6 +472,8 @@ def _mixed_line_ends(error: Exception) -> bool:
 def _unreadable(name: str, error: Exception) -> InvalidInput:
     message = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InvalidInput(
-        "the text cannot be read as records", found=message, where=name,
+        "the text cannot be read as records",
+        found=message,
+        where=name,
         hint="Name its delimiter, quote, escape or encoding.",
-    )  # fmt: skip
+    )

@@ -55,9 +55,11 @@ def sniff_dialect(
             preamble = _preamble(records) if skip_rows is None else 0
             score = _score(records[preamble:])
             dialect = Dialect(
-                delimiter=candidate, quote=mark, escape=chosen_escape,
+                delimiter=candidate,
+                quote=mark,
+                escape=chosen_escape,
                 skip_rows=skip + _lines_before(lines, records, preamble),
-            )  # fmt: skip
+            )
             # A preamble is believed only where the text has no better reading.
             rank = (*score, -float(preamble))
             if best is None or rank > best[0]:
@@ -176,8 +178,9 @@ def columns_typed(records: Sequence[Sequence[str]], markers: Sequence[str]) -> l
     typed = []
     for index in range(width):
         values = [
-            record[index] for record in records[1:200]
+            record[index]
+            for record in records[1:200]
             if index < len(record) and record[index].strip() not in markers
-        ]  # fmt: skip
+        ]
         typed.append(bool(values) and all(looks_typed(value) for value in values))
     return typed

@@ -30,9 +30,15 @@ class ExcelSource(RowSource):
     format = "excel"
 
     def __init__(
-        self, path: Path, name: str, options: IngestOptions, *, scan: FileScan, scratch: Path,
+        self,
+        path: Path,
+        name: str,
+        options: IngestOptions,
+        *,
+        scan: FileScan,
+        scratch: Path,
         target: pa.Schema | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(path, name, options, scan=scan, scratch=scratch, target=target)
         rows = self._read()
         filled = [index for index, row in enumerate(rows) if any(cell != "" for cell in row)]
@@ -51,24 +57,29 @@ class ExcelSource(RowSource):
             import python_calamine
         except ImportError:
             raise InvalidInput(
-                "reading Excel needs python-calamine", where=self.name,
+                "reading Excel needs python-calamine",
+                where=self.name,
                 hint='Install it: pip install "lakecore[excel]".',
-            ) from None  # fmt: skip
+            ) from None
         try:
             book = python_calamine.load_workbook(str(self.path))
             if self.options.sheet is not None and self.options.sheet not in book.sheet_names:
                 raise InvalidInput(
-                    "no such sheet", expected=", ".join(book.sheet_names),
-                    found=self.options.sheet, where=self.name,
-                )  # fmt: skip
+                    "no such sheet",
+                    expected=", ".join(book.sheet_names),
+                    found=self.options.sheet,
+                    where=self.name,
+                )
             sheet = self.options.sheet or book.sheet_names[0]
             self.notes.append(f"sheet {sheet!r}")
             rows: list[list[Any]] = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
         except (python_calamine.CalamineError, OSError, IndexError) as error:
             raise InvalidInput(
-                "the workbook cannot be read", found=error, where=self.name,
+                "the workbook cannot be read",
+                found=error,
+                where=self.name,
                 hint="Open it and save it again, or export the sheet as CSV.",
-            ) from None  # fmt: skip
+            ) from None
         return rows
 
     def _mixed_columns(self) -> set[str]:

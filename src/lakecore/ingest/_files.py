@@ -49,14 +49,18 @@ def check_file(path: Path) -> Path:
         ) from None
     if stat.S_ISDIR(mode):
         raise InvalidInput(
-            "this is a directory", expected="a file", where=path,
+            "this is a directory",
+            expected="a file",
+            where=path,
             hint="Name the files in it, for example with a shell pattern.",
-        )  # fmt: skip
+        )
     if not stat.S_ISREG(mode):
         raise InvalidInput(
-            "this is not a regular file", expected="a file", where=path,
+            "this is not a regular file",
+            expected="a file",
+            where=path,
             hint="Write the stream to a file first: it is read more than once.",
-        )  # fmt: skip
+        )
     try:
         with path.open("rb"):
             pass
@@ -164,10 +168,11 @@ def transcode(path: Path, target: Path, encoding: str, name: str) -> None:
                 text = decoder.decode(chunk, not chunk)
             except UnicodeDecodeError as error:
                 raise InvalidInput(
-                    f"the file is not {encoding}", found=error.reason,
+                    f"the file is not {encoding}",
+                    found=error.reason,
                     where=f"{name}, near byte {offset + error.start}",
                     hint="Name its encoding.",
-                ) from None  # fmt: skip
+                ) from None
             sink.write(text.encode("utf-8", "surrogatepass"))
             if not chunk:
                 return

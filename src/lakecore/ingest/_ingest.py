@@ -122,10 +122,18 @@ def ingest(
             found=f"{len(paths)} files",
         )
     run = _Run(
-        name=dataset, key=tuple(key), entity_type=entity_type, mode=mode, author=author,
-        options=options or IngestOptions(), tables=tables, catalog=catalog,
-        progress=progress or NoProgress(), clock=clock or SystemClock(), dry_run=dry_run,
-    )  # fmt: skip
+        name=dataset,
+        key=tuple(key),
+        entity_type=entity_type,
+        mode=mode,
+        author=author,
+        options=options or IngestOptions(),
+        tables=tables,
+        catalog=catalog,
+        progress=progress or NoProgress(),
+        clock=clock or SystemClock(),
+        dry_run=dry_run,
+    )
     for path in paths:
         try:
             run.results.append(_ingest_file(run, Path(path)))
@@ -154,10 +162,14 @@ def _ingest_file(run: _Run, path: Path) -> IngestResult:
         before = run.tables.ingested_version(home, scan.sha256)
         if before is not None:
             return IngestResult(
-                file=name, dataset=home.name, duplicate_of=before, sha256=scan.sha256,
-                size_bytes=scan.size_bytes, duration_s=time.monotonic() - started_s,
+                file=name,
+                dataset=home.name,
+                duplicate_of=before,
+                sha256=scan.sha256,
+                size_bytes=scan.size_bytes,
+                duration_s=time.monotonic() - started_s,
                 notes=("already ingested: nothing is written",),
-            )  # fmt: skip
+            )
     view = run.tables.open(home) if known is not None else None
     target = None if view is None else view.schema
     source = open_source(path, run.options, target=target, scan=scan)
@@ -169,40 +181,62 @@ def _ingest_file(run: _Run, path: Path) -> IngestResult:
         run.progress.finish()
         attempt.close()
     return IngestResult(
-        file=name, dataset=home.name, format=source.format, rows=attempt.rows,
-        inserted=result.inserted, updated=result.updated, deleted=result.deleted,
-        unchanged=result.unchanged, rejected=attempt.rejected, version=result.version,
-        mutation_id=attempt.mutation_id, size_bytes=scan.size_bytes, sha256=scan.sha256,
-        notes=tuple(dict.fromkeys(source.notes)), duration_s=time.monotonic() - started_s,
-    )  # fmt: skip
+        file=name,
+        dataset=home.name,
+        format=source.format,
+        rows=attempt.rows,
+        inserted=result.inserted,
+        updated=result.updated,
+        deleted=result.deleted,
+        unchanged=result.unchanged,
+        rejected=attempt.rejected,
+        version=result.version,
+        mutation_id=attempt.mutation_id,
+        size_bytes=scan.size_bytes,
+        sha256=scan.sha256,
+        notes=tuple(dict.fromkeys(source.notes)),
+        duration_s=time.monotonic() - started_s,
+    )
 
 
 def _check_agreement(run: _Run, home: Dataset, known: bool) -> None:
     """Key and entity type, where they are given, are those of the dataset."""
     if known and run.key and run.key != tuple(home.key):
         raise InvalidInput(
-            "the dataset has another key", expected=", ".join(home.key) or "no key",
-            found=", ".join(run.key), where=home.name, hint="Leave the key out.",
-        )  # fmt: skip
+            "the dataset has another key",
+            expected=", ".join(home.key) or "no key",
+            found=", ".join(run.key),
+            where=home.name,
+            hint="Leave the key out.",
+        )
     if known and run.entity_type is not None and run.entity_type != home.entity_type:
         raise InvalidInput(
-            "the dataset has another entity type", expected=home.entity_type,
-            found=run.entity_type, where=home.name, hint="Leave the entity type out.",
-        )  # fmt: skip
+            "the dataset has another entity type",
+            expected=home.entity_type,
+            found=run.entity_type,
+            where=home.name,
+            hint="Leave the entity type out.",
+        )
     if run.mode == "upsert" and not home.key:
         raise InvalidInput(
-            "upsert needs a key", where=home.name,
+            "upsert needs a key",
+            where=home.name,
             hint="Name the key of a new dataset; an unkeyed one is appended to or replaced.",
-        )  # fmt: skip
+        )
 
 
 class _Attempt:
     """One file on its way: the stream, its rejects, and the hook before the commit."""
 
     def __init__(
-        self, run: _Run, home: Dataset, new: bool, source: Source, target: pa.Schema | None,
+        self,
+        run: _Run,
+        home: Dataset,
+        new: bool,
+        source: Source,
+        target: pa.Schema | None,
         scan: FileScan,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._run = run
         self._home = home
         self._new = new
@@ -210,9 +244,11 @@ class _Attempt:
         self._target = target
         self._scan = scan
         self._log = RejectLog(
-            limit=run.options.max_rejects, file=source.name, temp_dir=run.options.temp_dir,
+            limit=run.options.max_rejects,
+            file=source.name,
+            temp_dir=run.options.temp_dir,
             strict=run.options.strict,
-        )  # fmt: skip
+        )
         self._settled = False
         self.rows = 0
         self.mutation_id = uuid7(run.clock)
@@ -248,8 +284,11 @@ class _Attempt:
         note = IngestNote(
             file_name=self._source.name, sha256=self._scan.sha256, size_bytes=self._scan.size_bytes
         )
-        change = {"append": run.tables.append, "upsert": run.tables.upsert,
-                  "replace": run.tables.replace}[run.mode]  # fmt: skip
+        change = {
+            "append": run.tables.append,
+            "upsert": run.tables.upsert,
+            "replace": run.tables.replace,
+        }[run.mode]
         result = change(
             self._home,
             pa.RecordBatchReader.from_batches(fitter.schema, self._stream(fitter)),
@@ -293,11 +332,17 @@ class _Attempt:
         run = self._run
         if self.rejected:
             write_quarantine(
-                _Rejects(self._source, self._log), count=self.rejected, dataset=self._home,
-                file_sha256=self._scan.sha256, size_bytes=self._scan.size_bytes,
-                mutation_id=self.mutation_id, time_us=run.clock.now_us(), author=run.author,
-                tables=run.tables, catalog=run.catalog,
-            )  # fmt: skip
+                _Rejects(self._source, self._log),
+                count=self.rejected,
+                dataset=self._home,
+                file_sha256=self._scan.sha256,
+                size_bytes=self._scan.size_bytes,
+                mutation_id=self.mutation_id,
+                time_us=run.clock.now_us(),
+                author=run.author,
+                tables=run.tables,
+                catalog=run.catalog,
+            )
         if self._new:
             run.catalog.register(self._home, author=run.author, mutation_id=self.mutation_id)
             self._new = False

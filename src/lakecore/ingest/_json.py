@@ -33,9 +33,17 @@ class JsonSource(RowSource):
     """See `Source`."""
 
     def __init__(
-        self, path: Path, name: str, options: IngestOptions, *, scan: FileScan, text: FileScan,
-        scratch: Path, target: pa.Schema | None = None, lines: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        path: Path,
+        name: str,
+        options: IngestOptions,
+        *,
+        scan: FileScan,
+        text: FileScan,
+        scratch: Path,
+        target: pa.Schema | None = None,
+        lines: bool = False,
+    ) -> None:
         super().__init__(path, name, options, scan=scan, scratch=scratch, target=target)
         if text.size_bytes == 0:
             raise InvalidInput("the file is empty", where=name)
@@ -54,9 +62,11 @@ class JsonSource(RowSource):
             return False
         if not head.startswith(b"{"):
             raise InvalidInput(
-                "this is no JSON of records", expected="an array of objects, or objects",
-                found=repr(head[:40].decode("utf-8", "backslashreplace")), where=self.name,
-            )  # fmt: skip
+                "this is no JSON of records",
+                expected="an array of objects, or objects",
+                found=repr(head[:40].decode("utf-8", "backslashreplace")),
+                where=self.name,
+            )
         # A first line that is whole by itself: NDJSON. Else objects over several lines.
         first, newline, rest = head.partition(b"\n")
         try:
@@ -91,9 +101,10 @@ class JsonSource(RowSource):
                 number += 1
                 if not line.endswith(b"\n") and len(line) >= _MAX_RECORD_BYTES:
                     raise InvalidInput(
-                        "a line is too long", expected=f"at most {_MAX_RECORD_BYTES} bytes",
+                        "a line is too long",
+                        expected=f"at most {_MAX_RECORD_BYTES} bytes",
                         where=f"{self.name}, line {number}",
-                    )  # fmt: skip
+                    )
                 if number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 if text := line.strip():
@@ -126,9 +137,11 @@ class JsonSource(RowSource):
         except duckdb.Error as error:
             found = str(error).splitlines()[0].replace(str(self.path), self.name)
             raise InvalidInput(
-                "the JSON cannot be read", found=found, where=self.name,
+                "the JSON cannot be read",
+                found=found,
+                where=self.name,
                 hint="NDJSON, one object per line, can be read although lines are broken.",
-            ) from None  # fmt: skip
+            ) from None
         finally:
             connection.close()
 

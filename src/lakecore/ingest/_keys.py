@@ -31,10 +31,12 @@ def check_key_columns(key: Sequence[str], names: Sequence[str], where: str) -> N
             )
             nearest = next((name for name in names if near and name.lower() == near[0]), None)
             raise InvalidInput(
-                "the key column is not in the file", expected=column,
-                found=", ".join(names[:20]), where=where,
+                "the key column is not in the file",
+                expected=column,
+                found=", ".join(names[:20]),
+                where=where,
                 hint=f"Did you mean {nearest}?" if nearest else "Name a column of the file.",
-            )  # fmt: skip
+            )
 
 
 class KeyFilter:
@@ -107,9 +109,12 @@ class KeyFilter:
             :_EXAMPLES
         ]
         return InvalidInput(
-            "rows without a usable key", expected="one row for each key", found="; ".join(examples),
-            where=self._where, hint="Repair the file, or send such rows to quarantine.",
-        )  # fmt: skip
+            "rows without a usable key",
+            expected="one row for each key",
+            found="; ".join(examples),
+            where=self._where,
+            hint="Repair the file, or send such rows to quarantine.",
+        )
 
 
 def _key_text(keys: pa.RecordBatch, row: int) -> str:

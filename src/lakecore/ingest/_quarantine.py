@@ -32,12 +32,18 @@ def quarantine_schema() -> pa.Schema:
 
     return pa.schema(
         [
-            ("mutation_id", pa.string()), ("dataset", pa.string()), ("file", pa.string()),
-            ("file_sha256", pa.string()), ("line", pa.int64()), ("column", pa.string()),
-            ("text", pa.string()), ("reason", pa.string()),
-            ("time", pa.timestamp("us", "UTC")), ("actor", pa.string()),
+            ("mutation_id", pa.string()),
+            ("dataset", pa.string()),
+            ("file", pa.string()),
+            ("file_sha256", pa.string()),
+            ("line", pa.int64()),
+            ("column", pa.string()),
+            ("text", pa.string()),
+            ("reason", pa.string()),
+            ("time", pa.timestamp("us", "UTC")),
+            ("actor", pa.string()),
         ]
-    )  # fmt: skip
+    )
 
 
 def write_quarantine(
@@ -63,11 +69,13 @@ def write_quarantine(
     if home is None:
         home = catalog.register(
             catalog.propose(
-                QUARANTINE, entity_type="reject", system=True,
+                QUARANTINE,
+                entity_type="reject",
+                system=True,
                 description="Records of ingested files that did not get in, and why.",
             ),
             author=author,
-        )  # fmt: skip
+        )
     if tables.ingested_version(home, name) is not None:
         return False
     file = next(iter(rejects)).file
@@ -100,11 +108,16 @@ def _batches(
         rows = len(group)
         yield pa.record_batch(
             [
-                [mutation_id] * rows, [dataset] * rows, [reject.file for reject in group],
-                [sha256] * rows, [reject.line for reject in group],
-                [reject.column for reject in group], [reject.text for reject in group],
+                [mutation_id] * rows,
+                [dataset] * rows,
+                [reject.file for reject in group],
+                [sha256] * rows,
+                [reject.line for reject in group],
+                [reject.column for reject in group],
+                [reject.text for reject in group],
                 [reject.reason for reject in group],
-                pa.array([time_us] * rows, pa.timestamp("us", "UTC")), [actor] * rows,
+                pa.array([time_us] * rows, pa.timestamp("us", "UTC")),
+                [actor] * rows,
             ],
             schema=quarantine_schema(),
-        )  # fmt: skip
+        )

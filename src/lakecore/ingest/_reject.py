@@ -59,10 +59,11 @@ class RejectLog:
         """Keep one reject; `InvalidInput` past the limit, or at once when strict."""
         if self._strict:
             raise InvalidInput(
-                "a row does not fit", found=f"{reason}: {bounded_text(text)[:200]!r}",
+                "a row does not fit",
+                found=f"{reason}: {bounded_text(text)[:200]!r}",
                 where=f"{self._file}, line {line}",
                 hint="Repair the file, or take it in without strict: such rows are quarantined.",
-            )  # fmt: skip
+            )
         if self.count >= self._limit:
             raise too_many_rejects(self._file, self._limit, reason)
         entry = (line, column, bounded_text(text), reason)

@@ -36,9 +36,15 @@ class RowSource(SourceBase):
     """A reader gives `records`, which logs what is no record at all."""
 
     def __init__(
-        self, path: Path, name: str, options: IngestOptions, *, scan: FileScan, scratch: Path,
+        self,
+        path: Path,
+        name: str,
+        options: IngestOptions,
+        *,
+        scan: FileScan,
+        scratch: Path,
         target: pa.Schema | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(path, name, options, scan=scan, scratch=scratch)
         self._target = target
         self._merged: dict[str, Shape] = {}

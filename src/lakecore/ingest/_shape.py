@@ -52,9 +52,13 @@ def shape_of(value: object, depth: int = 0) -> Shape:
 
 
 _SCALARS: Final[Mapping[type, str]] = {
-    float: "double", str: "text", datetime: "timestamp", date: "date",
-    time: "time", timedelta: "duration",
-}  # fmt: skip
+    float: "double",
+    str: "text",
+    datetime: "timestamp",
+    date: "date",
+    time: "time",
+    timedelta: "duration",
+}
 
 
 def merge(left: Shape, right: Shape) -> Shape:
@@ -89,9 +93,13 @@ def arrow_type(shape: Shape) -> pa.DataType:
     if isinstance(shape, tuple):
         return pa.list_(arrow_type(shape[1]))
     return {
-        "boolean": pa.bool_(), "int64": pa.int64(), "long": pa.int64(), "double": pa.float64(),
-        "date": pa.date32(), "timestamp": pa.timestamp("us"),
-    }.get(shape, pa.string())  # fmt: skip
+        "boolean": pa.bool_(),
+        "int64": pa.int64(),
+        "long": pa.int64(),
+        "double": pa.float64(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us"),
+    }.get(shape, pa.string())
 
 
 def fit(value: Any, shape: Shape, where: str) -> Any:

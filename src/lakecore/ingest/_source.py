@@ -119,9 +119,14 @@ def detect_format(path: Path, name: str) -> str:
     if _JSON_START.match(head):
         return "ndjson" if extension in {".ndjson", ".jsonl"} else "json"
     by_name = {
-        ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
-        ".xlsx": "excel", ".xls": "excel", ".ods": "excel",
-    }.get(extension)  # fmt: skip
+        ".parquet": "parquet",
+        ".arrow": "arrow",
+        ".feather": "arrow",
+        ".ipc": "arrow",
+        ".xlsx": "excel",
+        ".xls": "excel",
+        ".ods": "excel",
+    }.get(extension)
     if by_name is not None:
         return by_name
     if extension in {".ndjson", ".jsonl"}:
@@ -146,16 +151,28 @@ def _open(
         from lakecore.ingest._delimited import DelimitedSource
 
         return DelimitedSource(
-            inner, name, options, scan=scan, text=inner_scan, scratch=scratch,
-            target=target, delimiter="\t" if kind == "tsv" else None,
-        )  # fmt: skip
+            inner,
+            name,
+            options,
+            scan=scan,
+            text=inner_scan,
+            scratch=scratch,
+            target=target,
+            delimiter="\t" if kind == "tsv" else None,
+        )
     if kind in {"json", "ndjson"}:
         from lakecore.ingest._json import JsonSource
 
         return JsonSource(
-            inner, name, options, scan=scan, text=inner_scan, scratch=scratch,
-            target=target, lines=kind == "ndjson",
-        )  # fmt: skip
+            inner,
+            name,
+            options,
+            scan=scan,
+            text=inner_scan,
+            scratch=scratch,
+            target=target,
+            lines=kind == "ndjson",
+        )
     if kind == "excel":
         from lakecore.ingest._excel import ExcelSource
 

@@ -50,9 +50,12 @@ def storable_type(kind: pa.DataType, where: str) -> pa.DataType:
             storable_type(kind.item_type, f"{where}.value"),
         )
     if (
-        t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind)
-        or t.is_list_view(kind) or t.is_large_list_view(kind)
-    ):  # fmt: skip
+        t.is_list(kind)
+        or t.is_large_list(kind)
+        or t.is_fixed_size_list(kind)
+        or t.is_list_view(kind)
+        or t.is_large_list_view(kind)
+    ):
         return pa.list_(storable_type(kind.value_type, f"{where}[]"))
     if t.is_timestamp(kind):
         return pa.timestamp("us", "UTC" if kind.tz else None)
@@ -72,17 +75,29 @@ def _plain_type(kind: pa.DataType, where: str) -> pa.DataType:
 
     t = pa.types
     same = (
-        t.is_boolean(kind) or t.is_signed_integer(kind) or t.is_float32(kind)
-        or t.is_float64(kind) or t.is_date32(kind) or t.is_string(kind) or t.is_binary(kind)
-    )  # fmt: skip
+        t.is_boolean(kind)
+        or t.is_signed_integer(kind)
+        or t.is_float32(kind)
+        or t.is_float64(kind)
+        or t.is_date32(kind)
+        or t.is_string(kind)
+        or t.is_binary(kind)
+    )
     if same and not t.is_fixed_size_binary(kind):
         return kind
     mapped = {
-        pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(),
-        pa.uint64(): pa.decimal128(20, 0), pa.float16(): pa.float32(), pa.date64(): pa.date32(),
-        pa.null(): pa.string(), pa.large_string(): pa.string(), pa.string_view(): pa.string(),
-        pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary(),
-    }.get(kind)  # fmt: skip
+        pa.uint8(): pa.int16(),
+        pa.uint16(): pa.int32(),
+        pa.uint32(): pa.int64(),
+        pa.uint64(): pa.decimal128(20, 0),
+        pa.float16(): pa.float32(),
+        pa.date64(): pa.date32(),
+        pa.null(): pa.string(),
+        pa.large_string(): pa.string(),
+        pa.string_view(): pa.string(),
+        pa.large_binary(): pa.binary(),
+        pa.binary_view(): pa.binary(),
+    }.get(kind)
     if mapped is not None:
         return mapped
     if t.is_time(kind):
@@ -96,9 +111,12 @@ def _plain_type(kind: pa.DataType, where: str) -> pa.DataType:
 
 def _refused(kind: pa.DataType, where: str, expected: str) -> InvalidInput:
     return InvalidInput(
-        "the column's type cannot be stored", expected=expected, found=kind, where=where,
+        "the column's type cannot be stored",
+        expected=expected,
+        found=kind,
+        where=where,
         hint="Convert or leave out the column.",
-    )  # fmt: skip
+    )
 
 
 def to_storable(array: pa.Array, target: pa.DataType, where: str) -> pa.Array:
@@ -120,7 +138,9 @@ def to_storable(array: pa.Array, target: pa.DataType, where: str) -> pa.Array:
         return array.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InvalidInput(
-            "the column has a value that cannot be stored exactly", expected=target,
-            found=str(error).splitlines()[0], where=where,
+            "the column has a value that cannot be stored exactly",
+            expected=target,
+            found=str(error).splitlines()[0],
+            where=where,
             hint="Round or convert the column.",
-        ) from None  # fmt: skip
+        ) from None

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ZONELESS: Final = (
-    "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
-)  # fmt: skip
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+)
 _ZONED: Final = tuple(form + zone for zone in ("Z", "%#z", " %#z") for form in _ZONELESS)
 _UNUSUAL_TIME: Final = r"\.\d{7,}|^.{0,15}$|[T ]\d:|:\d(:|\D|$)|^\d{4}-\d-|^\d{4}-\d\d-\d[T ]"
 _INTEGER: Final = re.compile(r"-?[0-9]+")
@@ -57,9 +60,12 @@ class TextType:
         if self.kind == "timestamp":
             return pa.timestamp("us", "UTC" if self.format.endswith(("Z", "z")) else None)
         return {
-            "boolean": pa.bool_(), "int64": pa.int64(), "double": pa.float64(),
-            "date": pa.date32(), "text": pa.string(),
-        }[self.kind]  # fmt: skip
+            "boolean": pa.bool_(),
+            "int64": pa.int64(),
+            "double": pa.float64(),
+            "date": pa.date32(),
+            "text": pa.string(),
+        }[self.kind]
 
 
 TEXT: Final = TextType("text")
@@ -175,9 +181,10 @@ def convert(
     # comparison decides whether the exact check is needed.
     suspicious = raw.select(
         ((pl.col(name) < "1") & (pl.col(name) != "0")).any()
-        if kind.kind in {"int64", "double"} else pl.lit(False).alias(name)
+        if kind.kind in {"int64", "double"}
+        else pl.lit(False).alias(name)
         for name, kind in zip(names, kinds, strict=True)
-    ).row(0)  # fmt: skip
+    ).row(0)
     columns: list[pl.Series] = []
     bad: dict[int, pl.Series] = {}
     for index, kind in enumerate(kinds):

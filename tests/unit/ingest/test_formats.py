@@ -86,10 +86,17 @@ def test_types_that_delta_lacks(tmp_path: Path) -> None:
     found = read_text(tmp_path, arrow_file(table))
     assert found.rows == [
         {
-            "u": Decimal(2**63), "t": "00:01:01", "d": 5, "n": datetime(1970, 1, 1, 0, 0, 0, 1),
-            "c": "x", "z": datetime(1970, 1, 1, tzinfo=UTC), "h": 1.5, "w": "x", "o": None,
+            "u": Decimal(2**63),
+            "t": "00:01:01",
+            "d": 5,
+            "n": datetime(1970, 1, 1, 0, 0, 0, 1),
+            "c": "x",
+            "z": datetime(1970, 1, 1, tzinfo=UTC),
+            "h": 1.5,
+            "w": "x",
+            "o": None,
         }
-    ]  # fmt: skip
+    ]
     assert len(found.notes) == 9
 
 
@@ -151,17 +158,23 @@ def test_ndjson_with_bad_lines(tmp_path: Path) -> None:
     found = read_text(
         tmp_path,
         b'{"a":1,"b":{"c":[1,2]}}\n\n{"a":}\n[1]\n{"a":1,"a":2}\n{"a":2,"s":"\xff"}\n{"d":true}\n'
-        + b'{"a":' + b"[" * 2_000 + b"]" * 2_000 + b"}\n",
+        + b'{"a":'
+        + b"[" * 2_000
+        + b"]" * 2_000
+        + b"}\n",
         name="x.ndjson",
-    )  # fmt: skip
+    )
     assert found.rows == [
         {"a": 1, "b": {"c": [1, 2]}, "d": None},
         {"a": None, "b": None, "d": True},
     ]
     assert [(r.line, r.reason.partition(":")[0]) for r in found.rejects] == [
-        (3, "no valid JSON"), (4, "not a JSON object"), (5, "the key 'a' is repeated"),
-        (6, "no valid JSON"), (8, "nested too deeply"),
-    ]  # fmt: skip
+        (3, "no valid JSON"),
+        (4, "not a JSON object"),
+        (5, "the key 'a' is repeated"),
+        (6, "no valid JSON"),
+        (8, "nested too deeply"),
+    ]
 
 
 def test_json_values_of_different_kinds(tmp_path: Path) -> None:

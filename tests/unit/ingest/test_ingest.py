@@ -33,9 +33,15 @@ class Lake:
             paths.append(self.folder / f"file{number}.csv")
             paths[-1].write_text(text)
         return ingest(
-            paths, dataset=dataset, author=Author(actor="ada"), tables=self.tables,
-            catalog=self.catalog, options=options, clock=ManualClock(), **arguments,
-        )  # fmt: skip
+            paths,
+            dataset=dataset,
+            author=Author(actor="ada"),
+            tables=self.tables,
+            catalog=self.catalog,
+            options=options,
+            clock=ManualClock(),
+            **arguments,
+        )
 
     def rows(self, dataset: str = "planes") -> list[dict[str, Any]]:
         home = self.catalog.find(dataset)
@@ -135,8 +141,9 @@ def test_unusable_keys_go_to_quarantine_on_request(lake: Lake) -> None:
     assert result.rejected == 2
     assert lake.rows() == [{"tailnum": "N1", "n": 1}]
     assert [reason for _, _, reason in lake.quarantined()] == [
-        "the key is repeated", "the key is null",
-    ]  # fmt: skip
+        "the key is repeated",
+        "the key is null",
+    ]
 
 
 def test_another_key_than_the_datasets(lake: Lake) -> None:
@@ -232,6 +239,9 @@ def test_requests_that_cannot_be(lake: Lake) -> None:
         lake.ingest()
     with pytest.raises(NotFound):
         ingest(
-            ["nowhere.csv"], dataset="x", author=Author(actor="ada"), tables=lake.tables,
+            ["nowhere.csv"],
+            dataset="x",
+            author=Author(actor="ada"),
+            tables=lake.tables,
             catalog=lake.catalog,
-        )  # fmt: skip
+        )

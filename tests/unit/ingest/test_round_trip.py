@@ -36,9 +36,14 @@ def test_written_by_csv_read_back_the_same(table: tuple[list[list[str]], str, st
     writer.writerows([names, *rows])
     with tempfile.TemporaryDirectory() as folder:
         found = read_text(
-            Path(folder), sink.getvalue().encode(), header=True, delimiter=delimiter, quote='"',
-            skip_rows=0, target=pa.schema([(name, pa.string()) for name in names]),
-        )  # fmt: skip
+            Path(folder),
+            sink.getvalue().encode(),
+            header=True,
+            delimiter=delimiter,
+            quote='"',
+            skip_rows=0,
+            target=pa.schema([(name, pa.string()) for name in names]),
+        )
     assert [list(row.values()) for row in found.rows] == rows
     assert found.rejects == []
 

@@ -32,8 +32,11 @@ COLUMNS: list[tuple[list[str], str, list[Any]]] = [
     (["2013-1-1", "2013-01-02"], "string", ["2013-1-1", "2013-01-02"]),
     (["2013-02-30", "2013-01-02"], "string", ["2013-02-30", "2013-01-02"]),
     (["31/01/2013", "01/02/2013"], "string", ["31/01/2013", "01/02/2013"]),
-    (["2013-01-01 10:00:00", "2013-01-01 10:00:00.25"], "timestamp[us]",
-     [datetime(2013, 1, 1, 10), datetime(2013, 1, 1, 10, 0, 0, 250_000)]),
+    (
+        ["2013-01-01 10:00:00", "2013-01-01 10:00:00.25"],
+        "timestamp[us]",
+        [datetime(2013, 1, 1, 10), datetime(2013, 1, 1, 10, 0, 0, 250_000)],
+    ),
     (["2013-01-01T10:00"], "timestamp[us]", [datetime(2013, 1, 1, 10)]),
     (["2013-01-01T10:00:00Z"], "timestamp[us, tz=UTC]", [datetime(2013, 1, 1, 10, tzinfo=UTC)]),
     (["2013-01-01T10:00:00+02:00"], "timestamp[us, tz=UTC]", [datetime(2013, 1, 1, 8, tzinfo=UTC)]),
@@ -41,7 +44,7 @@ COLUMNS: list[tuple[list[str], str, list[Any]]] = [
     (["NA", "x"], "string", ["NA", "x"]),
     (["NA", "NA"], "string", ["NA", "NA"]),
     ([" 1", "2 "], "int64", [1, 2]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("texts", "kind", "values"), COLUMNS)
@@ -80,8 +83,9 @@ def test_rare_misfits_after_the_sample_are_rejected(late: Path) -> None:
     assert found.types["a"] == "int64"
     assert found.table.num_rows == 4_998
     assert [(r.line, r.column, r.text) for r in found.rejects] == [
-        (4_002, "a", "oops,x"), (4_003, "a", "007,x"),
-    ]  # fmt: skip
+        (4_002, "a", "oops,x"),
+        (4_003, "a", "007,x"),
+    ]
 
 
 def test_misfit_lines_count_everything_before_them(late: Path) -> None:
@@ -91,8 +95,10 @@ def test_misfit_lines_count_everything_before_them(late: Path) -> None:
     found = read_text(late, body)
     lines = body.split("\n")
     assert [(r.line, lines[r.line - 1]) for r in found.rejects] == [
-        (5, "2"), (4_006, "bad,x"), (4_009, "worse,y"),
-    ]  # fmt: skip
+        (5, "2"),
+        (4_006, "bad,x"),
+        (4_009, "worse,y"),
+    ]
 
 
 @pytest.mark.parametrize(("value", "kind"), [("2.5", "double"), ("x", "string")])
