@@ -1,4 +1,4 @@
-"""Peak memory of ingesting a generated large CSV: resident, children's included by process."""
+"""Peak resident memory of ingesting a generated large CSV, with that of the largest child."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ csv, lake, key = sys.argv[1], sys.argv[2], sys.argv[3:]
 start = time.perf_counter()
 with lakecore.open(lake, actor="bench") as open_lake:
     result = open_lake.ingest(csv, dataset="large", key=key)[0]
-peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"peak_gib": peak_kib / 2**20, "seconds": time.perf_counter() - start,
-                  "rows": result.inserted}))
+own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+child_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # 0 where there was none
+print(json.dumps({"peak_gib": (own_kib + child_kib) / 2**20,
+                  "seconds": time.perf_counter() - start, "rows": result.inserted}))
 """
 
 
