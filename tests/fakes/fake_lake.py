@@ -73,6 +73,7 @@ class FakeLake(Recorder):
     closed: bool = False
     url: str = "memory://"
     lake_id: str = "11111111-1111-4111-8111-111111111111"
+    actor: str = "ada"
 
     def __enter__(self) -> FakeLake:
         return self
@@ -83,4 +84,5 @@ class FakeLake(Recorder):
     def open_lake(self, uri: str | None = None, **options: Any) -> FakeLake:
         """What the command line calls instead of the real one."""
         self.opened = {"uri": uri, **options}
+        self.actor = options.get("actor") or self.actor
         return self

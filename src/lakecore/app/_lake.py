@@ -49,6 +49,11 @@ class Lake:
         return self._parts.format.lake_id
 
     @property
+    def actor(self) -> str:
+        """In whose name things are changed where a call names nobody."""
+        return self._actor
+
+    @property
     def journal(self) -> Journal:
         """The append-only journal: record, history, recent, query, stats."""
         return self._parts.journal
@@ -92,6 +97,7 @@ class Lake:
         owner: str = "",
         description: str = "",
         actor: str | None = None,
+        source: str = "api",
         reason: str = "",
     ) -> Dataset:
         """Register an empty dataset; its columns come with its first rows.
@@ -109,31 +115,53 @@ class Lake:
             owner=owner,
             description=description,
         )
-        return self._parts.catalog.register(proposed, author=self._author(actor, reason=reason))
+        author = self._author(actor, source, reason)
+        return self._parts.catalog.register(proposed, author=author)
 
     def drop(
-        self, name: str, *, grace_days: float = 7, actor: str | None = None, reason: str = ""
+        self,
+        name: str,
+        *,
+        grace_days: float = 7,
+        actor: str | None = None,
+        source: str = "api",
+        reason: str = "",
     ) -> Dataset:
         """Take a dataset out of sight; for `grace_days` it can be brought back by `undrop`."""
-        author = self._author(actor, reason=reason)
+        author = self._author(actor, source, reason)
         return self._parts.catalog.drop(name, author=author, grace_days=grace_days)
 
-    def undrop(self, name: str, *, actor: str | None = None, reason: str = "") -> Dataset:
+    def undrop(
+        self, name: str, *, actor: str | None = None, source: str = "api", reason: str = ""
+    ) -> Dataset:
         """Bring back a dropped dataset."""
-        return self._parts.catalog.undrop(name, author=self._author(actor, reason=reason))
+        author = self._author(actor, source, reason)
+        return self._parts.catalog.undrop(name, author=author)
 
     def rename(
-        self, name: str, new_name: str, *, actor: str | None = None, reason: str = ""
+        self,
+        name: str,
+        new_name: str,
+        *,
+        actor: str | None = None,
+        source: str = "api",
+        reason: str = "",
     ) -> Dataset:
         """Give a dataset another name. Its history stays with it."""
-        author = self._author(actor, reason=reason)
+        author = self._author(actor, source, reason)
         return self._parts.catalog.rename(name, new_name, author=author)
 
     def alter(
-        self, name: str, *, actor: str | None = None, reason: str = "", **changes: Any
+        self,
+        name: str,
+        *,
+        actor: str | None = None,
+        source: str = "api",
+        reason: str = "",
+        **changes: Any,
     ) -> Dataset:
         """Change `contract`, `description`, `entity_type`, `owner` or `protected`."""
-        author = self._author(actor, reason=reason)
+        author = self._author(actor, source, reason)
         return self._parts.catalog.change(name, author=author, **changes)
 
     # -- files in ---------------------------------------------------------------------
@@ -172,7 +200,7 @@ class Lake:
             key=_columns(key),
             entity_type=entity_type,
             mode=mode,
-            author=self._author(actor, source="ingest", reason=reason),
+            author=self._author(actor, "ingest", reason),
             options=options,
             tables=self._parts.tables,
             catalog=self._parts.catalog,
@@ -292,7 +320,7 @@ class Lake:
 
     # -- inside -----------------------------------------------------------------------
 
-    def _author(self, actor: str | None, *, source: str = "api", reason: str = "") -> Author:
+    def _author(self, actor: str | None, source: str, reason: str) -> Author:
         return Author(actor=actor or self._actor, source=source, reason=reason)
 
     def _change(
@@ -311,7 +339,7 @@ class Lake:
         entry = self.dataset(dataset)
         if entry.schema_name == "system":
             raise InvalidInput("system datasets are written by Lakecore alone", found=entry.name)
-        author = self._author(actor, source=source, reason=reason)
+        author = self._author(actor, source, reason)
         return change(entry, *rows, author=author, dry_run=tier == "dry_run", **options)
 
     def _entity_id(self, entry: Dataset, key: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lakecore.base import InvalidInput
-from lakecore.cli._context import State, pass_state
+from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import authorship
 from lakecore.cli._output import print_json, print_text
@@ -43,7 +43,7 @@ def command(
     if not changes:
         raise InvalidInput("nothing to change", hint="lakecore alter --help lists the properties")
     with state.open_lake(actor=actor) as lake:
-        altered = lake.alter(dataset, reason=reason, **changes)
+        altered = lake.alter(dataset, source=SOURCE, reason=reason, **changes)
         if state.as_json:
             print_json(altered)
         else:

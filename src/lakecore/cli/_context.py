@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,10 +30,6 @@ class State:
 
         return load(lake=self.lake, file=self.config_file)
 
-    def actor_name(self, actor: str | None = None) -> str:
-        """In whose name: as given, else as configured, else the operating system's user."""
-        return actor or self.load_settings().settings.lake.actor or _system_user()
-
     @contextmanager
     def open_lake(self, *, actor: str | None = None, create: bool = False) -> Iterator[Lake]:
         """The lake, closed when the block ends; `create` makes it when there is none.
@@ -45,13 +40,6 @@ class State:
 
         with open_lake(self.lake, actor=actor, config=self.config_file, create=create) as lake:
             yield lake
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 pass_state = click.make_pass_decorator(State, ensure=True)

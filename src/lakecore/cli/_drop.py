@@ -7,7 +7,7 @@ import sys
 import click
 
 from lakecore.base import InvalidInput
-from lakecore.cli._context import State, pass_state
+from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import authorship
 from lakecore.cli._output import print_json, print_text
@@ -27,7 +27,7 @@ def command(state: State, dataset: str, yes: bool, actor: str | None, reason: st
     with state.open_lake(actor=actor) as lake:
         if not yes:
             _ask(dataset)
-        dropped = lake.drop(dataset, reason=reason)
+        dropped = lake.drop(dataset, source=SOURCE, reason=reason)
         if state.as_json:
             print_json(dropped)
         else:

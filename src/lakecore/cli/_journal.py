@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from lakecore.base import InvalidInput, LakecoreError
-from lakecore.cli._context import State, pass_state
+from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._events import print_events
 from lakecore.cli._group import group
 from lakecore.cli._output import flattened, note, print_json, print_pairs, print_text
@@ -114,7 +114,7 @@ def flush(state: State) -> None:
     epilog="Example: lakecore journal record < events.ndjson",
 )
 @click.option("--actor", metavar="NAME", help="For events that name no actor.")
-@click.option("--source", metavar="SOURCE", default="cli", help="For events that name no source.")
+@click.option("--source", metavar="SOURCE", default=SOURCE, help="For events that name no source.")
 @pass_state
 def record(state: State, actor: str | None, source: str) -> None:
     """Record events: one JSON object a line on stdin, with the fields of an event.
@@ -127,7 +127,7 @@ def record(state: State, actor: str | None, source: str) -> None:
     """
     recorded = 0
     with state.open_lake(actor=actor) as lake:
-        defaults = {"actor": state.actor_name(actor), "source": source}
+        defaults = {"actor": lake.actor, "source": source}
         try:
             for events in _batches(sys.stdin.buffer):
                 lake.journal.record_many([{**defaults, **event} for event in events])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lakecore.cli._context import State, pass_state
+from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import authorship
 from lakecore.cli._output import print_json, print_text
@@ -18,7 +18,7 @@ from lakecore.cli._output import print_json, print_text
 def command(state: State, dataset: str, new_name: str, actor: str | None, reason: str) -> None:
     """Give a dataset another name. Its rows and its history stay as they are."""
     with state.open_lake(actor=actor) as lake:
-        renamed = lake.rename(dataset, new_name, reason=reason)
+        renamed = lake.rename(dataset, new_name, source=SOURCE, reason=reason)
         if state.as_json:
             print_json(renamed)
         else:

@@ -49,7 +49,12 @@ _BINARY: Final = frozenset({"arrow", "parquet"})
     multiple=True,
     help='A value for $NAME: number, true, false, null, "text" or plain text.',
 )
-@click.option("--max-rows", type=click.IntRange(min=1), help="Cut the result off there.")
+@click.option(
+    "--max-rows",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Cut the result off after N rows; a note on stderr says so when there are more.",
+)
 @click.option(
     "--timeout",
     "timeout_s",

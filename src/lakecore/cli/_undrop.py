@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lakecore.cli._context import State, pass_state
+from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import authorship
 from lakecore.cli._output import print_json, print_text
@@ -17,7 +17,7 @@ from lakecore.cli._output import print_json, print_text
 def command(state: State, dataset: str, actor: str | None, reason: str) -> None:
     """Bring a dropped dataset back, while its name is free and its grace lasts."""
     with state.open_lake(actor=actor) as lake:
-        back = lake.undrop(dataset, reason=reason)
+        back = lake.undrop(dataset, source=SOURCE, reason=reason)
         if state.as_json:
             print_json(back)
         else:

@@ -96,7 +96,7 @@ def test_drop_passes_on_who_and_why(run: Run, lake: FakeLake) -> None:
     result = run("drop", "planes", "--yes", "--actor", "grace", "--reason", "twice")
     assert result.exit_code == 0
     assert lake.opened["actor"] == "grace"
-    assert lake.last == ("drop", ("planes",), {"reason": "twice"})
+    assert lake.last == ("drop", ("planes",), {"source": "cli", "reason": "twice"})
     assert "lakecore undrop planes" in result.stdout
 
 
@@ -104,10 +104,10 @@ def test_rename_undrop_alter(run: Run, lake: FakeLake) -> None:
     """Each prints the entry that it left behind."""
     lake.answers |= {"rename": PLANES, "undrop": PLANES, "alter": PLANES}
     assert run("rename", "old", "planes").stdout == "old is planes now\n"
-    assert lake.last == ("rename", ("old", "planes"), {"reason": ""})
+    assert lake.last == ("rename", ("old", "planes"), {"source": "cli", "reason": ""})
     assert run("undrop", "planes").stdout == "planes is back\n"
     assert run("alter", "planes", "--protect", "--owner", "ada").exit_code == 0
-    assert lake.last == ("alter", ("planes",), {"reason": "", "protected": True, "owner": "ada"})
+    assert lake.last[2] == {"source": "cli", "reason": "", "protected": True, "owner": "ada"}
     run("alter", "planes", "--unprotect")
     assert lake.last[2]["protected"] is False
     assert json.loads(run("alter", "planes", "--protect", "--json").stdout)["name"] == "planes"
