@@ -16,10 +16,12 @@ dataset's type keeps it exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import InvalidInput
+from lakecore.ingest._reject import Reject
 from lakecore.ingest._storable import storable_type
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 RARE_ROWS: Final = 10
 RARE_SHARE: Final = 0.01
+_EXAMPLES: Final = 3
+_FROZEN_HINT: Final = "Change the file, or alter the dataset's contract."
 
 RejectRow = Callable[[int, "pa.RecordBatch", int, str, str], None]
 """Told of a row that does not fit: its number in the file, batch, index, column, reason."""
@@ -79,7 +83,7 @@ class Fitter:
                 expected="the same columns and types",
                 found="; ".join(differences[:10]),
                 where=self._where,
-                hint="Change the file, or alter the dataset's contract.",
+                hint=_FROZEN_HINT,
             )
 
     def fit(self, batches: Iterator[pa.RecordBatch], reject: RejectRow) -> Iterator[pa.RecordBatch]:
@@ -127,6 +131,24 @@ class Fitter:
                     where=f"{self._where}, column {name}",
                     hint="Convert the column, or name another dataset.",
                 )
+
+
+def check_frozen_values(rejects: Iterable[Reject], where: str) -> None:
+    """Refuse a file of which a value has not its column's type: a frozen dataset takes no part.
+
+    Text is read as the dataset's types, so such values are known when all of it is read.
+    Lines that are no records at all say nothing about the columns, and do not count.
+    """
+    misfits = islice((reject for reject in rejects if reject.column), _EXAMPLES)
+    found = "; ".join(f"line {reject.line}: {reject.reason}" for reject in misfits)
+    if found:
+        raise InvalidInput(
+            "the file differs from a frozen dataset",
+            expected="values of the columns' types",
+            found=found,
+            where=where,
+            hint=_FROZEN_HINT,
+        )
 
 
 def without(batch: pa.RecordBatch, rows: list[int]) -> pa.RecordBatch:

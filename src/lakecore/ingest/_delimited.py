@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-_SAMPLE_ROWS: Final = 100_000
+_SAMPLE_ROWS: Final = 32_768
 _SAMPLE_BYTES: Final = 32 * MIB
 _DIALECT_BYTES: Final = 256 * 1024
 _BATCH_CELLS: Final = 2_000_000
-_MAX_BATCH_ROWS: Final = 65_536
+_MAX_BATCH_ROWS: Final = 32_768
 _MAX_LINE_BYTES: Final = 4 * MIB
 _BUFFER_BYTES: Final = 2 * _MAX_LINE_BYTES
 _COLUMN_BYTES: Final = 128 * 1024
@@ -137,7 +137,8 @@ class DelimitedSource(SourceBase):
         self._header = header
         width = len(first)
         self._names, renamed = clean_names(first if header else [""] * width)
-        self.notes.append(self._dialect.describe())
+        if described := self._dialect.describe():
+            self.notes.append(described)
         if self._dialect.skip_rows and options.skip_rows is None:
             self.notes.append(f"{self._dialect.skip_rows} lines before the header are left out")
         self.notes += renamed if header else ["no header: columns are numbered"]

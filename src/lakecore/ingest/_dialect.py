@@ -29,6 +29,9 @@ class Dialect:
     skip_rows: int = 0
 
     def describe(self) -> str:
+        """Nothing for what everybody expects of a CSV file."""
+        if self.delimiter == "," and self.quote == self.escape == '"':
+            return ""
         quoted = f"quote {self.quote!r}" if self.quote else "no quote"
         return f"delimiter {self.delimiter!r}, {quoted}"
 
@@ -109,9 +112,9 @@ def _score(records: Sequence[Sequence[str]]) -> tuple[float, ...]:
     width = len(filled[0])
     agreeing = sum(len(record) == width for record in filled) / len(filled)
     # Whole records that agree beat more columns; one column never beats several that agree.
-    several = 1.0 if width > 1 else 0.0
-    if several and agreeing < 0.5:
-        several = 0.0
+    # A header of several columns over ragged records still is one: each has a delimiter.
+    delimited = sum(len(record) > 1 for record in filled) / len(filled)
+    several = 1.0 if width > 1 and (agreeing >= 0.5 or delimited >= 0.9) else 0.0
     return (several, round(agreeing, 2), float(width))
 
 

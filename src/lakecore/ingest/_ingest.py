@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakecore.base import Clock, InvalidInput, LakecoreError, SystemClock, uuid7
-from lakecore.ingest._contract import Fitter, row_text
+from lakecore.ingest._contract import Fitter, check_frozen_values, row_text
 from lakecore.ingest._files import FileScan, check_file, scan_file
 from lakecore.ingest._keys import KeyFilter, check_key_columns
 from lakecore.ingest._options import IngestOptions
@@ -134,10 +134,14 @@ def ingest(
         clock=clock or SystemClock(),
         dry_run=dry_run,
     )
-    for path in paths:
+    # A name misspelt is told before anything is written, not after the files before it.
+    for path in (files := [Path(path) for path in paths]):
+        check_file(path)
+    for path in files:
         try:
-            run.results.append(_ingest_file(run, Path(path)))
+            run.results.append(_ingest_file(run, path))
         except LakecoreError as error:
+            error.where = error.where or run.options.file_name or path.name
             error.done = list(run.results)  # type: ignore[attr-defined]  # a report, not a field
             if run.results:
                 done = ", ".join(result.file for result in run.results)
@@ -216,6 +220,15 @@ def _check_agreement(run: _Run, home: Dataset, known: bool) -> None:
             found=run.entity_type,
             where=home.name,
             hint="Leave the entity type out.",
+        )
+    contract = run.options.contract
+    if known and contract is not None and contract != home.contract:
+        raise InvalidInput(
+            "the dataset has another contract",
+            expected=home.contract,
+            found=contract,
+            where=home.name,
+            hint="Leave the contract out, or alter the dataset first.",
         )
     if run.mode == "upsert" and not home.key:
         raise InvalidInput(
@@ -330,6 +343,8 @@ class _Attempt:
             return
         self._settled = True
         run = self._run
+        if self._target is not None and self._home.contract == "freeze":
+            check_frozen_values(self._source.rejects(), self._source.name)
         if self.rejected:
             write_quarantine(
                 _Rejects(self._source, self._log),

@@ -188,6 +188,48 @@ def test_freeze(lake: Lake, text: str) -> None:
     assert lake.ingest("b,a\n4,3\n")[0].inserted == 1
 
 
+@pytest.mark.parametrize("text", ["a,b\nx,4\n", '{"a": "x", "b": 4}\n'])
+def test_freeze_takes_no_value_of_another_type(lake: Lake, text: str) -> None:
+    """One such value refuses the file, whatever its format; a broken line does not."""
+    lake.ingest("a,b\n1,2\n", options={"contract": "freeze"})
+    with pytest.raises(InvalidInput, match="frozen") as caught:
+        lake.ingest(text)
+    assert "a: " in str(caught.value.found)
+    assert lake.rows() == [{"a": 1, "b": 2}]
+    assert lake.catalog.find(QUARANTINE) is None
+    assert lake.ingest("a,b\n3,4\n5\n")[0].rejected == 1
+
+
+def test_a_contract_is_not_changed_in_passing(lake: Lake) -> None:
+    """A file that comes with another contract than the dataset's is refused."""
+    lake.ingest("a\n1\n", options={"contract": "freeze"})
+    with pytest.raises(InvalidInput, match="another contract"):
+        lake.ingest("a\n2\n", options={"contract": "evolve"})
+    assert lake.ingest("a\n2\n", options={"contract": "freeze"})[0].inserted == 1
+
+
+def test_all_files_are_there_before_the_first_is_taken(lake: Lake) -> None:
+    """A misspelt name among many is told before anything is written."""
+    (lake.folder / "there.csv").write_text("a\n1\n")
+    with pytest.raises(NotFound, match=r"not-there\.csv"):
+        ingest(
+            [lake.folder / "there.csv", lake.folder / "not-there.csv"],
+            dataset="planes",
+            author=Author(actor="ada"),
+            tables=lake.tables,
+            catalog=lake.catalog,
+        )
+    assert lake.catalog.find("planes") is None
+
+
+def test_an_error_of_the_tables_names_the_file(lake: Lake) -> None:
+    """A key that is there already is told with the file that has it."""
+    lake.ingest("k,n\na,1\n", key=["k"])
+    with pytest.raises(InvalidInput, match="already in the dataset") as caught:
+        lake.ingest("k,n\nb,1\na,2\n")
+    assert caught.value.where == "file0.csv"
+
+
 def test_the_quarantine_contract(lake: Lake) -> None:
     """Rows with a value in a new column, or of another type, do not get in."""
     lake.ingest("a,b\n1,2\n", options={"contract": "quarantine"})

@@ -20,6 +20,16 @@ TABLE: list[tuple[str, bytes, list[dict[str, Any]], list[tuple[int, str, str]]]]
         [(3, "3", "too few fields"), (4, "4,5,6", "too many fields")],
     ),
     (
+        "mostly ragged rows: one column of everything is no reading",
+        b"id,a,b\n1,x,y\n2,x\n3,x,y,z,w\n4,p\n5,q,r\n",
+        [{"id": 1, "a": "x", "b": "y"}, {"id": 5, "a": "q", "b": "r"}],
+        [
+            (3, "2,x", "too few fields"),
+            (4, "3,x,y,z,w", "too many fields"),
+            (5, "4,p", "too few fields"),
+        ],
+    ),
+    (
         "wrong quotes",
         b'a,b\n1,x\n2,"y"z\n3,w\n',
         [{"a": 1, "b": "x"}, {"a": 3, "b": "w"}],
