@@ -171,7 +171,7 @@ def test_lines_that_cannot_be_read_are_kept(tmp_path: Path) -> None:
     """Ingest takes the rest, says how many, and has them in system.quarantine."""
     (tmp_path / "b.csv").write_text("code,n\nB1,2\nB2,3,4,5\nB3,4\n")
     run_again = run(tmp_path, "ingest", "b.csv", "--dataset", "codes", "--key", "code")
-    assert "1 line could not be read" in run_again.stderr
+    assert "1 record did not get in" in run_again.stderr
     rows = answer(tmp_path, "sql", "select line, text from system.quarantine")
     assert rows == [{"line": 3, "text": "B2,3,4,5"}]
 

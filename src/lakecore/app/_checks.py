@@ -102,7 +102,8 @@ def _integrity(parts: Components) -> Check:
     report = parts.journal.verify()
     return Check(
         status=report.status,
-        summary=f"{report.events:,} events in {report.segments:,} segments recomputed",
+        summary=f"{_count(report.events, 'event')} in {_count(report.segments, 'segment')} "
+        "recomputed",
         problems=[
             " ".join(
                 text
@@ -125,7 +126,8 @@ def _completeness(parts: Components) -> Check:
     report = parts.journal.completeness(commits)
     problems = [*_problems(report), *commits.unregistered()]
     pending = len(report.pending)
-    summary = f"{report.matched:,} commits match their events"
+    matches = "matches its events" if report.matched == 1 else "match their events"
+    summary = f"{_count(report.matched, 'commit')} {matches}"
     if pending:
         summary += f", {pending:,} pending (oldest {max(report.pending.values()):.0f} s)"
     return Check(
@@ -139,6 +141,10 @@ def _completeness(parts: Components) -> Check:
             "undecided": report.undecided,
         },
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _problems(report: CompletenessReport) -> Iterator[str]:

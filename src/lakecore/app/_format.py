@@ -43,16 +43,16 @@ def read_format(store: Store) -> LakeFormat:
         ) from None
     try:
         content = json.loads(data)
-        found = content["format"]
-        if found == FORMAT:
-            return LakeFormat(content["lake_id"], content["origin"], content["created_at"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptData(
-            "the lake's identity is not readable",
-            where=f"{store.url}/{PATH}",
-            found=repr(error),
-            hint="restore this file from a backup; it never changes",
-        ) from error
+    except ValueError:
+        raise _damaged(store, f"{len(data):,} bytes that are no JSON") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if type(found) is not int:
+        raise _damaged(store, "JSON without a format")
+    if found == FORMAT:
+        texts = [content.get(name) for name in ("lake_id", "origin", "created_at")]
+        if not all(isinstance(text, str) and text for text in texts):
+            raise _damaged(store, "JSON without lake_id, origin and created_at")
+        return LakeFormat(*texts)
     raise UnsupportedFormat(
         "the lake's format is unknown",
         expected=FORMAT,
@@ -62,8 +62,22 @@ def read_format(store: Store) -> LakeFormat:
     )
 
 
+def _damaged(store: Store, found: str) -> CorruptData:
+    return CorruptData(
+        "the lake's identity is not readable",
+        expected="format, lake_id, origin and created_at as JSON",
+        found=found,
+        where=f"{store.url}/{PATH}",
+        hint="restore this file from a backup; it never changes",
+    )
+
+
 def create_format(store: Store, clock: Clock) -> LakeFormat:
-    """Make the store a lake, or read the one that somebody made first."""
+    """Read the lake at `store`; make it one when there is none, if nobody is faster."""
+    try:
+        return read_format(store)
+    except NotFound:
+        pass
     lake_id = str(uuid.uuid4())
     made = LakeFormat(lake_id, f"lakecore/{lake_id}", format_timestamp(clock.now_us()))
     content = {

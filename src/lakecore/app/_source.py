@@ -1,4 +1,4 @@
-"""What SQL sees of a lake: its datasets, and `system.datasets`, `system.journal`."""
+"""What SQL sees of a lake: its datasets, and `system.datasets`, `.journal`, `.quarantine`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAIN: Final = "main"
 SYSTEM: Final = "system"
+QUARANTINE: Final = "system.quarantine"
 
 
 class LakeTables:
@@ -45,7 +46,9 @@ class LakeTables:
             for where, rest in (split_name(d.name) for d in self._catalog.list_datasets())
             if where == schema
         }
-        return sorted(names | set(self._views)) if schema == SYSTEM else sorted(names)
+        if schema == SYSTEM:
+            names |= {*self._views, split_name(QUARANTINE)[1]}
+        return sorted(names)
 
     def table(
         self,
@@ -65,7 +68,8 @@ class LakeTables:
             return self._views[name]()
         dataset = self._catalog.find(name if schema == MAIN else f"{schema}.{name}")
         if dataset is None:
-            return None
+            latest = version is None and time is None
+            return self._no_rejects() if latest and f"{schema}.{name}" == QUARANTINE else None
         view = self._tables.open(dataset, version=version, time=time)
         return view.delta if view is not None else self._empty(dataset)
 
@@ -74,6 +78,12 @@ class LakeTables:
         import pyarrow as pa
 
         return pa.table({column: pa.array([], pa.string()) for column in dataset.key or ("_",)})
+
+    def _no_rejects(self) -> pa.Table:
+        """`system.quarantine` before the first record that did not get in."""
+        from lakecore.ingest import quarantine_schema
+
+        return quarantine_schema().empty_table()
 
     def _events(self) -> Any:
         """`system.journal`: sealed and unsealed events as one.

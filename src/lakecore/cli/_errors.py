@@ -73,8 +73,13 @@ def _report(error: Mapping[str, str], exit_code: int, *, as_json: bool) -> int:
     print(f"error: {printable(error['message'])}", file=sys.stderr)
     for part in _PARTS:
         if part in error:
-            print(f"  {part + ':':<9} {printable(error[part])}", file=sys.stderr)
+            print(f"  {part + ':':<9} {_indented(error[part])}", file=sys.stderr)
     return exit_code
+
+
+def _indented(text: str) -> str:
+    """Further lines, such as a query and the mark below it, start where the first one does."""
+    return f"\n{' ' * 12}".join(printable(line) for line in text.splitlines())
 
 
 def _ours(error: LakecoreError) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lakecore.ingest import IngestResult
 
 MODES = ("append", "upsert", "replace")
+BAD_KEYS = ("refuse", "quarantine")
 
 
 @make_command(
@@ -52,7 +54,14 @@ MODES = ("append", "upsert", "replace")
 @click.option("--encoding", metavar="NAME", help="Default: UTF-8, UTF-16 or Windows-1252.")
 @click.option("--sheet", metavar="NAME", help="Of an Excel file. Default: the first.")
 @click.option("--again", is_flag=True, help="Load a file that was loaded already.")
-@click.option("--strict", is_flag=True, help="Refuse a file with a line that cannot be read.")
+@click.option("--strict", is_flag=True, help="Refuse a file with a record that does not get in.")
+@click.option(
+    "--on-bad-key",
+    type=click.Choice(BAD_KEYS),
+    default="refuse",
+    show_default=True,
+    help="A key that is null or repeated in the file: refuse the file, or set such rows apart.",
+)
 @authorship
 @pass_state
 def command(
@@ -70,12 +79,15 @@ def command(
     """Load files into a dataset, each as one change: all of it or nothing.
 
     CSV, TSV, JSON, NDJSON, Parquet, Arrow and Excel, also as .gz, .zst and .zip; the
-    content says which. Lines that cannot be read go to system.quarantine with file, line and
-    reason. A file that was loaded already is left out.
+    content says which. Records that cannot be read or do not fit go to system.quarantine
+    with file, line and reason. A file that was loaded already is left out.
     """
-    from lakecore.ingest import IngestOptions, NoProgress, terminal_progress
+    from lakecore.ingest import IngestOptions, NoProgress, check_file, terminal_progress
 
     options = IngestOptions(**reading)
+    for file in files:
+        # Before the lake: a misspelt file is no reason to make one.
+        check_file(Path(file))
     with state.open_lake(actor=actor, create=True) as lake:
         results = lake.ingest(
             files,
@@ -107,8 +119,8 @@ def _print_result(result: IngestResult) -> None:
     print_text(f"{file} → {result.dataset}: {changed}{version} ({duration(result.duration_s)})")
     if result.rejected:
         note(
-            f"  {count(result.rejected, 'line')} could not be read and "
-            f"{'is' if result.rejected == 1 else 'are'} in system.quarantine"
+            f"  {count(result.rejected, 'record')} did not get in: "
+            f"see {'it' if result.rejected == 1 else 'them'} in system.quarantine, with the reason"
         )
     for text in result.notes:
         note(f"  {printable(text)}")

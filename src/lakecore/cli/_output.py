@@ -104,5 +104,5 @@ def _value(value: object) -> object:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list | tuple):
-        return ", ".join(str(_value(item)) for item in value)
+        return ", ".join(str(_value(item)) for item in value) or "none"
     return "none" if value is None else value

@@ -115,6 +115,8 @@ def _shown_rows(max_rows: int | None) -> int:
 
 def _write_file(result: QueryResult, format_name: str, path: Path, shown_rows: int) -> None:
     """Whole or not at all: a query that fails half way leaves what was there before."""
+    if not path.parent.is_dir() or path.is_dir():
+        raise InvalidInput("the result cannot be written there", expected="a file", where=path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     unfinished = Path(name)
     try:

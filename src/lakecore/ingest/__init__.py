@@ -42,8 +42,9 @@ from lakecore.ingest._progress import NoProgress, Progress, terminal_progress
 
 if TYPE_CHECKING:
     from lakecore.ingest._base import TypesChanged
+    from lakecore.ingest._files import check_file
     from lakecore.ingest._ingest import IngestResult, ingest
-    from lakecore.ingest._quarantine import QUARANTINE
+    from lakecore.ingest._quarantine import QUARANTINE, quarantine_schema
     from lakecore.ingest._reject import Reject
     from lakecore.ingest._source import Source, open_source
 
@@ -53,8 +54,10 @@ _HOME = {
     "Reject": "_reject",
     "Source": "_source",
     "TypesChanged": "_base",
+    "check_file": "_files",
     "ingest": "_ingest",
     "open_source": "_source",
+    "quarantine_schema": "_quarantine",
 }
 
 __all__ = [
@@ -68,8 +71,10 @@ __all__ = [
     "Reject",
     "Source",
     "TypesChanged",
+    "check_file",
     "ingest",
     "open_source",
+    "quarantine_schema",
     "terminal_progress",
 ]
 

@@ -184,7 +184,7 @@ def _parameter(match: re.Match[str], statement: Statement) -> LakecoreError:
         "a parameter has no value",
         found=match[1],
         where=statement.find(match[1]),
-        hint='give params={"name": value} for $name, or a list for $1, $2, …',
+        hint="name it in params (on the command line --param NAME=VALUE); a list is $1, $2, …",
     )
 
 

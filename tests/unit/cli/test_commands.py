@@ -370,9 +370,23 @@ def test_sql_into_a_file(run: Run, lake: FakeLake, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_mark_of_an_error_stands_below_the_query(run: Run, lake: FakeLake) -> None:
+    """Text of several lines keeps them, each without its control characters."""
+    lake.answers["sql"] = InvalidInput(
+        "syntax error", found="the end\n  select\x1b 1 +\n          ^"
+    )
+    lines = run("sql", "select 1 +").stderr.splitlines()
+    assert lines[1:] == [
+        "  found:    the end",
+        "              select\\x1b 1 +",
+        "                      ^",
+    ]
+
+
 def test_sql_into_a_folder_that_is_not_there(run: Run, lake: FakeLake, tmp_path: Path) -> None:
     """The path is named; not a bug of ours."""
     lake.answers["sql"] = Rows()
     result = run("sql", "select 1", "-o", str(tmp_path / "gone" / "out.csv"))
     assert result.exit_code == 2
-    assert "no such file or directory" in result.stderr
+    assert "cannot be written there" in result.stderr
+    assert f"{tmp_path / 'gone' / 'out.csv'}\n" in result.stderr
