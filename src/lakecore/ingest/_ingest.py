@@ -46,7 +46,8 @@ class IngestResult:
     Args:
         rows: records that got in or were there already; `rejected` did not.
         version: the dataset's version with them; None when nothing was committed.
-        duplicate_of: the file was ingested before (`IngestOptions.again` repeats it).
+        duplicate_of: the version that the same file was ingested as before, if it was
+            (`IngestOptions.again` repeats it).
         notes: what was decided about the file: dialect, renamed columns, types.
     """
 
@@ -172,7 +173,7 @@ def _ingest_file(run: _Run, path: Path) -> IngestResult:
                 sha256=scan.sha256,
                 size_bytes=scan.size_bytes,
                 duration_s=time.monotonic() - started_s,
-                notes=("already ingested: nothing is written",),
+                notes=(f"already ingested as version {before}: nothing is written",),
             )
     view = run.tables.open(home) if known is not None else None
     target = None if view is None else view.schema

@@ -12,6 +12,7 @@ two ways into the journal, and one way through it:
 ==================  ====================================================================
 `_event`            one event, its schema, its rules (`_event_rules`, `_event_batch`)
 `_values`           JSON text of values, what counts as changed
+`_row_hash`         a hash of a row's values; of rows in any order (`_multiset`)
 `_leaf`, `_merkle`  the canonical form of an event, RFC 9162 trees
 `_commit`           commit targets and records; the fate of an attempt
 `_staged`           staged files: the events of one attempt
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     from lakecore.journal._multiset import MultisetHash, multiset_hash
     from lakecore.journal._read import Page
     from lakecore.journal._scan import scan_schema
-    from lakecore.journal._staged import StagedReader, Staging
+    from lakecore.journal._staged import PreparedEvents, StagedReader, Staging, prepare_events
     from lakecore.journal._value_text import encode_value
     from lakecore.journal._values import changed, json_text, row_json
     from lakecore.journal._verify import IntegrityReport, Problem
@@ -94,6 +95,7 @@ _HOME = {
     "MultisetHash": "_multiset",
     "Mutation": "_commit",
     "Page": "_read",
+    "PreparedEvents": "_staged",
     "Problem": "_verify",
     "StagedReader": "_staged",
     "Staging": "_staged",
@@ -106,6 +108,7 @@ _HOME = {
     "fate_of": "_commit",
     "json_text": "_values",
     "multiset_hash": "_multiset",
+    "prepare_events": "_staged",
     "read_commit_record": "_commit",
     "row_json": "_values",
     "scan_schema": "_scan",
@@ -125,6 +128,7 @@ __all__ = [
     "MultisetHash",
     "Mutation",
     "Page",
+    "PreparedEvents",
     "Problem",
     "StagedReader",
     "Staging",
@@ -137,6 +141,7 @@ __all__ = [
     "fate_of",
     "json_text",
     "multiset_hash",
+    "prepare_events",
     "read_commit_record",
     "row_json",
     "scan_schema",

@@ -213,20 +213,31 @@ def events_to_arrow(
 
 
 def validate_batch(
-    batch: pa.Table | pa.RecordBatch, *, now_us: int | None = None, id_prefix: str | None = None
+    batch: pa.Table | pa.RecordBatch,
+    *,
+    now_us: int | None = None,
+    id_prefix: str | None = None,
+    json_is_known: bool = False,
 ) -> pa.Table:
     """A batch of events, checked and brought to the staged schema.
 
     Columns may come in any order, as string, large_string, string_view or dictionary;
     optional columns may be missing, and null cells of columns that cannot be null get the
-    column's default. `seq` is dropped: the journal gives it. Arguments as `events_to_arrow`.
+    column's default. `seq` is dropped: the journal gives it. Arguments as `events_to_arrow`;
+    with `json_is_known` the values' texts are of our own encoders and are not parsed.
 
     Raises:
         InvalidInput: a column or a cell is not an event's; `where` names row and field.
     """
     from lakecore.journal import _event_batch
 
-    return _event_batch.validate(batch, staged_schema(), now_us=now_us, id_prefix=id_prefix)
+    return _event_batch.validate(
+        batch,
+        staged_schema(),
+        now_us=now_us,
+        id_prefix=id_prefix,
+        json_is_known=json_is_known,
+    )
 
 
 def with_seq(staged: pa.Table, first_seq: int) -> pa.Table:

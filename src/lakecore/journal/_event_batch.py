@@ -29,6 +29,7 @@ def validate(
     *,
     now_us: int | None,
     id_prefix: str | None,
+    json_is_known: bool = False,
 ) -> pa.Table:
     """See `lakecore.journal._event.validate_batch`."""
     table = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch
@@ -40,7 +41,8 @@ def validate(
         raise InvalidInput("the batch lacks a column", expected=", ".join(absent))
 
     columns = {name: _as_type(table.column(name), name) for name in names}
-    bad = [row for name in columns if (row := _first_bad(name, columns[name])) is not None]
+    found = (_first_bad(name, columns[name], json_is_known) for name in columns)
+    bad = [row for row in found if row is not None]
     if bad:
         _raise_for(columns, min(bad))
 
@@ -129,7 +131,7 @@ def _wrong_type(name: str, expected: str, found: pa.DataType) -> InvalidInput:
     )
 
 
-def _first_bad(name: str, column: pa.ChunkedArray) -> int | None:
+def _first_bad(name: str, column: pa.ChunkedArray, json_is_known: bool) -> int | None:
     """The first row of a column that may break a rule."""
     if not len(column):
         return None
@@ -152,7 +154,7 @@ def _first_bad(name: str, column: pa.ChunkedArray) -> int | None:
     bad = [
         _first_null(column) if name in rules.REQUIRED else None,
         _out_of(sizes, lowest, highest),
-        _first_not_json(name, column) if is_json else None,
+        _first_not_json(name, column) if is_json and not json_is_known else None,
     ]
     return min((row for row in bad if row is not None), default=None)
 

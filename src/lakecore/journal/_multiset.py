@@ -1,8 +1,8 @@
 """A hash of a set of rows that may repeat, in any order: equal sets, equal hashes.
 
-Each row's SHA-256 is four little-endian 64-bit numbers; the hash is their sum, lane by lane,
-modulo 2^64. A sum, where an exclusive or would lose rows that occur twice. Rows can be taken
-out again, and hashes of parts add up to the hash of the whole.
+Each row's hash (`_row_hash`) is four little-endian 64-bit numbers; the hash is their sum,
+lane by lane, modulo 2^64. A sum, where an exclusive or would lose rows that occur twice.
+Rows can be taken out again, and hashes of parts add up to the hash of the whole.
 
 It shows a row that was changed by accident or by a program. Whoever can choose rows freely
 could find colliding sums; against them stands the Merkle tree, not this.
@@ -17,14 +17,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lakecore.base import CorruptData
-from lakecore.journal._digest import HASH_BYTES, sha256_rows
+from lakecore.journal._digest import HASH_BYTES
+from lakecore.journal._row_hash import row_hashes
 
 _LANES: Final = 4
 _LANE: Final = np.dtype("<u8")
 
 
 class MultisetHash:
-    """The running hash of a multiset of rows, given as their texts.
+    """The running hash of a multiset of rows.
 
     `count` may be negative: the hash of a difference has more rows taken out than put in.
     """
@@ -40,14 +41,14 @@ class MultisetHash:
         """Rows put in, less rows taken out."""
         return self._count
 
-    def add(self, rows: pa.Array | pa.ChunkedArray) -> None:
+    def add(self, rows: pa.Table) -> None:
         """Put rows in."""
-        self._count += len(rows)
+        self._count += rows.num_rows
         self._lanes += _lanes_of(rows)
 
-    def subtract(self, rows: pa.Array | pa.ChunkedArray) -> None:
+    def subtract(self, rows: pa.Table) -> None:
         """Take rows out."""
-        self._count -= len(rows)
+        self._count -= rows.num_rows
         self._lanes -= _lanes_of(rows)
 
     def merge(self, other: MultisetHash) -> None:
@@ -100,13 +101,13 @@ class MultisetHash:
         return f"MultisetHash(count={self._count}, sum={self.hex()})"
 
 
-def multiset_hash(rows: pa.Array | pa.ChunkedArray) -> MultisetHash:
-    """The hash of rows, given as their texts (`row_json`)."""
+def multiset_hash(rows: pa.Table) -> MultisetHash:
+    """The hash of a table's rows."""
     result = MultisetHash()
     result.add(rows)
     return result
 
 
-def _lanes_of(rows: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
-    lanes: npt.NDArray[np.uint64] = sha256_rows(rows).view(_LANE).sum(axis=0, dtype=np.uint64)
+def _lanes_of(rows: pa.Table) -> npt.NDArray[np.uint64]:
+    lanes: npt.NDArray[np.uint64] = row_hashes(rows).view(_LANE).sum(axis=0, dtype=np.uint64)
     return lanes

@@ -36,6 +36,7 @@ from lakecore.journal._parts import hash_ahead, hash_events
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakecore.journal._digest import Hashes
     from lakecore.storage import Store
 
 FORMAT: Final = 1
@@ -60,6 +61,26 @@ class StagedHeader:
 
     commit_id: str
     target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedEvents:
+    """Events that are checked and hashed: what is left is to write them in their order."""
+
+    batches: list[tuple[pa.RecordBatch, Hashes]]
+
+
+def prepare_events(
+    events: pa.Table | pa.RecordBatch, *, json_is_known: bool = False
+) -> PreparedEvents:
+    """Check and hash events for `Staging.write`: the costly part, for any number of threads.
+
+    Args:
+        json_is_known: the values are of `json_text`, `row_json` and `Author.context_text`,
+            and need not be parsed once more.
+    """
+    table = validate_batch(events, json_is_known=json_is_known)
+    return PreparedEvents([(batch, hash_events(_as_table(batch))) for batch in _batches(table)])
 
 
 class Staging:
@@ -91,7 +112,7 @@ class Staging:
         """Events written so far."""
         return int(self._frontier.size)
 
-    def write(self, events: pa.Table | pa.RecordBatch) -> None:
+    def write(self, events: pa.Table | pa.RecordBatch | PreparedEvents) -> None:
         """Add events, in commit order.
 
         Raises:
@@ -99,9 +120,9 @@ class Staging:
         """
         if self._record is not None:
             raise Bug("events written after finish", where=self.path)
-        table = validate_batch(events)
-        for batch in _batches(table):
-            self._frontier.append(hash_events(_as_table(batch)))
+        prepared = events if isinstance(events, PreparedEvents) else prepare_events(events)
+        for batch, hashes in prepared.batches:
+            self._frontier.append(hashes)
             self._open().write_batch(batch)
 
     def finish(self, mutations: Iterable[Mutation]) -> CommitRecord:

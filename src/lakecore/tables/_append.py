@@ -87,15 +87,17 @@ class Append:
         """Read the stream: write the files in one thread, journal in another."""
         self._schema = attempt.schema
         writer = attempt.rolling_writer()
-        lane = Lane("lakecore-files")
+        lane = Lane("lakecore-files", depth=2)
         try:
             for rows in self._cast(attempt):
                 if not attempt.dry_run:
                     lane.run(writer.write, rows)
                 self._journal(attempt, rows)
-            lane.wait()
+            # The last rows are encoded and synced while the last events are built.
+            lane.run(writer.finish)
             attempt.wait()
-            self._files = writer.finish()
+            lane.wait()
+            self._files = writer.files
         except BaseException as error:
             lane.close()
             self._abandon(writer, error)

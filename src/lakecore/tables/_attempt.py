@@ -44,7 +44,7 @@ from lakecore.tables._types import (
 from lakecore.tables._write import FileWriter, RollingWriter
 
 if TYPE_CHECKING:
-    from lakecore.journal import Author, CommitRecord, Mutation, Staging
+    from lakecore.journal import Author, CommitRecord, Mutation, PreparedEvents, Staging
 
 _PART_ROWS: Final = 1 << 15
 _PART_BYTES: Final = 8 * MIB
@@ -103,7 +103,12 @@ class Attempt:
             version=self.version,
             timestamp_us=timestamp_us,
         )
-        self._events = Pipeline("lakecore-events", self._write_events)
+        self._events = Pipeline(
+            "lakecore-events",
+            number=self._number_events,
+            prepare=self._prepare_events,
+            take=self._write_events,
+        )
         self._staging: Staging | None = None
         self._ordinal = 0
 
@@ -217,7 +222,8 @@ class Attempt:
         metadata = protocol = None
         if self.base.empty or self.schema_changed:
             metadata, protocol = self._metadata_actions()
-        txn = (f"lakecore-ingest:{self.note.sha256}", 1) if self.note is not None else None
+        note = self.note
+        txn = (f"lakecore-ingest:{note.sha256}", self.version) if note is not None else None
         return Commit(
             operation=operation,
             parameters=parameters,
@@ -286,11 +292,20 @@ class Attempt:
             self._staging = self._journal.stage(target)
         return self._staging
 
-    def _write_events(self, change: Change | None) -> None:
+    def _number_events(self, change: Change | None) -> tuple[Change, int] | None:
+        """Give the events of a change their ordinals; None when there is nothing to stage."""
         if change is None or not len(change):
-            return
+            return None
         if change.entity_type is None and len(self.sample) < MAX_SAMPLE_CHANGES:
             self.show(change.action, change.old, change.new, change.entity_ids, change.field)
-        if not self.dry_run:
-            self._open_staging().write(self._template.build(change, self._ordinal))
+        first = self._ordinal
         self._ordinal += len(change)
+        return None if self.dry_run else (change, first)
+
+    def _prepare_events(self, change: Change, first_ordinal: int) -> PreparedEvents:
+        from lakecore.journal import prepare_events
+
+        return prepare_events(self._template.build(change, first_ordinal), json_is_known=True)
+
+    def _write_events(self, prepared: PreparedEvents) -> None:
+        self._open_staging().write(prepared)

@@ -46,33 +46,55 @@ class Lane:
 
 
 class Pipeline:
-    """Builds in several threads what one thread then takes in the order it was asked for.
+    """Work in which only the order is serial: what can be at once is done by several threads.
 
-    At most `depth` pieces are outstanding.
+        build (at once) --> number (in order, quick) --> prepare (at once) --> take (in order)
+
+    `number` returns the arguments of `prepare`, or None for nothing more to do. At most
+    `depth` pieces are outstanding on either side of it.
     """
 
-    def __init__(self, name: str, take: Callable[[Any], None], *, depth: int = 4) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        number: Callable[[Any], tuple[Any, ...] | None],
+        prepare: Callable[..., object],
+        take: Callable[[Any], None],
+        depth: int = 3,
+    ) -> None:
         self._name = name
+        self._number = number
+        self._prepare = prepare
         self._take = take
-        self._lane = Lane(f"{name}-in-order", depth=depth)
+        self._numbers = Lane(f"{name}-numbered", depth=depth)
+        self._takes = Lane(f"{name}-taken", depth=depth)
         self._builders: ThreadPoolExecutor | None = None
 
     def run(self, build: Callable[..., object], *arguments: object) -> None:
-        """Have `build` called at any time, and what it returns taken in its turn."""
+        """Have `build` called at any time, and what it returns numbered and taken in its turn."""
         if self._builders is None:
             self._builders = ThreadPoolExecutor(BUILDERS, thread_name_prefix=self._name)
-        self._lane.run(self._take_built, self._builders.submit(build, *arguments))
+        self._numbers.run(self._number_built, self._builders.submit(build, *arguments))
 
     def wait(self) -> None:
         """Return when everything is taken; raises what failed first."""
-        self._lane.wait()
+        self._numbers.wait()
+        self._takes.wait()
 
     def close(self) -> None:
         """Drop what waits and end the threads."""
         if self._builders is not None:
             self._builders.shutdown(wait=True, cancel_futures=True)
-            self._builders = None
-        self._lane.close()
+        self._numbers.close()
+        self._takes.close()
+        self._builders = None
 
-    def _take_built(self, built: Future[Any]) -> None:
-        self._take(built.result())
+    def _number_built(self, built: Future[Any]) -> None:
+        numbered = self._number(built.result())
+        builders = self._builders
+        if numbered is not None and builders is not None:
+            self._takes.run(self._take_prepared, builders.submit(self._prepare, *numbered))
+
+    def _take_prepared(self, prepared: Future[Any]) -> None:
+        self._take(prepared.result())

@@ -52,7 +52,7 @@ def journal_batch(attempt: Attempt, action: str, hashes: RowHashes | None, count
 
 
 def tables_of(batches: pa.RecordBatchReader, settings: TableSettings) -> Iterator[pa.Table]:
-    """The input as tables of about a chunk each, never more than a row group's rows."""
+    """The input as tables of about a chunk each, of bounded rows and bytes."""
     waiting: list[pa.RecordBatch] = []
     rows = size_bytes = 0
     for batch in batches:
@@ -60,7 +60,7 @@ def tables_of(batches: pa.RecordBatchReader, settings: TableSettings) -> Iterato
             waiting.append(part)
             rows += part.num_rows
             size_bytes += part.nbytes
-            if rows >= settings.row_group_rows or size_bytes >= settings.chunk_bytes:
+            if rows >= settings.chunk_rows or size_bytes >= settings.chunk_bytes:
                 yield pa.Table.from_batches(waiting)
                 waiting, rows, size_bytes = [], 0, 0
     if rows:
@@ -72,7 +72,7 @@ def _split(batch: pa.RecordBatch, settings: TableSettings) -> Iterable[pa.Record
     if not batch.num_rows:
         return
     each = max(1, batch.nbytes // batch.num_rows)
-    step = max(1, min(settings.row_group_rows, settings.chunk_bytes // each))
+    step = max(1, min(settings.chunk_rows, settings.chunk_bytes // each))
     for start in range(0, batch.num_rows, step):
         yield batch.slice(start, step)
 

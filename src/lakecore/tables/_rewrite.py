@@ -55,14 +55,14 @@ class RowHashes:
 
     def add(self, rows: pa.Table) -> None:
         """Rows that the table gains."""
-        found = multiset_hash(row_json(rows))
+        found = multiset_hash(rows)
         with self._lock:
             self.added = found if self.added is None else self.added + found
             self.added_rows += rows.num_rows
 
     def remove(self, rows: pa.Table) -> None:
         """Rows that the table loses."""
-        found = multiset_hash(row_json(rows))
+        found = multiset_hash(rows)
         with self._lock:
             self.removed = found if self.removed is None else self.removed + found
             self.removed_rows += rows.num_rows

@@ -78,7 +78,7 @@ class Tables:
         return self._states.view(dataset, version=version, time=time)
 
     def ingested_version(self, dataset: DatasetRef, sha256: str) -> int | None:
-        """Not None when a file with this hash has been committed to the dataset before."""
+        """The version that a file with this hash was committed as, None when it never was."""
         view = self.open(dataset)
         if view is None:
             return None

@@ -115,10 +115,11 @@ class TableSettings:
     compression_level: int = 1
     file_bytes: int = 128 * limits.MIB
     file_rows: int = 1 << 20
-    row_group_rows: int = 1 << 17
+    row_group_rows: int = 1 << 16
     row_group_bytes: int = 64 * limits.MIB
-    chunk_bytes: int = 32 * limits.MIB
-    """Rows in flight between reading, writing and journaling: about six times this."""
+    chunk_rows: int = 1 << 15
+    chunk_bytes: int = 16 * limits.MIB
+    """A piece of a stream, between reading, writing and journaling; about eight are in flight."""
     input_bytes: int = 512 * limits.MIB
     """Arrow bytes of rows that `upsert` and a keyed `replace` hold; more is refused."""
     keys_in_memory: int = 1 << 20

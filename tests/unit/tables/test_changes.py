@@ -307,7 +307,11 @@ def test_ingest_is_noted_and_remembered(tmp_path: Path, key: tuple[str, ...]) ->
     assert (event.action, event.entity_id) == ("ingest", "batch:2")
     assert event.new_value == '"2 rows from planes.csv"'
     assert json.loads(event.context)["file_sha256"] == sha256
-    assert lake.tables.ingested_version(lake.dataset, sha256) == 1
+    assert lake.tables.ingested_version(lake.dataset, sha256) == 0
+    later = replace(note, sha256="1" * 64)
+    lake.append({"id": [3]}, ingest=later)
+    assert lake.tables.ingested_version(lake.dataset, later.sha256) == 1
+    assert lake.tables.ingested_version(lake.dataset, sha256) == 0
     assert lake.tables.ingested_version(lake.dataset, "0" * 64) is None
 
 
