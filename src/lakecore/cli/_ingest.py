@@ -110,7 +110,7 @@ def _print_result(result: IngestResult) -> None:
     file = printable(result.file)
     if result.duplicate_of is not None:
         print_text(
-            f"{file}: left out, its content is in {result.dataset} already "
+            f"{file}: left out, its content is in {result.dataset} since version {result.duplicate_of} "
             "(--again loads it once more)"
         )
         return

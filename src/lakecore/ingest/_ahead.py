@@ -21,7 +21,7 @@ class Ahead:
     """
 
     def __init__(self, reader: pa.RecordBatchReader) -> None:
-        self._reader = reader
+        self._reader: pa.RecordBatchReader | None = reader
         self._queue: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(
             _BATCHES_AHEAD
         )
@@ -33,7 +33,7 @@ class Ahead:
     def _pull(self) -> None:
         end: BaseException | None = None
         try:
-            for batch in self._reader:
+            for batch in self._reader or ():
                 if not self._put(batch):
                     return
         except BaseException as error:
@@ -63,6 +63,7 @@ class Ahead:
         """Stop reading. Harmless when everything has been read."""
         self._closed.set()
         self._thread.join()
+        self._reader = None
 
 
 def read_ahead(reader: pa.RecordBatchReader) -> Ahead:

@@ -146,6 +146,7 @@ class DelimitedSource(SourceBase):
 
     def _begin(self) -> None:
         """Open the stream and read the sample that decides the types."""
+        self._connection: duckdb.DuckDBPyConnection | None
         self._connection, self._texts = self._read()
         sample: list[pa.RecordBatch] = []
         rows = size_bytes = 0
@@ -368,6 +369,7 @@ class DelimitedSource(SourceBase):
 
     def _collect_rejects(self) -> None:
         """Put DuckDB's rejects and ours into the log, in the order of the file."""
+        assert self._connection is not None  # noqa: S101 - open until all is read
         rows = self._connection.execute(
             "select line_byte_position, min_by(error_type, byte_position), "
             "min_by(error_message, byte_position), any_value(csv_line) "
@@ -431,7 +433,11 @@ class DelimitedSource(SourceBase):
 
     def _stop(self) -> None:
         self._texts.close()
-        self._connection.close()
+        # Not only closed: Arrow keeps our stream when a write fails, and DuckDB prints what
+        # it finds alive at the interpreter's end.
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def close(self) -> None:
         self._stop()
