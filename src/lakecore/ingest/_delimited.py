@@ -181,6 +181,8 @@ class DelimitedSource(SourceBase):
         )
         # Views, because Polars takes them as they are.
         connection.execute("set produce_arrow_string_view = true")
+        # DuckDB's own bar goes to stdout, which belongs to results.
+        connection.execute("set enable_progress_bar = false")
         batch_rows = max(64, min(_MAX_BATCH_ROWS, _BATCH_CELLS // self._width))
         try:
             relation = connection.sql(

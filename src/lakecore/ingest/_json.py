@@ -124,6 +124,7 @@ class JsonSource(RowSource):
             }
         )
         try:
+            connection.execute("set enable_progress_bar = false")
             cursor = connection.execute(
                 f"from read_json({literal}, format = '{'array' if array else 'unstructured'}', "
                 "records = false, columns = {json: 'JSON'}, compression = 'none', "

@@ -81,6 +81,8 @@ def _check_new_keys_spilling(
             }
         )
         try:
+            # Its bar would go to stdout, which belongs to results.
+            database.execute("set enable_progress_bar = false")
             _query_duplicates(database, new, state, read_keys, key)
         finally:
             database.close()
