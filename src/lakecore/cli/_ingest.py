@@ -110,8 +110,8 @@ def _print_result(result: IngestResult) -> None:
     file = printable(result.file)
     if result.duplicate_of is not None:
         print_text(
-            f"{file}: left out, its content is in {result.dataset} since version {result.duplicate_of} "
-            "(--again loads it once more)"
+            f"{file}: left out, {result.dataset} has its content since version "
+            f"{result.duplicate_of} (--again loads it once more)"
         )
         return
     changed = changes_text(result)
