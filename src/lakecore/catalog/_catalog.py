@@ -178,7 +178,7 @@ class Catalog:
         return self._change_active(name, dropped, author=author, action="drop")
 
     def undrop(self, name: str, *, author: Author) -> Dataset:
-        """Bring back what was dropped, while its name is free and its grace lasts."""
+        """Bring back what was dropped, while its name is free: its files are still there."""
         name = check_dataset_name(name)
 
         def back(now: Document | None) -> dict[str, Any]:

@@ -166,11 +166,13 @@ def transcode(path: Path, target: Path, encoding: str, name: str) -> None:
             chunk = source.read(_CHUNK_BYTES)
             try:
                 text = decoder.decode(chunk, not chunk)
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
+                # UTF-16 without a byte-order mark is an error that has no position.
+                byte = error.start if isinstance(error, UnicodeDecodeError) else 0
                 raise InvalidInput(
                     f"the file is not {encoding}",
-                    found=error.reason,
-                    where=f"{name}, near byte {offset + error.start}",
+                    found=error.reason if isinstance(error, UnicodeDecodeError) else error,
+                    where=f"{name}, near byte {offset + byte}",
                     hint="Name its encoding.",
                 ) from None
             sink.write(text.encode("utf-8", "surrogatepass"))
