@@ -563,7 +563,7 @@ if can_mount():
     def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
         """The file is not in, nothing of it stays; with room again all goes on."""
         large, lake = tmp_path / "large.csv", small_disk / "lake"
-        lines = [f"{number},{os.urandom(8).hex()}" for number in range(60_000)]
+        lines = [f"{number},{os.urandom(24).hex()}" for number in range(60_000)]
         large.write_text("\n".join(["id,a", *lines]))
         small = tmp_path / "small.csv"
         small.write_bytes(GOOD)

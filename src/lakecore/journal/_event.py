@@ -20,6 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import Bug, InvalidInput, format_timestamp
 from lakecore.journal import _event_rules as rules
+from lakecore.journal._event_rules import (
+    FIELDS,
+    STAGED_FIELDS,
+    from_microseconds,
+    to_microseconds,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,31 +100,6 @@ class Author:
             raise InvalidInput("context is not JSON", found=error) from error
 
 
-FIELDS: Final = (
-    "seq",
-    "event_id",
-    "timestamp",
-    "entity_type",
-    "entity_id",
-    "field",
-    "action",
-    "old_value",
-    "new_value",
-    "actor",
-    "source",
-    "workspace_id",
-    "dataset",
-    "dataset_id",
-    "version",
-    "mutation_id",
-    "context",
-    "leaf",
-)
-"""An event's fields in the order of the schema."""
-
-STAGED_FIELDS: Final = FIELDS[1:-1]
-"""The fields that an event has before it is sealed: all but `seq` and `leaf`."""
-
 _values_of = attrgetter(*FIELDS)
 _KNOWN: Final = frozenset(FIELDS)
 _FEW_ROWS: Final = 32
@@ -148,16 +129,6 @@ def staged_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema(event_schema().field(name) for name in STAGED_FIELDS)
-
-
-def to_microseconds(moment: datetime) -> int:
-    """Microseconds since the epoch of an aware datetime, exact."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def from_microseconds(timestamp_us: int) -> datetime:
-    """The aware UTC datetime of microseconds since the epoch, exact."""
-    return _EPOCH + timedelta(microseconds=timestamp_us)
 
 
 def as_event(event: Event | Mapping[str, object], *, row: int = 0) -> Event:

@@ -18,7 +18,7 @@ from lakecore.base import Bug, InvalidInput
 from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES
 from lakecore.journal import _event_rules as rules
 from lakecore.journal._escaped import escaped_sizes
-from lakecore.journal._event import FIELDS
+from lakecore.journal._event_rules import FIELDS, from_microseconds
 
 _TEXT_TYPES: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
@@ -215,8 +215,6 @@ def _raise_for(columns: dict[str, pa.ChunkedArray], row: int) -> None:
 
 
 def _moment(timestamp_us: int, row: int) -> object:
-    from lakecore.journal._event import from_microseconds
-
     try:
         return from_microseconds(timestamp_us)
     except OverflowError as error:

@@ -24,6 +24,31 @@ from lakecore.base import InvalidInput
 from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES
 from lakecore.journal._escaped import MAX_GROWTH, escaped_size
 
+FIELDS: Final = (
+    "seq",
+    "event_id",
+    "timestamp",
+    "entity_type",
+    "entity_id",
+    "field",
+    "action",
+    "old_value",
+    "new_value",
+    "actor",
+    "source",
+    "workspace_id",
+    "dataset",
+    "dataset_id",
+    "version",
+    "mutation_id",
+    "context",
+    "leaf",
+)
+"""An event's fields in the order of the schema."""
+
+STAGED_FIELDS: Final = FIELDS[1:-1]
+"""The fields that an event has before it is sealed: all but `seq` and `leaf`."""
+
 REQUIRED: Final = ("entity_type", "entity_id", "action")
 PLAIN: Final = frozenset(
     [
@@ -58,6 +83,7 @@ MAX_TIMESTAMP_US: Final = 253_402_300_799_999_999
 READABLE_LEAVES: Final = (1,)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = datetime.resolution
 _RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -86,8 +112,6 @@ def check_row(values: Sequence[object], row: int) -> dict[str, Any]:
     Raises:
         InvalidInput: a field breaks a rule; `where` names row and field.
     """
-    from lakecore.journal._event import FIELDS
-
     checked: dict[str, Any] = {}
     for name, value in zip(FIELDS, values, strict=True):
         if (
@@ -116,6 +140,16 @@ def check_row(values: Sequence[object], row: int) -> dict[str, Any]:
         if not checked[name]:
             raise InvalidInput("text is empty", where=_where(row, name))
     return checked
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds since the epoch of an aware datetime, exact."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(timestamp_us: int) -> datetime:
+    """The aware UTC datetime of microseconds since the epoch, exact."""
+    return _EPOCH + _MICROSECOND * timestamp_us
 
 
 def timestamp_us(value: object, row: int) -> int:
@@ -152,9 +186,6 @@ def timestamp_us(value: object, row: int) -> int:
             where=where,
         )
     return micros
-
-
-_MICROSECOND: Final = datetime.resolution
 
 
 def _where(row: int, name: str) -> str:

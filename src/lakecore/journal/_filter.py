@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakecore.base import InvalidInput
-from lakecore.journal._event import FIELDS
+from lakecore.journal._event_rules import FIELDS
 
 if TYPE_CHECKING:
     import pyarrow as pa

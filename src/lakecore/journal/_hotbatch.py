@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from lakecore.base import CorruptData, UnsupportedFormat
-from lakecore.journal._event import STAGED_FIELDS, staged_schema
+from lakecore.journal._event import staged_schema
+from lakecore.journal._event_rules import STAGED_FIELDS
 
 if TYPE_CHECKING:
     import pyarrow as pa

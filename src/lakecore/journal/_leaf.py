@@ -26,20 +26,15 @@ from lakecore.base import Inconclusive, InvalidInput, format_timestamp
 from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_INLINE_VALUE_BYTES
 from lakecore.journal._digest import Hashes, sha256_rows
 from lakecore.journal._escaped import escaped_size, escaped_sizes
-from lakecore.journal._event import (
-    LEAF_VERSION,
-    STAGED_FIELDS,
-    Event,
-    arrow_to_events,
-    staged_schema,
-    to_microseconds,
-)
+from lakecore.journal._event import LEAF_VERSION, Event, arrow_to_events, staged_schema
 from lakecore.journal._event_rules import (
     JSON_FIELDS,
     MAX_INTEGER,
     MAX_TIMESTAMP_US,
     MIN_TIMESTAMP_US,
     PLAIN,
+    STAGED_FIELDS,
+    to_microseconds,
 )
 
 LEAF_PREFIX: Final = b"\x00"

@@ -17,7 +17,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import InvalidInput
-from lakecore.journal._event import Event, arrow_to_events, to_microseconds
+from lakecore.journal._event import Event, arrow_to_events
+from lakecore.journal._event_rules import to_microseconds
 from lakecore.journal._filter import EventFilter
 from lakecore.journal._scan import Snapshot, concat, scan_schema
 

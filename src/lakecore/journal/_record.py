@@ -7,14 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lakecore.base import Clock, uuid7
-from lakecore.journal._event import (
-    Event,
-    _row_of,
-    events_to_arrow,
-    to_microseconds,
-    validate_batch,
-)
-from lakecore.journal._event_rules import check_row
+from lakecore.journal._event import Event, _row_of, events_to_arrow, validate_batch
+from lakecore.journal._event_rules import check_row, to_microseconds
 from lakecore.journal._hotbatch import ROWS, encode_row, encode_table
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from lakecore.base import CorruptData, NotFound, UnsupportedFormat
 from lakecore.journal._commit import Fate
-from lakecore.journal._event import FIELDS, LEAF_VERSION, STAGED_FIELDS, event_schema
+from lakecore.journal._event import LEAF_VERSION, event_schema
+from lakecore.journal._event_rules import FIELDS, STAGED_FIELDS
 from lakecore.journal._filter import EventFilter
 from lakecore.journal._segment import decoding, open_segment, segment_path
 from lakecore.journal._staged import StagedReader

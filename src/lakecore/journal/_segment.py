@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lakecore.base import CorruptData, LakecoreError
 from lakecore.base.limits import SEGMENT_EVENTS
 from lakecore.journal._commit import check_format
-from lakecore.journal._event import FIELDS, with_seq
+from lakecore.journal._event import with_seq
+from lakecore.journal._event_rules import FIELDS
 from lakecore.journal._merkle import Frontier
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from lakecore.base import (
 )
 from lakecore.base.limits import KIB, MIB, SEGMENT_EVENTS
 from lakecore.journal._commit import CommitRecord, Mutation, Target, check_format
-from lakecore.journal._event import STAGED_FIELDS, staged_schema, validate_batch
+from lakecore.journal._event import staged_schema, validate_batch
+from lakecore.journal._event_rules import STAGED_FIELDS
 from lakecore.journal._merkle import Frontier
 from lakecore.journal._parts import hash_ahead, hash_events
 

@@ -14,10 +14,9 @@ import pyarrow as pa
 
 from lakecore.base import InvalidInput
 from lakecore.journal import _value_columns as columns
-from lakecore.journal._multiset import MultisetHash, multiset_hash
 from lakecore.journal._value_text import encode_value
 
-__all__ = ["MultisetHash", "changed", "encode_value", "json_text", "multiset_hash", "row_json"]
+__all__ = ["changed", "encode_value", "json_text", "row_json"]
 
 _CHUNK_ROWS: Final = 16_384
 """Rows encoded in one call: their text stays in the cache."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lakecore.base import CorruptData, Inconclusive, LakecoreError, UnsupportedFormat
-from lakecore.journal._event import FIELDS, STAGED_FIELDS
+from lakecore.journal._event_rules import FIELDS, STAGED_FIELDS
 from lakecore.journal._merkle import Frontier
 from lakecore.journal._parts import hash_events
 from lakecore.journal._segment import (

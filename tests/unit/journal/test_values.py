@@ -18,14 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import CorruptData, InvalidInput
+from lakecore.journal._multiset import MultisetHash, multiset_hash
 from lakecore.journal._row_hash import row_record
 from lakecore.journal._value_text import day_text
 from lakecore.journal._values import (
-    MultisetHash,
     changed,
     encode_value,
     json_text,
-    multiset_hash,
     row_json,
 )
 
