@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_a_row_from_its_first_day_to_its_last(tmp_path: Path) -> None:
     assert "key" in again.stderr
     run(tmp_path, "upsert", "planes", "--file", "-", *author, stdin=one.replace("10", "11"))
     run(tmp_path, "update", "planes", "--where", "tailnum = 'N9'", "--set", "seats:=seats + 1")
-    planned = answer(tmp_path, "delete", "planes", "--where", "tailnum = 'N9'", "--dry-run")
+    planned = answer(tmp_path, "delete", "planes", "--where", "tailnum = 'N9'", "--tier", "dry_run")
     assert (planned["deleted"], planned["dry_run"], planned["version"]) == (1, True, None)
     run(tmp_path, "delete", "planes", "--where", "tailnum = 'N9'", *author)
     events = answer(tmp_path, "history", "planes", "N9")
@@ -213,6 +214,44 @@ def test_doctor_and_status(folder: Path) -> None:
     assert "WRONG" not in run(folder, "doctor").stdout
     assert answer(folder, "doctor")["ok"] is True
     assert answer(folder, "status")["rows"] == 3
+
+
+def test_the_json_of_every_command_is_as_documented(tmp_path: Path) -> None:
+    """docs/cli.md names what is printed, and nothing else is."""
+    from lakecore.cli._reference import _OBJECTS
+
+    documented = {
+        name: set(re.findall(r"`(\w+)`", re.sub(r"\{[^}]*\}", "", text)))
+        for names, text in _OBJECTS
+        for name in names.split(", ")
+    }
+    (tmp_path / "planes.csv").write_text(PLANES)
+    line = '{"tailnum": "N9", "seats": 10}\n'
+    for name, command in (
+        ("init", "init"),
+        ("ingest", "ingest planes.csv --dataset planes --key tailnum"),
+        ("status", "status"),
+        ("doctor", "doctor"),
+        ("config show", "config show"),
+        ("config check", "config check"),
+        ("datasets D", "datasets planes"),
+        ("alter", "alter planes --owner ada"),
+        ("rename", "rename planes aircraft"),
+        ("drop", "drop aircraft --yes"),
+        ("undrop", "undrop aircraft"),
+        ("insert", "insert aircraft --file -"),
+        ("upsert", "upsert aircraft --file -"),
+        ("replace", "replace aircraft --file -"),
+        ("update", "update aircraft --all --set seats=7"),
+        ("delete", "delete aircraft --all"),
+        ("journal query", "journal query"),
+        ("journal stats", "journal stats"),
+        ("journal flush", "journal flush"),
+        ("verify", "verify"),
+    ):
+        printed = json.loads(run(tmp_path, *command.split(), "--json", stdin=line).stdout)
+        one = printed[0] if isinstance(printed, list) else printed
+        assert set(one) == documented[name], name
 
 
 def test_the_actor_is_configured(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
 from lakecore.app._components import Components
+from lakecore.app._keys import typed_key
 from lakecore.app._rows import to_batches
 from lakecore.base import InvalidInput, NotFound
 from lakecore.journal import Author
@@ -178,6 +179,7 @@ class Lake:
         progress: Progress | None = None,
         actor: str | None = None,
         reason: str = "",
+        tier: str = "auto",
     ) -> list[IngestResult]:
         """Files into a dataset, one mutation a file; the dataset is made when it is new.
 
@@ -185,6 +187,7 @@ class Lake:
             key: the columns that identify a row; of a dataset that exists, its key or nothing.
             mode: ``append`` (new keys only), ``upsert`` (insert or change) or ``replace``
                 (what the file lacks is deleted).
+            tier: ``auto``, or ``dry_run``: everything is read and checked, nothing written.
             options: contract, null markers, strictness: see `IngestOptions`.
 
         Raises:
@@ -205,6 +208,7 @@ class Lake:
             tables=self._parts.tables,
             catalog=self._parts.catalog,
             progress=progress,
+            dry_run=_is_dry_run(tier),
         )
 
     # -- changes ----------------------------------------------------------------------
@@ -287,12 +291,17 @@ class Lake:
 
         Args:
             key: the key's value; for a composite key a sequence or a mapping of its columns.
+                Texts are read as the columns' types where they are not found as they stand.
             field: only what concerns this column; whole-row events are kept.
         """
         entry = self.dataset(dataset)
-        events = self.journal.entity_history(
-            self._entity_id(entry, key), dataset_id=entry.dataset_id
-        )
+        entity = self._entity_id(entry, key)
+        events = self.journal.entity_history(entity, dataset_id=entry.dataset_id)
+        if not events and (view := self._parts.tables.open(entry)) is not None:
+            # A time has many spellings, an entity's id is one of them.
+            typed = self._entity_id(entry, typed_key(view.schema, entry.key, key))
+            if typed != entity:
+                events = self.journal.entity_history(typed, dataset_id=entry.dataset_id)
         return [event for event in events if field is None or event.field in (field, "*")]
 
     def blame(self, dataset: str, key: object) -> dict[str, Event]:
@@ -334,13 +343,12 @@ class Lake:
         tier: str = "auto",
         **options: Any,
     ) -> MutationResult:
-        if tier not in TIERS:
-            raise InvalidInput("unknown tier", expected=" | ".join(TIERS), found=tier)
+        is_dry_run = _is_dry_run(tier)
         entry = self.dataset(dataset)
         if entry.schema_name == "system":
             raise InvalidInput("system datasets are written by Lakecore alone", found=entry.name)
         author = self._author(actor, source, reason)
-        return change(entry, *rows, author=author, dry_run=tier == "dry_run", **options)
+        return change(entry, *rows, author=author, dry_run=is_dry_run, **options)
 
     def _entity_id(self, entry: Dataset, key: object) -> str:
         from lakecore.tables import entity_id
@@ -352,6 +360,12 @@ class Lake:
                 hint="its batch events are in system.journal",
             )
         return entity_id(entry.key, key)
+
+
+def _is_dry_run(tier: str) -> bool:
+    if tier not in TIERS:
+        raise InvalidInput("unknown tier", expected=" | ".join(TIERS), found=tier)
+    return tier == "dry_run"
 
 
 def _columns(key: Sequence[str] | str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import click
 
 from lakecore.base import InvalidInput
 from lakecore.cli._context import SOURCE, State, pass_state
+from lakecore.cli._datasets import described_entry
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import authorship
 from lakecore.cli._output import print_json, print_text
@@ -45,6 +46,6 @@ def command(
     with state.open_lake(actor=actor) as lake:
         altered = lake.alter(dataset, source=SOURCE, reason=reason, **changes)
         if state.as_json:
-            print_json(altered)
+            print_json(described_entry(lake, altered))
         else:
             print_text(f"{altered.name}: {', '.join(changes)} changed")

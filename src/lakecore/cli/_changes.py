@@ -47,24 +47,18 @@ def rows_command(name: str, summary: str) -> click.Command:
     @change_options
     @pass_state
     def command(
-        state: State, dataset: str, file: str, actor: str | None, reason: str, dry_run: bool
+        state: State, dataset: str, file: str, actor: str | None, reason: str, tier: str
     ) -> None:
         with state.open_lake(actor=actor) as lake, _opened(file, lake, dataset) as source:
             change = getattr(lake, name)
             result = _to_end(
                 source,
-                lambda rows: change(
-                    dataset, rows, source=SOURCE, reason=reason, tier=tier(dry_run)
-                ),
+                lambda rows: change(dataset, rows, source=SOURCE, reason=reason, tier=tier),
             )
             report(state, result)
 
     made: click.Command = command
     return made
-
-
-def tier(dry_run: bool) -> str:
-    return "dry_run" if dry_run else "auto"
 
 
 def report(state: State, result: MutationResult) -> None:

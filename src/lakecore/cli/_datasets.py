@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._output import note, print_json, print_pairs, print_table, print_text
-from lakecore.cli._text import count, size
+from lakecore.cli._text import count, moment_of, size
+
+if TYPE_CHECKING:
+    from lakecore.app import Lake
+    from lakecore.catalog import Dataset
 
 
 @make_command(name="datasets", epilog="Example: lakecore datasets planes")
@@ -21,20 +25,13 @@ def command(state: State, dataset: str | None, dropped: bool) -> None:
     """List the datasets, or describe one with its columns."""
     with state.open_lake() as lake:
         if dataset is not None:
-            described = lake.describe(dataset)
+            described = described_entry(lake, lake.dataset(dataset))
             if state.as_json:
                 print_json(described)
             else:
                 _print_one(described)
             return
-        entries = lake.datasets(dropped=dropped)
-        listed = [
-            {
-                **(lake.describe(entry.name) if entry.active else _absent(entry)),
-                "state": entry.state,
-            }
-            for entry in entries
-        ]
+        listed = [described_entry(lake, entry) for entry in lake.datasets(dropped=dropped)]
     if state.as_json:
         print_json(listed)
     elif not listed:
@@ -43,13 +40,17 @@ def command(state: State, dataset: str | None, dropped: bool) -> None:
         _print_list(listed, with_state=dropped)
 
 
-def _absent(entry: Any) -> dict[str, Any]:
-    """A dropped dataset: what the catalog knows, without its table."""
+def described_entry(lake: Lake, entry: Dataset) -> dict[str, Any]:
+    """A dataset as every command prints it with --json; of a dropped one not its table."""
+    if entry.active:
+        return {**lake.describe(entry.name), "state": entry.state}
     return {
         "name": entry.name,
         "dataset_id": entry.dataset_id,
         "key": list(entry.key),
         "entity_type": entry.entity_type,
+        "state": entry.state,
+        "until": moment_of(entry.purge_after_us),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lakecore.cli._changes import report, tier
+from lakecore.cli._changes import report
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import change_options
@@ -12,7 +12,7 @@ from lakecore.cli._options import change_options
 
 @make_command(
     name="delete",
-    epilog='Example: lakecore delete planes --where "year < 1960" --reason "retired" --dry-run',
+    epilog='Example: lakecore delete planes --where "year < 1960" --tier dry_run',
 )
 @click.argument("dataset")
 @click.option("--where", metavar="SQL", help="Which rows: a condition over the columns.")
@@ -26,7 +26,7 @@ def command(
     all_rows: bool,
     actor: str | None,
     reason: str,
-    dry_run: bool,
+    tier: str,
 ) -> None:
     """Remove the rows for which a condition holds. Their history stays."""
     with state.open_lake(actor=actor) as lake:
@@ -36,6 +36,6 @@ def command(
             all=all_rows,
             source=SOURCE,
             reason=reason,
-            tier=tier(dry_run),
+            tier=tier,
         )
         report(state, result)

@@ -8,10 +8,11 @@ import click
 
 from lakecore.base import InvalidInput
 from lakecore.cli._context import SOURCE, State, pass_state
+from lakecore.cli._datasets import described_entry
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import authorship
 from lakecore.cli._output import print_json, print_text
-from lakecore.cli._text import moment_us
+from lakecore.cli._text import moment, moment_of
 
 
 @make_command(name="drop", epilog='Example: lakecore drop planes --yes --reason "loaded twice"')
@@ -29,9 +30,9 @@ def command(state: State, dataset: str, yes: bool, actor: str | None, reason: st
             _ask(dataset)
         dropped = lake.drop(dataset, source=SOURCE, reason=reason)
         if state.as_json:
-            print_json(dropped)
+            print_json(described_entry(lake, dropped))
         else:
-            until = moment_us(dropped.purge_after_us)
+            until = moment(moment_of(dropped.purge_after_us))
             print_text(f"{dropped.name} is dropped; until {until} it can be brought back with")
             print_text(f"  lakecore undrop {dropped.name}")
 

@@ -12,7 +12,7 @@ from lakecore.cli._alter import CONTRACTS
 from lakecore.cli._changes import changes_text
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import authorship
+from lakecore.cli._options import change_options
 from lakecore.cli._output import note, print_json, print_text
 from lakecore.cli._text import count, duration, printable
 
@@ -62,7 +62,7 @@ BAD_KEYS = ("refuse", "quarantine")
     show_default=True,
     help="A key that is null or repeated in the file: refuse the file, or set such rows apart.",
 )
-@authorship
+@change_options
 @pass_state
 def command(
     state: State,
@@ -74,6 +74,7 @@ def command(
     mode: str,
     actor: str | None,
     reason: str,
+    tier: str,
     **reading: Any,
 ) -> None:
     """Load files into a dataset, each as one change: all of it or nothing.
@@ -98,6 +99,7 @@ def command(
             options=options,
             progress=NoProgress() if state.as_json else terminal_progress(),
             reason=reason,
+            tier=tier,
         )
     if state.as_json:
         print_json(results)
@@ -116,6 +118,8 @@ def _print_result(result: IngestResult) -> None:
         return
     changed = changes_text(result)
     version = "" if result.version is None else f"; version {result.version}"
+    if result.dry_run:
+        version = "; a dry run: nothing was loaded"
     print_text(f"{file} → {result.dataset}: {changed}{version} ({duration(result.duration_s)})")
     if result.rejected:
         note(

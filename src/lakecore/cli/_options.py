@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from lakecore.base import InvalidInput
+
+TIERS: Final = ("auto", "dry_run")
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -28,11 +30,19 @@ def authorship(function: _Decorated) -> _Decorated:
 
 
 def change_options(function: _Decorated) -> _Decorated:
-    """`authorship` and ``--dry-run``."""
-    function = click.option(
-        "--dry-run", is_flag=True, help="Show what would change; change nothing."
+    """`authorship` and ``--tier``."""
+    return authorship(tier_option(function))
+
+
+def tier_option(function: _Decorated) -> _Decorated:
+    """``--tier``: whether the change is made, or only computed and shown."""
+    return click.option(
+        "--tier",
+        type=click.Choice(TIERS),
+        default=TIERS[0],
+        show_default=True,
+        help="auto: make the change; dry_run: show what would change, change nothing.",
     )(function)
-    return authorship(function)
 
 
 def parse_value(text: str) -> object:

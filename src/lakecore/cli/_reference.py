@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import click
 
@@ -28,6 +29,63 @@ def commands(
                 yield from commands(child, ctx)
 
 
+_OBJECTS: Final = (
+    ("init", "`lake`, `lake_id`"),
+    ("status", "`lake` {`url`, `lake_id`, `format`}, `datasets`, `rows`, `size_bytes`, `journal`"),
+    ("doctor", "`ok`, `findings`: list of {`name`, `ok`, `text`, `hint`}"),
+    ("config show", "list of {`section`, `name`, `value`, `origin`}"),
+    ("config check", "`ok`, `file`"),
+    (
+        "ingest",
+        "list, one for each file: `file`, `dataset`, `format`, `rows`, `inserted`, `updated`, "
+        "`deleted`, `unchanged`, `rejected`, `version`, `mutation_id`, `duplicate_of`, "
+        "`size_bytes`, `sha256`, `notes`, `duration_s`, `dry_run`",
+    ),
+    (
+        "datasets D, alter, rename, undrop",
+        "a dataset: `name`, `dataset_id`, `key`, `entity_type`, `contract`, `protected`, `owner`, "
+        "`description`, `location`, `version`, `rows`, `files`, `size_bytes`, `columns`, `state`",
+    ),
+    ("drop", "a dropped dataset: `name`, `dataset_id`, `key`, `entity_type`, `state`, `until`"),
+    ("datasets", "list of datasets, with `--dropped` also dropped ones"),
+    ("sql", "list of rows, each an object; with `--format` whatever that says"),
+    (
+        "insert, upsert, replace, update, delete",
+        "`mutation_id`, `commit_id`, `dataset`, `version`, `inserted`, `updated`, `deleted`, "
+        "`unchanged`, `events`, `dry_run`, `changes`: a sample of {`action`, `entity_id`, "
+        "`field`, `old_value`, `new_value`}",
+    ),
+    ("history, journal recent", "list of events, as in [data.md](data.md#events)"),
+    ("blame", "column to event; `*` is the row as a whole"),
+    ("journal query", "`items`: list of events, `next`: cursor or null"),
+    (
+        "journal stats",
+        "`buffer_events`, `persisted_files`, `total_events_created`, `tree_size`, `root`, "
+        "`pending`, `flush_threshold`, `seal_errors`, `last_seal_error`",
+    ),
+    ("journal flush", "`sealed`"),
+    ("journal record", "`recorded`"),
+    (
+        "verify",
+        "`status`, and `integrity`, `anchored`, `completeness`: each {`status`, `summary`, "
+        "`problems`, `detail`}; a status is green, broken, inconclusive or absent",
+    ),
+)
+
+
+def _objects() -> Iterator[str]:
+    """What each command prints with --json; names are added, never renamed or removed."""
+    yield "## What `--json` prints"
+    yield ""
+    yield "Names may be added; none is renamed or removed. Times are RFC 3339 in UTC, the"
+    yield "values in events JSON text. `completion` prints a script in any case."
+    yield ""
+    yield "| command | JSON |"
+    yield "|---|---|"
+    for names, text in _OBJECTS:
+        yield f"| {names} | {text} |"
+
+
 def reference_markdown() -> str:
     """The help of every command, one section each."""
     lines = [
@@ -40,6 +98,8 @@ def reference_markdown() -> str:
         "4 unavailable: try again, 130 interrupted. With `--json`, a result is one JSON document",
         'on stdout and an error is `{"error": {"type", "message", "exit_code", …}}` on stderr.',
         "The options `--lake`, `--config` and `--json` may stand before or after the command.",
+        "",
+        *_objects(),
         "",
     ]
     for ctx, command in commands():

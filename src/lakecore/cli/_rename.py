@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lakecore.cli._context import SOURCE, State, pass_state
+from lakecore.cli._datasets import described_entry
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import authorship
 from lakecore.cli._output import print_json, print_text
@@ -20,6 +21,6 @@ def command(state: State, dataset: str, new_name: str, actor: str | None, reason
     with state.open_lake(actor=actor) as lake:
         renamed = lake.rename(dataset, new_name, source=SOURCE, reason=reason)
         if state.as_json:
-            print_json(renamed)
+            print_json(described_entry(lake, renamed))
         else:
             print_text(f"{dataset} is {renamed.name} now")

@@ -64,9 +64,9 @@ def moment(at: datetime | None) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
-def moment_us(at_us: int | None) -> str:
-    """Microseconds since the epoch as `moment`."""
-    return "" if at_us is None else moment(datetime.fromtimestamp(at_us / 1_000_000, UTC))
+def moment_of(at_us: int | None) -> datetime | None:
+    """Microseconds since the epoch as a time."""
+    return None if at_us is None else datetime.fromtimestamp(at_us / 1_000_000, UTC)
 
 
 def columns_taken(text: str) -> int:

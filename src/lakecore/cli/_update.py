@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from lakecore.base import InvalidInput
-from lakecore.cli._changes import report, tier
+from lakecore.cli._changes import report
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._options import change_options, split_assignment
@@ -47,7 +47,7 @@ def command(
     all_rows: bool,
     actor: str | None,
     reason: str,
-    dry_run: bool,
+    tier: str,
 ) -> None:
     """Change columns of the rows for which a condition holds."""
     columns = parse_assignments(assignments)
@@ -59,7 +59,7 @@ def command(
             all=all_rows,
             source=SOURCE,
             reason=reason,
-            tier=tier(dry_run),
+            tier=tier,
         )
         report(state, result)
 

@@ -67,6 +67,7 @@ class IngestResult:
     sha256: str = ""
     notes: tuple[str, ...] = ()
     duration_s: float = 0.0
+    dry_run: bool = False
 
 
 @dataclass(slots=True)
@@ -199,6 +200,7 @@ def _ingest_file(run: _Run, path: Path) -> IngestResult:
         mutation_id=attempt.mutation_id,
         size_bytes=scan.size_bytes,
         sha256=scan.sha256,
+        dry_run=run.dry_run,
         notes=tuple(dict.fromkeys(source.notes)),
         duration_s=time.monotonic() - started_s,
     )

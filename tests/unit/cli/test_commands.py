@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
@@ -75,11 +76,12 @@ def test_no_datasets_is_no_error(run: Run, lake: FakeLake) -> None:
 
 def test_datasets_describes_one(run: Run, lake: FakeLake) -> None:
     """Properties, then columns."""
-    lake.answers["describe"] = DESCRIBED
+    lake.answers |= {"dataset": PLANES, "describe": DESCRIBED}
     text = run("datasets", "planes").stdout
     assert "39.1 KiB in 1 file" in text
     assert columns_of(text.splitlines()[-1]) == ["tailnum", "string", "yes"]
-    assert json.loads(run("datasets", "planes", "--json").stdout) == DESCRIBED
+    one = json.loads(run("datasets", "planes", "--json").stdout)
+    assert one == {**DESCRIBED, "state": "active"}
 
 
 def test_drop_needs_a_yes(run: Run, lake: FakeLake) -> None:
@@ -98,11 +100,21 @@ def test_drop_passes_on_who_and_why(run: Run, lake: FakeLake) -> None:
     assert lake.opened["actor"] == "grace"
     assert lake.last == ("drop", ("planes",), {"source": "cli", "reason": "twice"})
     assert "lakecore undrop planes" in result.stdout
+    gone = replace(PLANES, state="dropped", purge_after_us=1_795_972_277_284_503)
+    lake.answers["drop"] = gone
+    assert json.loads(run("drop", "planes", "--yes", "--json").stdout) == {
+        "name": "planes",
+        "dataset_id": "d",
+        "key": ["tailnum"],
+        "entity_type": PLANES.entity_type,
+        "state": "dropped",
+        "until": "2026-11-29T17:11:17.284503Z",
+    }
 
 
 def test_rename_undrop_alter(run: Run, lake: FakeLake) -> None:
     """Each prints the entry that it left behind."""
-    lake.answers |= {"rename": PLANES, "undrop": PLANES, "alter": PLANES}
+    lake.answers |= {"rename": PLANES, "undrop": PLANES, "alter": PLANES, "describe": DESCRIBED}
     assert run("rename", "old", "planes").stdout == "old is planes now\n"
     assert lake.last == ("rename", ("old", "planes"), {"source": "cli", "reason": ""})
     assert run("undrop", "planes").stdout == "planes is back\n"
@@ -110,7 +122,8 @@ def test_rename_undrop_alter(run: Run, lake: FakeLake) -> None:
     assert lake.last[2] == {"source": "cli", "reason": "", "protected": True, "owner": "ada"}
     run("alter", "planes", "--unprotect")
     assert lake.last[2]["protected"] is False
-    assert json.loads(run("alter", "planes", "--protect", "--json").stdout)["name"] == "planes"
+    for command in (["alter", "planes", "--protect"], ["undrop", "planes"], ["rename", "a", "b"]):
+        assert json.loads(run(*command, "--json").stdout) == {**DESCRIBED, "state": "active"}
 
 
 def test_alter_without_a_property_is_bad_usage(run: Run, lake: FakeLake) -> None:
@@ -173,7 +186,7 @@ def test_a_dry_run_shows_the_changes(run: Run, lake: FakeLake) -> None:
         dry_run=True,
         changes=(change,),
     )
-    result = run("delete", "planes", "--where", "true", "--dry-run")
+    result = run("delete", "planes", "--where", "true", "--tier", "dry_run")
     assert lake.last[2]["tier"] == "dry_run"
     lines = result.stdout.splitlines()
     assert lines[0] == "planes: 1 deleted"
