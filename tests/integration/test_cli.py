@@ -221,7 +221,7 @@ def test_the_json_of_every_command_is_as_documented(tmp_path: Path) -> None:
     from lakecore.cli._reference import _OBJECTS
 
     documented = {
-        name: set(re.findall(r"`(\w+)`", re.sub(r"\{[^}]*\}", "", text)))
+        name: set(re.findall(r"`(\w+)`", re.sub(r"(?<!^list of )\{[^}]*\}", "", text)))
         for names, text in _OBJECTS
         for name in names.split(", ")
     }
