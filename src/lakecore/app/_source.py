@@ -71,7 +71,12 @@ class LakeTables:
             latest = version is None and time is None
             return self._no_rejects() if latest and f"{schema}.{name}" == QUARANTINE else None
         view = self._tables.open(dataset, version=version, time=time)
-        return view.delta if view is not None else self._empty(dataset)
+        if view is None:
+            return self._empty(dataset)
+        if self._store.local_path(dataset.location) is None:
+            # The table's own provider does not find the bucket from within DataFusion.
+            return view.delta.to_pyarrow_dataset()
+        return view.delta
 
     def _empty(self, dataset: Dataset) -> pa.Table:
         """A dataset that is registered and holds nothing yet: its key columns, no rows."""
