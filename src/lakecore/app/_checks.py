@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lakecore.base import LakecoreError
+from lakecore.base import LakecoreError, RepairData
 from lakecore.documents import split_path
 
 if TYPE_CHECKING:
@@ -99,7 +99,10 @@ def verify(parts: Components) -> VerifyReport:
 
 
 def _integrity(parts: Components) -> Check:
-    report = parts.journal.verify()
+    try:
+        report = parts.journal.verify()
+    except RepairData as error:
+        return _unreadable(error)
     return Check(
         status=report.status,
         summary=f"{_count(report.events, 'event')} in {_count(report.segments, 'segment')} "
@@ -123,7 +126,10 @@ def _integrity(parts: Components) -> Check:
 
 def _completeness(parts: Components) -> Check:
     commits = _Commits(parts)
-    report = parts.journal.completeness(commits)
+    try:
+        report = parts.journal.completeness(commits)
+    except RepairData as error:
+        return _unreadable(error)
     problems = [*_problems(report), *commits.unregistered()]
     pending = len(report.pending)
     matches = "matches its events" if report.matched == 1 else "match their events"
@@ -140,6 +146,12 @@ def _completeness(parts: Components) -> Check:
             "foreign": report.foreign,
             "undecided": report.undecided,
         },
+    )
+
+
+def _unreadable(error: RepairData) -> Check:
+    return Check(
+        status="broken", summary="the journal does not read to its end", problems=[str(error)]
     )
 
 
