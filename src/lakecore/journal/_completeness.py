@@ -29,7 +29,8 @@ class CompletenessReport:
         missing: commits with a record whose events are not there, or are others.
         without_object: sealed commits whose object was not listed.
         foreign: objects without a record, made by another program, that the journal does
-            not tell of either.
+            not tell of either. An object that it does tell of and that has no record is
+            among the `missing`.
         pending: committed and not yet sealed, {path: age in seconds}.
         undecided: staged for an object that does not exist (yet).
         unreadable: objects and staged files that do not decode, and why.
@@ -54,6 +55,8 @@ def match_commits(
         commits: (path, bytes) of every commit object that there should be events of.
     """
     pending = {c.header.target.path: c for c in staged.with_fate(Fate.COMMITTED)}
+    # What the journal says of each object: who made it.
+    told = {piece.commit.target: piece.commit.commit_id for piece in footers.all_pieces()}
     unreadable = [Problem(e.where or "", None, None, "", str(e)) for e in staged.problems]
     matched = 0
     missing: list[Problem] = []
@@ -70,15 +73,18 @@ def match_commits(
         if record is None:
             foreign.append(path)
             continue
-        problem = _compare(path, record, footers.pieces(record.commit_id))
+        problem = _compare(path, record, footers.pieces(record.commit_id), told.get(path))
         if problem is None:
             matched += 1
         elif path in pending:
             ages[path] = (now_us - pending[path].timestamp_us) / 1e6
         else:
             missing.append(problem)
-    told = {piece.commit.target for piece in footers.all_pieces()}
-    without_object = sorted(told - listed - {""})
+    without_object = sorted(told.keys() - listed - {""})
+    # The journal knows who made these versions; they say so no more.
+    missing += [
+        Problem(path, None, "commit record", told[path], "none") for path in foreign if path in told
+    ]
     foreign = [path for path in foreign if path not in told]
     return CompletenessReport(
         ok=not (missing or without_object or foreign or unreadable),
@@ -92,12 +98,24 @@ def match_commits(
     )
 
 
-def _compare(path: str, record: CommitRecord, pieces: list[Piece]) -> Problem | None:
-    """What a commit and its sealed events differ in; None when they match."""
+def _compare(
+    path: str, record: CommitRecord, pieces: list[Piece], told: str | None
+) -> Problem | None:
+    """What a commit and its sealed events differ in; None when they match.
+
+    `told` is the commit that the journal has sealed for this object.
+    """
+    if told is not None and told != record.commit_id:
+        return Problem(path, None, "commit_id", told, record.commit_id)
+    if not record.event_count:
+        # Every change has events: a record of none would hide one.
+        return Problem(path, None, "event_count", "at least 1", "0")
     sealed = sum(piece.commit.count for piece in pieces)
     if sealed != record.event_count:
         return Problem(path, None, "event_count", f"{record.event_count}", f"{sealed}")
     for piece in pieces:
+        if piece.commit.target != path:
+            return Problem(path, None, "target", piece.commit.target, path)
         if piece.commit.digest != record.digest:
             return Problem(path, None, "digest", record.digest, piece.commit.digest)
     return None

@@ -123,8 +123,7 @@ class TableSettings:
     input_bytes: int = 512 * limits.MIB
     """Arrow bytes of rows that `upsert` and a keyed `replace` hold; more is refused."""
     keys_in_memory: int = 1 << 20
-    """Above this many new rows keys are compared through DuckDB, which spills."""
-    duckdb_memory_bytes: int = 256 * limits.MIB
+    """Of more new rows than this, hashes of the keys are spilled to disk and compared."""
     temp_dir: Path | None = None
     """Where keys are spilled; the system's temporary directory when None."""
     checkpoint_versions: int = 50

@@ -158,3 +158,34 @@ def test_an_unreadable_document(place: Path) -> None:
     document.write_bytes(b"\xff\x00")
     problems = verified(place).completeness.problems
     assert any("documents/datasets/notes" in text for text in problems)
+
+
+@pytest.mark.parametrize("forgery", ["taken out", "of no events", "of another commit"])
+def test_a_commit_record_that_is_not_ours(place: Path, forgery: str) -> None:
+    """A version that the journal knows is told when it does not say who made it any more."""
+    entry = log_entry(place, 1)
+    first, *others = entry.read_text().splitlines(keepends=True)
+    info = json.loads(first)
+    record = info["commitInfo"]["lakecore"]
+    if forgery == "taken out":
+        del info["commitInfo"]["lakecore"]
+    elif forgery == "of no events":
+        record |= {"commit_id": "forged", "event_count": 0}
+    else:
+        other = json.loads(log_entry(place, 0).read_text().splitlines()[0])
+        info["commitInfo"]["lakecore"] = other["commitInfo"]["lakecore"]
+    entry.write_text(json.dumps(info) + "\n" + "".join(others))
+    problems = verified(place).completeness.problems
+    assert any(entry.name in text for text in problems)
+
+
+def test_a_version_that_hides_behind_a_record_of_no_events(place: Path) -> None:
+    """A commit made by hand, with a record that claims nothing, is told."""
+    entry = log_entry(place, 1)
+    last = max(entry.parent.glob("*.json"))
+    info = json.loads(entry.read_text().splitlines()[0])
+    info["commitInfo"]["lakecore"] |= {"commit_id": "forged", "event_count": 0}
+    forged = last.with_name(f"{int(last.stem) + 1:020d}.json")
+    forged.write_text(json.dumps(info) + "\n")
+    problems = verified(place).completeness.problems
+    assert any(forged.name in text and "at least 1" in text for text in problems)

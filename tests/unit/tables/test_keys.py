@@ -7,13 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tests.unit.tables.conftest import Lake, Ref
 
 from lakecore.base import InvalidInput
 from lakecore.storage import open_store
-from lakecore.tables import TableSettings
+from lakecore.tables import TableSettings, _new_keys
 
 SPILLING = TableSettings(keys_in_memory=0, file_rows=3, row_group_rows=2)
 IN_MEMORY = TableSettings(file_rows=3, row_group_rows=2)
@@ -86,3 +87,32 @@ def test_keys_that_name_nothing(lake: Lake) -> None:
             lake.append(rows)
     with pytest.raises(InvalidInput, match="missing"):
         lake.upsert({"v": [1]})
+
+
+@pytest.mark.parametrize("hashing", ["as it is", "all alike"])
+def test_many_keys_spilled_in_parts(
+    hashing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several files of hashes find what one would; equal hashes alone refuse nothing."""
+    monkeypatch.setattr(_new_keys, "_PARTITION_ROWS", 8)
+    monkeypatch.setattr(_new_keys, "_MAX_DOUBTFUL", 5)
+    if hashing == "all alike":
+        monkeypatch.setattr(
+            _new_keys._Spilled,
+            "_hashes",
+            lambda self, keys: np.zeros(keys.height, np.uint64),
+        )
+    settings = TableSettings(keys_in_memory=0, file_rows=40, chunk_rows=16)
+    lake = Lake(open_store(str(tmp_path)), settings=settings)
+    first = [f"k{number}" for number in range(100)]
+    lake.append({"id": first, "v": first})
+    second = [f"k{number}" for number in range(100, 150)]
+    lake.append({"id": second, "v": second})
+    for bad, message in (
+        ([*(f"n{n}" for n in range(60)), "k42"], "already"),
+        ([*(f"n{n}" for n in range(60)), "n7"], "more than once"),
+    ):
+        with pytest.raises(InvalidInput, match=message) as caught:
+            lake.append({"id": bad, "v": bad})
+        assert caught.value.found == bad[-1]
+    assert len(lake.rows()) == 150
