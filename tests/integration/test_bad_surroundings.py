@@ -5,6 +5,7 @@ After each of them the lake verifies, takes the next good file, and verifies aga
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -44,6 +45,21 @@ if can_mount():
         found = json.loads(lakecore(lake, "datasets", "--json").stdout)
         assert [(dataset["name"], dataset["rows"]) for dataset in found] == [("evolve", 2)]
         assert_sound(lake)
+
+    def test_a_disk_that_is_full_already(made: Path, small_disk: Path) -> None:
+        """Nothing more can be written; everything can be read, and verified."""
+        lake = small_disk / "lake"
+        shutil.copytree(made, lake, ignore=shutil.ignore_patterns(".local"))
+        for chunk_bytes in (4096, 1):
+            filler = small_disk / f"filler-{chunk_bytes}"
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(b"x" * chunk_bytes)
+        for command in ("datasets", "status", "verify", "journal recent", "history evolve 1"):
+            lakecore(lake, *command.split(), exit_code=0)
+        found = lakecore(lake, "sql", "select count(*) as n from evolve", "--format", "json")
+        assert json.loads(found.stdout)[0]["n"]
+        lakecore(lake, "delete", "evolve", "--all", exit_code=2)
 
     def test_a_read_only_disk(made: Path, small_disk: Path, tmp_path: Path) -> None:
         """Everything can be read, with and without state of its own; nothing can be written."""

@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.base import CorruptData, NotFound, ReadOnly
+from lakecore.base import (
+    CorruptData,
+    LakecoreError,
+    NotFound,
+    OutOfSpace,
+    ReadOnly,
+    Unavailable,
+)
 from lakecore.journal._merkle import Frontier
 from lakecore.journal._segment import (
     FOLDER,
@@ -45,6 +52,8 @@ CREATE TABLE piece (
     PRIMARY KEY (commit_id, first_ordinal)
 ) WITHOUT ROWID;
 """
+_CACHE_FAILS: Final = (OutOfSpace, ReadOnly, Unavailable)
+"""Errors after which a cache elsewhere does as well: the store is asked again anyway."""
 _INSERT_PIECE: Final = "INSERT OR IGNORE INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PIECES: Final = "SELECT commit_id, target, digest, row, first_ordinal, count, total, first_seq"
 
@@ -111,13 +120,36 @@ class Footers:
         with self._lock:
             if not self._opened:
                 self._open()
-            last = self._entries[-1].path if self._entries else None
-            for info in self._store.list_objects(FOLDER, after=last):
-                if position_of(info.path) is not None:
-                    self.add(read_footer(self._store, info.path))
+            try:
+                self._catch_up()
+            except _CACHE_FAILS as error:
+                if self._temporary is not None or not self._is_of_cache(error):
+                    raise
+                self._start_again()
 
     def add(self, footer: SegmentFooter) -> None:
-        """Take in the next footer: one just read, or one just made durable."""
+        """Take in the next footer: one that was just made durable."""
+        with self._lock:
+            try:
+                self._add(footer)
+            except _CACHE_FAILS as error:
+                if self._temporary is not None or not self._is_of_cache(error):
+                    raise
+                self._start_again()
+
+    def _catch_up(self) -> None:
+        last = self._entries[-1].path if self._entries else None
+        for info in self._store.list_objects(FOLDER, after=last):
+            if position_of(info.path) is not None:
+                self._add(read_footer(self._store, info.path))
+
+    def _start_again(self) -> None:
+        """Read all footers into a temporary cache: the disk of the other one is full, say."""
+        self._use_temporary()
+        self._forget()
+        self._catch_up()
+
+    def _add(self, footer: SegmentFooter) -> None:
         with self._lock:
             if footer.first_seq != self._next_seq or footer.tree_size != footer.next_seq:
                 raise CorruptData(
@@ -211,8 +243,8 @@ class Footers:
                     writer.execute("DELETE FROM segment")
                     writer.execute("DELETE FROM piece")
                     rows = []
-        except (CorruptData, ReadOnly) as error:
-            if isinstance(error, CorruptData) and error.where != str(self._database.path):
+        except (CorruptData, *_CACHE_FAILS) as error:
+            if not self._is_of_cache(error):
                 raise
             self._use_temporary()
             rows = []
@@ -222,6 +254,10 @@ class Footers:
             self._state = json.loads(rows[-1][5])
         self._opened = True
 
+    def _is_of_cache(self, error: LakecoreError) -> bool:
+        """Whether the cache failed, and not the store."""
+        return (error.where or "").startswith(str(self._database.path))
+
     def _is_current(self, first_seq: int, checksum: str) -> bool:
         try:
             return read_footer(self._store, segment_path(first_seq)).checksum == checksum
@@ -229,7 +265,7 @@ class Footers:
             return False
 
     def _use_temporary(self) -> None:
-        """For a state directory that cannot be written, or a cache that is damaged."""
+        """For a state directory that cannot be written or is full, or a damaged cache."""
         self._database.close()
         self._temporary = tempfile.TemporaryDirectory(prefix="lakecore-footers-")
         self._database = Database(Path(self._temporary.name) / FILE, _SCHEMA, synchronous="NORMAL")
