@@ -181,5 +181,5 @@ def duplicate_error(message: str, rows: pa.Table, key: Sequence[str]) -> Invalid
         message,
         expected=f"one row for each {' + '.join(key)}",
         found=shown,
-        hint="use upsert to change rows that are there, or remove the repeated rows",
+        hint="every row needs a key of its own; upsert changes rows that are there",
     )

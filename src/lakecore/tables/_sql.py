@@ -21,6 +21,10 @@ from lakecore.tables._types import Sql
 if TYPE_CHECKING:
     from datafusion import DataFrame, Expr, SessionContext
 
+_JARGON: Final = re.compile(
+    r"^(?:DataFusion error: |Optimizer rule '\w+' failed ?|caused by |\w+ error: (?=\w+ error: ))+"
+)
+"""Which part of the engine an error comes from: of no use to who wrote the expression."""
 _UNKNOWN_FIELD: Final = re.compile(r"No field named (?:\"((?:[^\"]|\"\")+)\"|([^\s.]+))")
 _REFUSED: Final = ("Exists", "Subquery", "AggregateFunction", "WindowFunction")
 
@@ -136,7 +140,7 @@ def _run(plan: DataFrame, text: str, schema: pa.Schema) -> pa.Table:
 
 
 def _refusal(text: str, error: Exception, schema: pa.Schema) -> InvalidInput:
-    message = " ".join(str(error).removeprefix("DataFusion error: ").split())
+    message = _JARGON.sub("", " ".join(str(error).split()))
     unknown = _UNKNOWN_FIELD.search(message)
     if unknown is not None:
         name = (unknown[1] or unknown[2]).replace('""', '"')
