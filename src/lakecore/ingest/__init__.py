@@ -34,9 +34,9 @@ A file goes through here in one pass, in bounded memory:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lakecore.base.lazy import lazy_exports
 from lakecore.ingest._options import FORMATS, NULL_MARKERS, IngestOptions
 from lakecore.ingest._progress import NoProgress, Progress, terminal_progress
 
@@ -79,10 +79,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Readers load Arrow and more: not before a file is opened.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+# Readers load Arrow and more: not before a file is opened.
+__getattr__ = lazy_exports(__name__, _HOME)

@@ -51,8 +51,9 @@ two ways into the journal, and one way through it:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from lakecore.journal._commit import (
@@ -149,13 +150,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Arrow and SQLite are imported by what uses them, not by who mentions the journal.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+# Arrow and SQLite are imported by what uses them, not by who mentions the journal.
+__getattr__ = lazy_exports(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -51,9 +51,9 @@ lakecore.base.errors.Refused: SQL is read-only here: expected a query, found Del
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lakecore.base.lazy import lazy_exports
 from lakecore.query._settings import QuerySettings
 from lakecore.query._source import ParquetFiles, TableSource
 from lakecore.query._versions import check_versions
@@ -76,13 +76,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Arrow and DataFusion are imported by who asks a query, not by who mentions this package.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+# Arrow and DataFusion are imported by who asks a query, not by who mentions this package.
+__getattr__ = lazy_exports(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

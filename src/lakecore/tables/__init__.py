@@ -47,9 +47,9 @@ deltalake reads tables; it does not write them. Who loses the race for a version
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lakecore.base.lazy import lazy_exports
 from lakecore.tables._types import (
     MAX_SAMPLE_CHANGES,
     DatasetRef,
@@ -83,10 +83,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Arrow is imported by who reads or changes a table, not by who mentions one.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+# Arrow is imported by who reads or changes a table, not by who mentions one.
+__getattr__ = lazy_exports(__name__, _HOME)

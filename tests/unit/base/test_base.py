@@ -98,3 +98,13 @@ def test_uuid8_is_the_same_for_the_same_names_only(a: list[str], b: list[str]) -
 def test_timestamps_have_one_form(timestamp_us: int, text: str) -> None:
     """RFC 3339 with six digits and Z, at both ends of the range too."""
     assert format_timestamp(timestamp_us) == text
+
+
+def test_lazy_exports_give_what_is_there_and_refuse_the_rest() -> None:
+    """A name is imported when it is used, stays, and an unknown one is an AttributeError."""
+    import lakecore.tables
+
+    assert lakecore.tables.Tables is lakecore.tables.Tables
+    assert "Tables" in vars(lakecore.tables)
+    with pytest.raises(AttributeError, match=r"'lakecore\.tables' has no attribute 'Table'"):
+        _ = lakecore.tables.Table
