@@ -7,7 +7,15 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from lakecore.base import AlreadyExists, Clock, InvalidInput, NotFound, Refused, SystemClock
+from lakecore.base import (
+    AlreadyExists,
+    Clock,
+    InvalidInput,
+    NotFound,
+    Refused,
+    SystemClock,
+    format_timestamp,
+)
 from lakecore.catalog._dataset import (
     Dataset,
     State,
@@ -178,7 +186,7 @@ class Catalog:
         return self._change_active(name, dropped, author=author, action="drop")
 
     def undrop(self, name: str, *, author: Author) -> Dataset:
-        """Bring back what was dropped, while its name is free: its files are still there."""
+        """Bring back what was dropped, while its name is free and its grace lasts."""
         name = check_dataset_name(name)
 
         def back(now: Document | None) -> dict[str, Any]:
@@ -188,6 +196,13 @@ class Catalog:
                     "there is no dropped dataset of that name",
                     where=name,
                     found=str(dataset.state) if dataset else None,
+                )
+            if (dataset.purge_after_us or 0) < self._clock.now_us():
+                raise Refused(
+                    "the grace of this drop is over",
+                    where=name,
+                    found=f"it ended {format_timestamp(dataset.purge_after_us or 0)}",
+                    hint=f"its files may go at any time; copy {dataset.location} if you need them",
                 )
             return dataset.with_changes(
                 state=State.ACTIVE, dropped_us=None, purge_after_us=None

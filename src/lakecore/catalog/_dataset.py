@@ -26,7 +26,6 @@ class State(StrEnum):
     ACTIVE = "active"
     DROPPED = "dropped"
     RENAMED = "renamed"
-    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from lakecore.cli._output import print_json, print_text
 @authorship
 @pass_state
 def command(state: State, dataset: str, actor: str | None, reason: str) -> None:
-    """Bring a dropped dataset back, while its name is free."""
+    """Bring a dropped dataset back, while its name is free and its grace of seven days lasts."""
     with state.open_lake(actor=actor) as lake:
         back = lake.undrop(dataset, source=SOURCE, reason=reason)
         if state.as_json:

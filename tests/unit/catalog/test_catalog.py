@@ -126,6 +126,21 @@ def test_drop_hides_and_undrop_brings_back(documents: Documents) -> None:
         catalog.undrop("planes", author=ADA)
 
 
+def test_a_grace_ends(documents: Documents) -> None:
+    """At its last microsecond a drop can be undone, after it not any more."""
+    clock = ManualClock(10_000_000)
+    catalog = Catalog(documents, clock)
+    register(catalog, "planes")
+    dropped = catalog.drop("planes", author=ADA, grace_days=2)
+    assert dropped.purge_after_us is not None
+    clock.set(dropped.purge_after_us + 1)
+    with pytest.raises(Refused, match="grace") as caught:
+        catalog.undrop("planes", author=ADA)
+    assert "tables/main/planes" in (caught.value.hint or "")
+    clock.set(dropped.purge_after_us)
+    assert catalog.undrop("planes", author=ADA).active
+
+
 def test_a_name_used_again_is_another_dataset(catalog: Catalog) -> None:
     """Neither id nor place is ever used twice."""
     first = register(catalog, "planes")
