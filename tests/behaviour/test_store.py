@@ -449,3 +449,10 @@ def test_the_local_path_is_the_file(store: Store) -> None:
     else:
         assert path is not None
         assert path.read_bytes() == b"data"
+
+
+def test_sweeping_leaves_every_object(store: Store) -> None:
+    """A store without remains of dead processes has nothing to lose."""
+    store.create("a/b", b"1")
+    assert store.sweep() == 0
+    assert store.get("a/b") == b"1"

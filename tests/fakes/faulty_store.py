@@ -138,6 +138,10 @@ class FaultyStore:
         """As the inner store's: what goes there directly has no faults."""
         return self.inner.table_uri(path)
 
+    def sweep(self) -> int:
+        """As the inner store's."""
+        return self.inner.sweep()
+
     def table_options(self) -> dict[str, str]:
         """As the inner store's."""
         return self.inner.table_options()

@@ -232,6 +232,7 @@ def doctor(parts: Components) -> DoctorReport:
     return DoctorReport(
         findings=[
             _probe_store(parts),
+            _probe_leftovers(parts),
             _probe_libraries(),
             _probe_state(parts),
             _probe_sealing(parts),
@@ -256,6 +257,15 @@ def _probe_store(parts: Components) -> Finding:
         if result.is_create_only
         else "several writers would lose changes here: use one process, or another store",
     )
+
+
+def _probe_leftovers(parts: Components) -> Finding:
+    name = "unfinished files of dead processes are removed"
+    try:
+        removed = parts.store.sweep()
+    except LakecoreError as error:
+        return Finding(name=name, ok=False, text=str(error), hint=error.hint)
+    return Finding(name=name, ok=True, text=f"{removed:,} removed that were a day old or more")
 
 
 def _probe_libraries() -> Finding:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakecore.app._format import LakeFormat, create_format, read_format
-from lakecore.app._source import LakeTables
+from lakecore.app._source import LakeTables, facts
 from lakecore.base import Clock, SystemClock
 from lakecore.catalog import Catalog, Dataset
 from lakecore.documents import Documents
@@ -89,22 +89,7 @@ class Components:
             {"name": field.name, "type": str(field.type), "nullable": field.nullable}
             for field in (view.schema if view else [])
         ]
-        return {
-            "name": dataset.name,
-            "dataset_id": dataset.dataset_id,
-            "key": list(dataset.key),
-            "entity_type": dataset.entity_type,
-            "contract": dataset.contract,
-            "protected": dataset.protected,
-            "owner": dataset.owner,
-            "description": dataset.description,
-            "location": dataset.location,
-            "version": view.version if view else None,
-            "rows": view.row_count if view else 0,
-            "files": view.file_count if view else 0,
-            "size_bytes": view.size_bytes if view else 0,
-            "columns": columns,
-        }
+        return facts(dataset, view) | {"columns": columns}
 
     def close(self) -> None:
         if "query" in self.__dict__:

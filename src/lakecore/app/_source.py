@@ -14,11 +14,30 @@ if TYPE_CHECKING:
 
     from lakecore.journal import Journal
     from lakecore.storage import Store
-    from lakecore.tables import Tables
+    from lakecore.tables import Tables, TableView
 
 MAIN: Final = "main"
 SYSTEM: Final = "system"
 QUARANTINE: Final = "system.quarantine"
+
+
+def facts(dataset: Dataset, view: TableView | None) -> dict[str, Any]:
+    """What is known of a dataset and of its table, `view`, which is None while it is empty."""
+    return {
+        "name": dataset.name,
+        "dataset_id": dataset.dataset_id,
+        "key": list(dataset.key),
+        "entity_type": dataset.entity_type,
+        "contract": dataset.contract,
+        "protected": dataset.protected,
+        "owner": dataset.owner,
+        "description": dataset.description,
+        "location": dataset.location,
+        "version": view.version if view else None,
+        "rows": view.row_count if view else 0,
+        "files": view.file_count if view else 0,
+        "size_bytes": view.size_bytes if view else 0,
+    }
 
 
 class LakeTables:
@@ -118,25 +137,15 @@ class LakeTables:
         rows = []
         for dataset in self._catalog.list_datasets():
             view = self._tables.open(dataset)
+            schema, name = split_name(dataset.name)
             rows.append(
-                {
-                    "schema": split_name(dataset.name)[0],
-                    "name": split_name(dataset.name)[1],
+                facts(dataset, view)
+                | {
+                    "schema": schema,
+                    "name": name,
                     "dataset": dataset.name,
-                    "dataset_id": dataset.dataset_id,
-                    "key": list(dataset.key),
-                    "entity_type": dataset.entity_type,
-                    "contract": dataset.contract,
-                    "protected": dataset.protected,
-                    "owner": dataset.owner,
-                    "description": dataset.description,
-                    "version": view.version if view else None,
-                    "rows": view.row_count if view else 0,
-                    "files": view.file_count if view else 0,
-                    "size_bytes": view.size_bytes if view else 0,
                     "columns": len(view.schema) if view else 0,
                     "created": dataset.created_us,
-                    "location": dataset.location,
                 }
             )
         return pa.Table.from_pylist(

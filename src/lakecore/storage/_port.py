@@ -87,6 +87,10 @@ class Store(Protocol):
         """Remove the object; nothing happens when it is not there."""
         ...
 
+    def sweep(self) -> int:
+        """Remove what uploads of dead processes left a day ago or earlier; how many files went."""
+        ...
+
     def local_path(self, path: str) -> Path | None:
         """Where the object lies on this machine's disk, or None for a remote store."""
         ...

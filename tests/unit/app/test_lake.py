@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -304,7 +306,7 @@ def test_doctor(lake: Lake) -> None:
     """Each probe says what it looked at; all is well on this disk."""
     report = lake.doctor()
     assert report.ok
-    assert len(report.findings) == 4
+    assert len(report.findings) == 5
     assert report.to_dict()["findings"][0]["ok"] is True
     assert not any("probe" in path.name for path in Path(lake.url[7:]).iterdir())
 
@@ -314,3 +316,18 @@ def test_closing_twice(tmp_path: Path) -> None:
     lake = lakecore.open(tmp_path / "lake")
     lake.close()
     lake.close()
+
+
+def test_doctor_removes_what_dead_processes_left(tmp_path: Path) -> None:
+    """A temporary file of two days ago goes, one of now and every object stays."""
+    with lakecore.open(tmp_path, actor="ada") as lake:
+        lake.create("planes", key=["tailnum"])
+        old, new = tmp_path / "documents" / ".tmp-old", tmp_path / "documents" / ".tmp-new"
+        for file in (old, new):
+            file.write_bytes(b"half")
+        two_days_ago = time.time() - 2 * 86_400
+        os.utime(old, (two_days_ago, two_days_ago))
+        (finding,) = [f for f in lake.doctor().findings if "unfinished" in f.name]
+        assert (finding.ok, finding.text) == (True, "1 removed that were a day old or more")
+        assert (old.exists(), new.exists()) == (False, True)
+        assert lake.verify().status == "green"
