@@ -1,4 +1,4 @@
-"""Bounds, in one place. Everything that queues, retries, waits or grows has one here."""
+"""Bounds that several packages share; a bound of one package is where it is used."""
 
 from __future__ import annotations
 

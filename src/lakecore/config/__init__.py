@@ -13,7 +13,7 @@ dataclasses of `Settings`. `load` takes, for each one, the first of
 
 and remembers which it was. An unknown section, key or variable is an error that
 names the nearest known one: a misspelt limit must not look like one that holds.
-This is the only package that reads the environment.
+This is the only package that reads settings from the environment.
 
 >>> from lakecore.config import load
 >>> loaded = load(environ={"LAKECORE_QUERY__TIMEOUT_S": "30"}, directory="/nonexistent")

@@ -77,7 +77,6 @@ class DelimitedSource(SourceBase):
     ) -> None:
         super().__init__(path, name, options, scan=scan, scratch=scratch)
         self._has_quote = text.has_quote
-        self._invalid_utf8 = text.invalid_utf8
         self._target = target
         self._fixed: dict[int, TextType] = {}
         self._normalized = False
@@ -106,7 +105,7 @@ class DelimitedSource(SourceBase):
         target = self.scratch / "utf8"
         transcode(self.path, target, encoding, self.name)
         self.path = target
-        self._has_quote, self._invalid_utf8 = True, False
+        self._has_quote = True
         self.notes.append(f"read as {encoding}")
 
     def _read_head(self, delimiter: str | None) -> None:

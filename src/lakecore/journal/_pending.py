@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -126,13 +125,3 @@ class Pending:
                     self._headers.clear()
                 self._headers[info.path] = known
         return known
-
-
-def listed_events(commits: list[StagedCommit], footers: Footers) -> Iterator[tuple[str, int]]:
-    """(commit_id, events not yet sealed) of committed ones; direct ones count as unknown: 0."""
-    for commit in commits:
-        if commit.record is not None:
-            sealed = footers.sealed_count(commit.commit_id)
-            yield commit.commit_id, commit.record.event_count - sealed
-        else:
-            yield commit.commit_id, 0

@@ -255,12 +255,6 @@ def added_columns(table: pa.Schema, rows: pa.Schema) -> list[pa.Field]:
     return [_storable_field(field, f"column {field.name!r}") for field in new]
 
 
-def equal_chunks(table: pa.Table, rows: int) -> Iterable[pa.Table]:
-    """Slices of at most `rows` rows."""
-    for start in range(0, table.num_rows, rows):
-        yield table.slice(start, rows)
-
-
 def any_nan(column: pa.ChunkedArray) -> bool:
     """Whether a float column holds a NaN."""
     return bool(pc.any(pc.is_nan(column)).as_py())

@@ -7,7 +7,7 @@ the planner refuses because it is given an expression and never a query.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -209,8 +209,3 @@ def describe(where: str | None, values: Mapping[str, object] | None = None) -> d
     for name, value in (values or {}).items():
         parameters[f"set.{name}"] = value.text if isinstance(value, Sql) else repr(value)[:200]
     return parameters
-
-
-def positions_of(mask: Sequence[bool] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Where a mask is true, ascending."""
-    return np.flatnonzero(np.asarray(mask))
