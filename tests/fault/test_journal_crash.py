@@ -31,7 +31,7 @@ from tests.fakes.journals import (
 
 from lakecore.base import AlreadyExists, LakecoreError
 from lakecore.journal import Journal, JournalSettings, read_commit_record
-from lakecore.journal import _parts as parts
+from lakecore.journal._log import parts
 from lakecore.storage import Store, open_store
 
 ROUNDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "2"))

@@ -13,10 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 from tests.golden.generate_leaf_v1 import events
 
-from lakecore.journal import Frontier, Mutation, Staging, Target, events_to_arrow
-from lakecore.journal._parts import hash_events
-from lakecore.journal._segment import SealedCommit, SegmentFooter, encode_segment
+from lakecore.journal import Mutation, Staging, Target, events_to_arrow
+from lakecore.journal._events.hashing import hash_events
+from lakecore.journal._log.segment import SealedCommit, SegmentFooter, encode_segment
 from lakecore.storage import open_store
+from lakecore.tlog import Frontier
 
 STAGED = Path(__file__).with_name("journal_staged_v1.arrow")
 SEGMENT = Path(__file__).with_name("journal_segment_v1.parquet")

@@ -14,8 +14,8 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-from lakecore.journal._event import Event
-from lakecore.journal._leaf import leaf_line
+from lakecore.journal._events.event import Event
+from lakecore.journal._events.leaf import leaf_line
 
 LINES = Path(__file__).with_name("leaf_v1.ndjson")
 HASHES = Path(__file__).with_name("leaf_v1.json")

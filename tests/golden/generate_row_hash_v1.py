@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakecore.journal._row_hash import kind_of, row_hashes, row_record
+from lakecore.journal._values.row_hash import kind_of, row_hashes, row_record
 
 PATH = Path(__file__).with_name("row_hash_v1.json")
 SCHEMA = pa.schema(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lakecore.journal._values import json_text, row_json
+from lakecore.journal._values.values import json_text, row_json
 
 GOLDEN = Path(__file__).with_name("values.json")
 

@@ -11,10 +11,10 @@ import pytest
 from tests.golden import generate_journal_v1 as golden
 
 from lakecore.journal import StagedReader, event_schema
-from lakecore.journal._event import with_seq
-from lakecore.journal._parts import hash_events
-from lakecore.journal._segment import LEAF_CHECK, checksum_of, read_footer, segment_path
-from lakecore.journal._staged import staged_path
+from lakecore.journal._commits.staged import staged_path
+from lakecore.journal._events.event import with_seq
+from lakecore.journal._events.hashing import hash_events
+from lakecore.journal._log.segment import LEAF_CHECK, checksum_of, read_footer, segment_path
 from lakecore.storage import Store, open_store
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tests.golden.generate_leaf_v1 import HASHES, LINES, events, generate
 
-from lakecore.journal._event import as_event, event_schema, events_to_arrow, with_seq
-from lakecore.journal._leaf import leaf_hashes, leaf_lines
-from lakecore.journal._merkle import Frontier, root
+from lakecore.journal._events.event import as_event, event_schema, events_to_arrow, with_seq
+from lakecore.journal._events.leaf import leaf_hashes, leaf_lines
+from lakecore.tlog._merkle import Frontier, root
 
 
 def test_the_definition_reproduces_the_golden_files() -> None:

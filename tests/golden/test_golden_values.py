@@ -6,7 +6,7 @@ import json
 
 from tests.golden.generate_values import GOLDEN, arrays, generate
 
-from lakecore.journal._values import json_text
+from lakecore.journal._values.values import json_text
 
 
 def test_the_golden_table_is_reproduced() -> None:

@@ -9,25 +9,18 @@ two ways into the journal, and one way through it:
     history, recent, query, scan  <- segments + pending + hot, as one  <---------------+
     verify, completeness          <- segments against their Merkle tree, commits against both
 
-==================  ====================================================================
-`_event`            one event, its schema, its rules (`_event_rules`, `_event_batch`)
-`_values`           JSON text of values, what counts as changed
-`_row_hash`         a hash of a row's values; of rows in any order (`_multiset`)
-`_leaf`, `_merkle`  the canonical form of an event, RFC 9162 trees
-`_commit`           commit targets and records; the fate of an attempt
-`_staged`           staged files: the events of one attempt
-`_record`           the calls that record direct events
-`_hotlog`           the local log that acknowledges them (`_hotbatch`: its rows; `_group`:
-                    group commit; `_sqlite`: its file); `_direct` on remote stores
-`_segment`          sealed events: Parquet files named by position, and their footers
-`_footers`          what all footers say, cached
-`_pending`          staged files and their fates
-`_seal`             hot and committed events into segments, exactly once (`_parts`: what is
-                    on its way; `_background`: the thread that seals)
-`_scan`, `_read`    sealed, pending and hot events read as one (`_filter`: which ones)
-`_verify`           leaves and roots recomputed; `_completeness`: commits against events
-`_journal`          the face (`_stats`: its figures)
-==================  ====================================================================
+==============  ======================================================================
+`_events`       one event: fields, rules, canonical form (leaf), its hash
+`_values`       JSON text of values, what counts as changed; hashes of rows
+`_commits`      commit targets and records, and staged files: the events of one attempt
+`_hot`          where direct events are acknowledged: the hot log, or the remote store
+`_log`          sealed events: segments and their footers, what is pending, sealing
+`_read`         sealed, pending and hot events read as one, and questions to them
+`_check`        leaves and roots recomputed; commits held against events
+`_record`       the calls that record direct events
+`_sqlite`       the files of this machine's own state
+`_journal`      the face (`_stats`: its figures)
+==============  ======================================================================
 
 >>> from pathlib import Path; from tempfile import mkdtemp
 >>> from lakecore.journal import Event, Journal
@@ -56,7 +49,9 @@ from typing import TYPE_CHECKING
 from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from lakecore.journal._commit import (
+    from lakecore.journal._check.completeness import CompletenessReport
+    from lakecore.journal._check.verify import IntegrityReport, Problem
+    from lakecore.journal._commits.commit import (
         CommitRecord,
         Fate,
         Mutation,
@@ -64,8 +59,13 @@ if TYPE_CHECKING:
         fate_of,
         read_commit_record,
     )
-    from lakecore.journal._completeness import CompletenessReport
-    from lakecore.journal._event import (
+    from lakecore.journal._commits.staged import (
+        PreparedEvents,
+        StagedReader,
+        Staging,
+        prepare_events,
+    )
+    from lakecore.journal._events.event import (
         Author,
         Event,
         arrow_to_events,
@@ -74,46 +74,42 @@ if TYPE_CHECKING:
         staged_schema,
     )
     from lakecore.journal._journal import Journal, JournalSettings
-    from lakecore.journal._merkle import Frontier
-    from lakecore.journal._multiset import MultisetHash, multiset_hash
-    from lakecore.journal._read import Page
-    from lakecore.journal._scan import scan_schema
-    from lakecore.journal._staged import PreparedEvents, StagedReader, Staging, prepare_events
-    from lakecore.journal._value_text import encode_value
-    from lakecore.journal._values import changed, json_text, row_json
-    from lakecore.journal._verify import IntegrityReport, Problem
+    from lakecore.journal._read.pages import Page
+    from lakecore.journal._read.scan import scan_schema
+    from lakecore.journal._values.multiset import MultisetHash, multiset_hash
+    from lakecore.journal._values.text import encode_value
+    from lakecore.journal._values.values import changed, json_text, row_json
 
 _HOME = {
-    "Author": "_event",
-    "CommitRecord": "_commit",
-    "CompletenessReport": "_completeness",
-    "Event": "_event",
-    "Fate": "_commit",
-    "Frontier": "_merkle",
-    "IntegrityReport": "_verify",
+    "Author": "_events.event",
+    "CommitRecord": "_commits.commit",
+    "CompletenessReport": "_check.completeness",
+    "Event": "_events.event",
+    "Fate": "_commits.commit",
+    "IntegrityReport": "_check.verify",
     "Journal": "_journal",
     "JournalSettings": "_journal",
-    "MultisetHash": "_multiset",
-    "Mutation": "_commit",
-    "Page": "_read",
-    "PreparedEvents": "_staged",
-    "Problem": "_verify",
-    "StagedReader": "_staged",
-    "Staging": "_staged",
-    "Target": "_commit",
-    "arrow_to_events": "_event",
-    "changed": "_values",
-    "encode_value": "_value_text",
-    "event_schema": "_event",
-    "events_to_arrow": "_event",
-    "fate_of": "_commit",
-    "json_text": "_values",
-    "multiset_hash": "_multiset",
-    "prepare_events": "_staged",
-    "read_commit_record": "_commit",
-    "row_json": "_values",
-    "scan_schema": "_scan",
-    "staged_schema": "_event",
+    "MultisetHash": "_values.multiset",
+    "Mutation": "_commits.commit",
+    "Page": "_read.pages",
+    "PreparedEvents": "_commits.staged",
+    "Problem": "_check.verify",
+    "StagedReader": "_commits.staged",
+    "Staging": "_commits.staged",
+    "Target": "_commits.commit",
+    "arrow_to_events": "_events.event",
+    "changed": "_values.values",
+    "encode_value": "_values.text",
+    "event_schema": "_events.event",
+    "events_to_arrow": "_events.event",
+    "fate_of": "_commits.commit",
+    "json_text": "_values.values",
+    "multiset_hash": "_values.multiset",
+    "prepare_events": "_commits.staged",
+    "read_commit_record": "_commits.commit",
+    "row_json": "_values.values",
+    "scan_schema": "_read.scan",
+    "staged_schema": "_events.event",
 }
 
 __all__ = [
@@ -122,7 +118,6 @@ __all__ = [
     "CompletenessReport",
     "Event",
     "Fate",
-    "Frontier",
     "IntegrityReport",
     "Journal",
     "JournalSettings",

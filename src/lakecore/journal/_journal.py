@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lakecore.base import Clock, LakecoreError, SystemClock
 from lakecore.base.limits import GIB, MIB, SEGMENT_EVENTS
-from lakecore.journal._background import BackgroundSealer
-from lakecore.journal._commit import Target
-from lakecore.journal._completeness import CompletenessReport, match_commits
-from lakecore.journal._direct import DirectStage
-from lakecore.journal._event import Event
-from lakecore.journal._filter import EventFilter
-from lakecore.journal._footers import Footers
-from lakecore.journal._hotlog import HotLog
-from lakecore.journal._pending import Pending
-from lakecore.journal._read import Page, blame, history, moment_us, page
+from lakecore.journal._check.completeness import CompletenessReport, match_commits
+from lakecore.journal._check.verify import IntegrityReport, verify_segments
+from lakecore.journal._commits.commit import Target
+from lakecore.journal._commits.staged import Staging
+from lakecore.journal._events.event import Event
+from lakecore.journal._hot.direct import DirectStage
+from lakecore.journal._hot.log import HotLog
+from lakecore.journal._log.background import BackgroundSealer
+from lakecore.journal._log.footers import Footers
+from lakecore.journal._log.pending import Pending
+from lakecore.journal._log.seal import Sealer, SealOutcome
+from lakecore.journal._read.filter import EventFilter
+from lakecore.journal._read.pages import Page, blame, history, moment_us, page
+from lakecore.journal._read.scan import Scanner, concat, scan_schema
 from lakecore.journal._record import Recorder
-from lakecore.journal._scan import Scanner, concat, scan_schema
-from lakecore.journal._seal import Sealer, SealOutcome
 from lakecore.journal._sqlite import alone, watch_forks
-from lakecore.journal._staged import Staging
 from lakecore.journal._stats import journal_stats
-from lakecore.journal._verify import IntegrityReport, verify_segments
 
 if TYPE_CHECKING:
     import pyarrow as pa

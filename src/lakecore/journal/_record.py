@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lakecore.base import Clock, uuid7
-from lakecore.journal._event import Event, _row_of, events_to_arrow, validate_batch
-from lakecore.journal._event_rules import check_row, to_microseconds
-from lakecore.journal._hotbatch import ROWS, encode_row, encode_table
+from lakecore.journal._events.event import Event, _row_of, events_to_arrow, validate_batch
+from lakecore.journal._events.rules import check_row, to_microseconds
+from lakecore.journal._hot.batch import ROWS, encode_row, encode_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +22,7 @@ class Recorder(ABC):
 
     @abstractmethod
     def _append(self, encoding: int, count: int, data: bytes) -> None:
-        """Return when a batch, as `_hotbatch` encodes it, is durable."""
+        """Return when a batch, as `_hot.batch` encodes it, is durable."""
 
     def record(self, event: Event | Mapping[str, object]) -> str:
         """Record one event; durable on return. Returns its id.
@@ -87,7 +87,7 @@ class Recorder(ABC):
         workspace_id: str = "",
     ) -> str:
         """A field of an entity was changed; the values are encoded to JSON text."""
-        from lakecore.journal._value_text import encode_value
+        from lakecore.journal._values.text import encode_value
 
         return self.record(
             Event(
@@ -125,7 +125,7 @@ class Recorder(ABC):
 
     def record_ingest(self, entity_type: str, count: int, actor: str, source_file: str) -> str:
         """A file brought `count` rows."""
-        from lakecore.journal._value_text import encode_value
+        from lakecore.journal._values.text import encode_value
 
         return self.record(
             Event(

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from lakecore.base import LakecoreError
-from lakecore.journal._commit import Fate
-from lakecore.journal._staged import StagedReader
+from lakecore.journal._commits.commit import Fate
+from lakecore.journal._commits.staged import StagedReader
 
 if TYPE_CHECKING:
-    from lakecore.journal._pending import StagedCommit
-    from lakecore.journal._scan import Snapshot
+    from lakecore.journal._log.pending import StagedCommit
+    from lakecore.journal._read.scan import Snapshot
     from lakecore.storage import Store
 
 

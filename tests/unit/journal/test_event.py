@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import InvalidInput
-from lakecore.journal._event import (
+from lakecore.journal._events.event import (
     FIELDS,
     Author,
     Event,

@@ -15,8 +15,8 @@ import pytest
 from tests.fakes.journals import sample
 
 from lakecore.base import CorruptData, InvalidInput, Unavailable, UnsupportedFormat
-from lakecore.journal._hotbatch import ARROW, FEW_EVENTS, ROWS, decode_batches, encode_table
-from lakecore.journal._hotlog import FILE, HotLog
+from lakecore.journal._hot.batch import ARROW, FEW_EVENTS, ROWS, decode_batches, encode_table
+from lakecore.journal._hot.log import FILE, HotLog
 
 
 def append(log: HotLog, prefix: str, count: int) -> int:
@@ -214,8 +214,8 @@ def test_a_forked_child_appends(tmp_path: Path) -> None:
 _PROCESS = """
 import sys
 from pathlib import Path
-from lakecore.journal._hotbatch import encode_table
-from lakecore.journal._hotlog import HotLog
+from lakecore.journal._hot.batch import encode_table
+from lakecore.journal._hot.log import HotLog
 from tests.fakes.journals import sample
 
 log = HotLog(Path(sys.argv[1]))

@@ -16,7 +16,7 @@ from tests.fakes.journals import commit, event_ids, open_journal, sample, sealed
 
 from lakecore.base import InvalidInput, ManualClock, Unavailable
 from lakecore.journal import Event, JournalSettings
-from lakecore.journal._background import BackgroundSealer
+from lakecore.journal._log.background import BackgroundSealer
 from lakecore.storage import Store, open_store
 
 

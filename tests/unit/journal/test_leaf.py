@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import Bug, Inconclusive, InvalidInput
-from lakecore.journal._digest import sha256_rows
-from lakecore.journal._event import Event, events_to_arrow, with_seq
-from lakecore.journal._event_rules import PLAIN
-from lakecore.journal._leaf import LEAF_FIELDS, leaf_hashes, leaf_line, leaf_lines
+from lakecore.journal._events.event import Event, events_to_arrow, with_seq
+from lakecore.journal._events.leaf import LEAF_FIELDS, leaf_hashes, leaf_line, leaf_lines
+from lakecore.journal._events.rules import PLAIN
+from lakecore.tlog._digest import sha256_rows
 
 AT = datetime(2026, 1, 31, 12, 0, 0, 1, tzinfo=UTC)
 EVENT = Event(entity_type="plane", entity_id="N1", action="insert", timestamp=AT)

@@ -14,7 +14,7 @@ from tests.fakes.journals import TIME_US, commit, event_ids, open_journal, sampl
 
 from lakecore.base import InvalidInput
 from lakecore.journal import Event, Journal, events_to_arrow
-from lakecore.journal._read import blame, in_order
+from lakecore.journal._read.pages import blame, in_order
 from lakecore.storage import Store, open_store
 
 
@@ -129,7 +129,7 @@ def test_history_of_a_dataset_goes_by_version() -> None:
 
 
 def _at(micros: int) -> datetime:
-    from lakecore.journal._event import from_microseconds
+    from lakecore.journal._events.event import from_microseconds
 
     return from_microseconds(TIME_US + micros)
 
@@ -181,7 +181,7 @@ def test_a_partly_sealed_commit_is_seen_once(store: Store, tmp_path: Path) -> No
     """Of a commit that is sealed in part, the rest comes from the staged file."""
     from tests.fakes.faulty_store import Fault, FaultyStore
 
-    from lakecore.journal import _parts as parts
+    from lakecore.journal._log import parts
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "MAX_SEGMENT_BYTES", 1)

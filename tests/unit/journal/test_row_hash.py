@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import InvalidInput
-from lakecore.journal._row_hash import kind_of, row_hashes, row_record
+from lakecore.journal._values.row_hash import kind_of, row_hashes, row_record
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "row_hash_v1.json"
 TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {

@@ -22,8 +22,8 @@ from tests.fakes.journals import (
 from lakecore.base import CorruptData, ManualClock, Unavailable
 from lakecore.base.limits import SEGMENT_EVENTS
 from lakecore.journal import Journal, JournalSettings, StagedReader
-from lakecore.journal import _parts as parts
-from lakecore.journal._segment import FOLDER, read_footer
+from lakecore.journal._log import parts
+from lakecore.journal._log.segment import FOLDER, read_footer
 from lakecore.storage import Store, open_store
 
 

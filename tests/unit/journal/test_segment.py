@@ -11,10 +11,10 @@ import pytest
 from tests.fakes.journals import sample
 
 from lakecore.base import CorruptData, UnsupportedFormat
-from lakecore.journal import Frontier, event_schema
-from lakecore.journal._footers import FILE, Footers
-from lakecore.journal._parts import hash_events
-from lakecore.journal._segment import (
+from lakecore.journal import event_schema
+from lakecore.journal._events.hashing import hash_events
+from lakecore.journal._log.footers import FILE, Footers
+from lakecore.journal._log.segment import (
     SealedCommit,
     SegmentFooter,
     checksum_of,
@@ -25,6 +25,7 @@ from lakecore.journal._segment import (
     segment_path,
 )
 from lakecore.storage import Store, open_store
+from lakecore.tlog import Frontier
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from lakecore.base import (
     UnsupportedFormat,
 )
 from lakecore.journal import StagedReader, Staging, staged_schema
-from lakecore.journal._staged import FOLDER
+from lakecore.journal._commits.staged import FOLDER
 from lakecore.storage import Store, open_store
 
 

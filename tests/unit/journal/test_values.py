@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import CorruptData, InvalidInput
-from lakecore.journal._multiset import MultisetHash, multiset_hash
-from lakecore.journal._row_hash import row_record
-from lakecore.journal._value_text import day_text
-from lakecore.journal._values import (
+from lakecore.journal._values.multiset import MultisetHash, multiset_hash
+from lakecore.journal._values.row_hash import row_record
+from lakecore.journal._values.text import day_text
+from lakecore.journal._values.values import (
     changed,
     encode_value,
     json_text,

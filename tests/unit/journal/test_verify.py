@@ -16,7 +16,7 @@ from tests.fakes.journals import TIME_US, commit, delta_commit, open_journal, sa
 
 from lakecore.base import ManualClock
 from lakecore.journal import Journal
-from lakecore.journal._segment import FOOTER_KEY, _with_checksum, segment_path
+from lakecore.journal._log.segment import FOOTER_KEY, _with_checksum, segment_path
 from lakecore.storage import Store, open_store
 
 Change = Callable[[pa.Table, dict[str, Any]], tuple[pa.Table, dict[str, Any]]]

@@ -1,0 +1,1 @@
+"""Commit targets and records (`commit`), staged events (`staged`), their fates (`pending`)."""

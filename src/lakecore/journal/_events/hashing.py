@@ -1,0 +1,42 @@
+"""Leaf hashes of tables of events, one or many at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakecore.tlog import Hashes
+
+_HASH_THREADS: Final = 2
+
+
+def hash_events(events: pa.Table) -> Hashes:
+    """The leaf hashes of events, shape (n, 32)."""
+    # Polars makes the lines: only what hashes pays for its import.
+    from lakecore.journal._events.leaf import leaf_hashes, leaf_lines
+
+    return leaf_hashes(leaf_lines(events))
+
+
+def hash_ahead(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, Hashes]]:
+    """Each table with its leaf hashes, in order; two threads hash the next ones meanwhile."""
+    first = next(tables, None)
+    if first is None:
+        return
+    second = next(tables, None)
+    if second is None:
+        yield first, hash_events(first)
+        return
+    with ThreadPoolExecutor(_HASH_THREADS, thread_name_prefix="lakecore-hash") as threads:
+        waiting = deque((table, threads.submit(hash_events, table)) for table in (first, second))
+        for table in tables:
+            waiting.append((table, threads.submit(hash_events, table)))
+            done, hashes = waiting.popleft()
+            yield done, hashes.result()
+        for done, hashes in waiting:
+            yield done, hashes.result()

@@ -1,0 +1,261 @@
+"""The hot log: a local, append-only log that acknowledges direct events.
+
+One row for each acknowledged batch: the running offset of its first event, its count,
+its bytes and their CRC. All processes of the machine that work on the lake share it.
+
+- Acknowledged means committed with ``synchronous=FULL``: fsynced.
+- Threads commit in groups (`group`), one transaction each.
+- Queue and log are bounded in bytes. When one is full, appending waits up to a bound and
+  then raises `Unavailable`: nothing is dropped.
+- Offsets only grow. The last row is kept when all is forgotten, because it carries the
+  next offset; so `forget` needs no second page in any append.
+
+`log_id` names the log in segment footers, which say how far it is sealed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lakecore.base import CorruptData, LakecoreError, UnsupportedFormat, uuid7
+from lakecore.base.limits import GIB, MIB
+from lakecore.journal._hot.batch import decode_batches
+from lakecore.journal._hot.group import Entry, GroupCommit
+from lakecore.journal._sqlite import Database
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT: Final = 1
+FILE: Final = "hot.sqlite"
+
+_SCHEMA: Final = """
+CREATE TABLE meta (format INTEGER NOT NULL, log_id TEXT NOT NULL);
+CREATE TABLE batch (
+    first INTEGER PRIMARY KEY, count INTEGER NOT NULL, encoding INTEGER NOT NULL,
+    crc INTEGER NOT NULL, data BLOB NOT NULL
+);
+"""
+_NEXT: Final = "SELECT first + count FROM batch ORDER BY first DESC LIMIT 1"
+_READ: Final = """
+SELECT first, count, encoding, crc, data FROM batch
+WHERE first >= coalesce((SELECT max(first) FROM batch WHERE first <= ?1), 0) AND first < ?2
+ORDER BY first LIMIT ?3
+"""
+_FORGET: Final = """
+DELETE FROM batch WHERE first IN (
+    SELECT first FROM batch
+    WHERE first + count <= ? AND first < (SELECT max(first) FROM batch)
+    ORDER BY first LIMIT 4096
+)
+"""
+_LOG_BYTES: Final = 16 * MIB
+_GROW_AFTER: Final = 8
+"""Appends after which the write-ahead log is grown: a short command never pays for it."""
+_READ_BATCHES: Final = 4096
+_READ_BYTES: Final = 32 * MIB
+_MEASURE_BYTES: Final = MIB
+
+
+@dataclass(frozen=True, slots=True)
+class HotEvents:
+    """Events of the log: `table` (staged schema) has those from offset `first` on."""
+
+    first: int
+    table: pa.Table
+
+
+class HotLog:
+    """The hot log in a state directory; it is made by the first append.
+
+    Args:
+        max_bytes: the most that the log may hold before appends wait for sealing.
+        max_queue_bytes: the most that may wait for a commit.
+        timeout_s: how long an append waits for room.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        max_bytes: int = GIB,
+        max_queue_bytes: int = 64 * MIB,
+        timeout_s: float = 30.0,
+    ) -> None:
+        self._database = Database(state_dir / FILE, _SCHEMA)
+        self._max_bytes = max_bytes
+        self._log_id: str | None = None
+        self._stored_bytes = 0
+        self._unmeasured_bytes = 0
+        self._appends = 0
+        self._group = GroupCommit(
+            self._commit,
+            max_queue_bytes=max_queue_bytes,
+            timeout_s=timeout_s,
+            has_room=self._has_room,
+            where=self._database.path,
+        )
+
+    @property
+    def log_id(self) -> str | None:
+        """The log's name; None as long as nothing was ever appended."""
+        if self._log_id is None:
+            with self._database.read() as reader:
+                if reader is not None:
+                    self._log_id = self._read_meta(reader)
+        return self._log_id
+
+    def append(self, encoding: int, count: int, data: bytes) -> int:
+        """Make a batch durable; return the offset of its first event.
+
+        Raises:
+            Unavailable: no room within the bound; nothing was stored.
+            OutOfSpace, ReadOnly, CorruptData: the disk's answer; the batch is not acknowledged.
+        """
+        entry = Entry(encoding, count, data)
+        self._group.submit(entry)
+        return entry.offset
+
+    def end(self) -> int:
+        """The offset that the next event will get."""
+        with self._database.read() as reader:
+            row = None if reader is None else reader.execute(_NEXT).fetchone()
+        return int(row[0]) if row else 0
+
+    def read_from(self, offset: int, end: int) -> Iterator[HotEvents]:
+        """The events from `offset` up to but without `end`, in pieces of bounded size.
+
+        Offsets that were forgotten are left out without a word: ask the footers first.
+        """
+        while offset < end:
+            rows = self._rows_from(offset, end)
+            if not rows:
+                return
+            first, next_offset = rows[0][0], rows[-1][0] + rows[-1][1]
+            table = decode_batches(((row[2], row[4]) for row in rows), where=self._where(first))
+            if table.num_rows != next_offset - first:
+                raise CorruptData(
+                    "the hot log has lost events",
+                    expected=next_offset - first,
+                    found=table.num_rows,
+                    where=self._where(first),
+                )
+            start = max(first, offset)
+            yield HotEvents(start, table.slice(start - first, min(next_offset, end) - start))
+            offset = next_offset
+
+    def forget(self, up_to: int) -> None:
+        """Drop the batches that lie wholly below the offset `up_to`."""
+        if self.log_id is None:
+            return
+        removed = -1
+        while removed:
+            with self._database.write() as writer:
+                removed = writer.execute(_FORGET, (up_to,)).rowcount
+                self._stored_bytes = _used_bytes(writer)
+        self._group.room_changed()
+
+    def renew_if_behind(self, sealed: int) -> None:
+        """Start a new log if this one ends before `sealed`, how far footers say it is sealed.
+
+        Such a log came back from a backup. All that it holds is sealed; new events under
+        its name would take offsets that are sealed, and would be lost.
+        """
+        if sealed <= self.end():
+            return
+        with self._database.write() as writer:
+            last = writer.execute(_NEXT).fetchone()
+            if sealed > (int(last[0]) if last else 0):
+                self._log_id = uuid7()
+                writer.execute("DELETE FROM batch")
+                writer.execute("UPDATE meta SET log_id = ?", (self._log_id,))
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _has_room(self) -> bool:
+        if self._stored_bytes < self._max_bytes:
+            return True
+        # Another process may have sealed.
+        with self._database.read() as reader:
+            self._stored_bytes = _used_bytes(reader) if reader else 0
+        return self._stored_bytes < self._max_bytes
+
+    def _commit(self, group: list[Entry]) -> None:
+        rows = []
+        with self._database.write() as writer:
+            self._log_id = self._log_id or self._read_meta(writer) or self._name(writer)
+            last = writer.execute(_NEXT).fetchone()
+            offset = int(last[0]) if last else 0
+            for entry in group:
+                entry.offset = offset
+                crc = zlib.crc32(entry.data)
+                rows.append((offset, entry.count, entry.encoding, crc, entry.data))
+                offset += entry.count
+            writer.executemany("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", rows)
+            self._unmeasured_bytes += sum(len(entry.data) for entry in group)
+            if self._unmeasured_bytes >= _MEASURE_BYTES:
+                self._stored_bytes = _used_bytes(writer)
+                self._unmeasured_bytes = 0
+        # Here the group is durable: acknowledged.
+        self._appends += 1
+        if self._appends == _GROW_AFTER:
+            with suppress(LakecoreError):  # slower without, not wrong
+                self._database.grow_log(_LOG_BYTES)
+
+    def _rows_from(self, offset: int, end: int) -> list[tuple[int, int, int, int, bytes]]:
+        rows: list[tuple[int, int, int, int, bytes]] = []
+        size = 0
+        with self._database.read() as reader:
+            if reader is None:
+                return rows
+            for row in reader.execute(_READ, (offset, end, _READ_BATCHES)):
+                if zlib.crc32(row[4]) != row[3]:
+                    raise CorruptData(
+                        "a batch of the hot log is damaged",
+                        expected=f"CRC {row[3]:08x}",
+                        found=f"{zlib.crc32(row[4]):08x}",
+                        where=self._where(row[0]),
+                    )
+                if row[0] + row[1] > offset:
+                    rows.append(row)
+                size += len(row[4])
+                if size > _READ_BYTES:
+                    break
+        return rows
+
+    def _read_meta(self, connection: sqlite3.Connection) -> str | None:
+        row = connection.execute("SELECT format, log_id FROM meta").fetchone()
+        if row is None:
+            return None
+        if row[0] != FORMAT:
+            raise UnsupportedFormat(
+                "the hot log is of another format",
+                expected=FORMAT,
+                found=row[0],
+                where=self._database.path,
+                hint="seal it with the release that wrote it",
+            )
+        return str(row[1])
+
+    def _name(self, writer: sqlite3.Connection) -> str:
+        log_id = uuid7()
+        writer.execute("INSERT INTO meta VALUES (?, ?)", (FORMAT, log_id))
+        return log_id
+
+    def _where(self, offset: int) -> str:
+        return f"{self._database.path}, offset {offset}"
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes of the pages in use."""
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    size = connection.execute("PRAGMA page_size").fetchone()[0]
+    return int((pages - free) * size)

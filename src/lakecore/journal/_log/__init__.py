@@ -1,0 +1,1 @@
+"""The sealed log: segments (`segment`, `footers`), and how events get there (`seal`)."""

@@ -1,0 +1,127 @@
+"""What is durable but not sealed: staged commits with their fate, and the hot log's rest."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lakecore.base import CorruptData, LakecoreError, NotFound, UnsupportedFormat
+from lakecore.journal._commits.commit import CommitRecord, Fate, fate_of, read_commit_record
+from lakecore.journal._commits.staged import FOLDER, StagedHeader, StagedReader
+
+if TYPE_CHECKING:
+    from lakecore.journal._log.footers import Footers
+    from lakecore.storage import ObjectInfo, Store
+
+_SUFFIX: Final = ".arrow"
+_MAX_HEADERS: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class StagedCommit:
+    """One staged file with its fate; `record` is the target's when it is committed by one."""
+
+    info: ObjectInfo
+    commit_id: str
+    header: StagedHeader
+    fate: Fate
+    record: CommitRecord | None
+
+    @property
+    def timestamp_us(self) -> int:
+        """The commit time; of direct events, the time when the store took them."""
+        return self.record.timestamp_us if self.record else self.info.modified_us
+
+    @property
+    def order(self) -> tuple[int, str, int, str]:
+        """The order in which commits are sealed: commit time, target, version."""
+        target = self.header.target
+        return (self.timestamp_us, target.path, target.version, self.commit_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingList:
+    """All staged files: `sealed` are leftovers, `problems` are the unreadable ones."""
+
+    commits: tuple[StagedCommit, ...]
+    sealed: tuple[str, ...]
+    problems: tuple[LakecoreError, ...]
+
+    def with_fate(self, fate: Fate) -> list[StagedCommit]:
+        """The commits of one fate, in sealing order."""
+        return sorted((c for c in self.commits if c.fate is fate), key=lambda c: c.order)
+
+
+class Pending:
+    """Looks at the staged files of a lake. Headers never change, so they are kept."""
+
+    def __init__(self, store: Store, footers: Footers) -> None:
+        self._store = store
+        self._footers = footers
+        self._headers: dict[str, StagedHeader] = {}
+        self._lock = threading.Lock()
+
+    def files(self) -> list[ObjectInfo]:
+        """The staged files there are; to be asked before the footers are refreshed."""
+        found = self._store.list_objects(FOLDER)
+        return [info for info in found if info.path.endswith(_SUFFIX)]
+
+    def judge(self, files: list[ObjectInfo]) -> PendingList:
+        """The fate of each file, against the footers as they are now.
+
+        Raises:
+            Unavailable: and whatever else says that nothing can be known at this time.
+        """
+        commits: list[StagedCommit] = []
+        sealed: list[str] = []
+        problems: list[LakecoreError] = []
+        for info in files:
+            commit_id = info.path[len(FOLDER) : -len(_SUFFIX)]
+            if self._footers.is_sealed(commit_id):
+                sealed.append(info.path)
+                continue
+            try:
+                commits.append(self._judge_one(info, commit_id))
+            except NotFound:
+                continue  # sealed or dropped by another since it was listed
+            except (CorruptData, UnsupportedFormat) as error:
+                problems.append(error)
+        return PendingList(tuple(commits), tuple(sealed), tuple(problems))
+
+    def _judge_one(self, info: ObjectInfo, commit_id: str) -> StagedCommit:
+        header = self._header(info)
+        if header.commit_id != commit_id:
+            raise CorruptData(
+                "a staged file lies under another's name",
+                expected=commit_id,
+                found=header.commit_id,
+                where=info.path,
+            )
+        if header.target.kind == "direct":
+            return StagedCommit(info, commit_id, header, Fate.COMMITTED, None)
+        path = header.target.path
+        try:
+            data = self._store.get(path)
+        except NotFound:
+            return StagedCommit(info, commit_id, header, Fate.UNDECIDED, None)
+        try:
+            record = read_commit_record(data)
+        except (CorruptData, UnsupportedFormat) as error:
+            raise type(error)(
+                error.message, expected=error.expected, found=error.found, where=path
+            ) from error
+        fate = fate_of(commit_id, record, exists=True)
+        return StagedCommit(
+            info, commit_id, header, fate, record if fate is Fate.COMMITTED else None
+        )
+
+    def _header(self, info: ObjectInfo) -> StagedHeader:
+        known = self._headers.get(info.path)
+        if known is None:
+            known = StagedReader(self._store, info.path, size_bytes=info.size_bytes).header()
+            with self._lock:
+                if len(self._headers) >= _MAX_HEADERS:
+                    self._headers.clear()
+                self._headers[info.path] = known
+        return known

@@ -1,0 +1,1 @@
+"""Sealed, pending and hot events read as one (`scan`), and questions to them (`pages`)."""

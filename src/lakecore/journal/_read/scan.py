@@ -1,0 +1,220 @@
+"""Sealed, committed and hot events as one: a snapshot, and ways through it.
+
+A snapshot looks at what is unsealed first and at the segments second, and drops what
+they already contain; so an event that is sealed meanwhile is seen once. Unsealed events
+have no `seq`.
+
+This is the place where an index would answer instead: everything that looks for
+events goes through `Snapshot.sealed` and `Snapshot.unsealed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from lakecore.base import CorruptData, NotFound, UnsupportedFormat
+from lakecore.journal._commits.commit import Fate
+from lakecore.journal._commits.staged import StagedReader
+from lakecore.journal._events.event import LEAF_VERSION, event_schema
+from lakecore.journal._events.rules import FIELDS, STAGED_FIELDS
+from lakecore.journal._log.segment import decoding, open_segment, segment_path
+from lakecore.journal._read.filter import EventFilter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakecore.journal._hot.log import HotEvents, HotLog
+    from lakecore.journal._log.footers import Footers, SegmentEntry
+    from lakecore.journal._log.pending import Pending, PendingList, StagedCommit
+    from lakecore.storage import Store
+
+ALL: Final = EventFilter()
+
+
+@cache
+def scan_schema() -> pa.Schema:
+    """The schema of events as they are read: `event_schema`, but `seq` may be null."""
+    schema = event_schema()
+    return schema.set(0, schema.field("seq").with_nullable(True))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The journal at one moment. `size` events are sealed in it, in `segments`."""
+
+    store: Store
+    footers: Footers
+    size: int
+    segments: tuple[SegmentEntry, ...]
+    staged: PendingList
+    hot: tuple[HotEvents, ...]
+
+    def sealed(
+        self,
+        wanted: EventFilter = ALL,
+        *,
+        newest_first: bool = False,
+        first_seq: int = 0,
+        end_seq: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[pa.Table]:
+        """Sealed events that match, one table a segment, rows in order of `seq`.
+
+        Args:
+            newest_first: the order of the segments.
+            first_seq, end_seq: only events from one up to but without the other.
+            columns: what to read, where it is not everything.
+        """
+        end = self.size if end_seq is None else min(end_seq, self.size)
+        segments = reversed(self.segments) if newest_first else iter(self.segments)
+        for entry in segments:
+            if entry.first_seq >= end or entry.first_seq + entry.count <= first_seq:
+                continue
+            if not wanted.overlaps(entry.min_us, entry.max_us):
+                continue
+            table = _read_segment(self.store, entry.path, wanted, columns or FIELDS)
+            if table is None:
+                continue
+            if entry.first_seq < first_seq or entry.first_seq + entry.count > end:
+                table = _between(table, first_seq, end)
+            if table.num_rows:
+                yield table
+
+    def unsealed(self, wanted: EventFilter = ALL) -> Iterator[pa.Table]:
+        """Acknowledged events that no segment of this snapshot has, and that match.
+
+        A damaged staged file is left out: it must not keep everybody from reading. Sealing
+        reports it, and so do the stats.
+        """
+        for commit in self.staged.with_fate(Fate.COMMITTED):
+            with suppress(CorruptData, UnsupportedFormat):
+                for table in self._commit_events(commit):
+                    found = wanted.apply(table)
+                    if found.num_rows:
+                        yield found
+        for piece in self.hot:
+            found = wanted.apply(_without_seq(piece.table))
+            if found.num_rows:
+                yield found
+
+    def _commit_events(self, commit: StagedCommit) -> Iterator[pa.Table]:
+        """The unsealed rest of a commit, wherever it is by now."""
+        import pyarrow as pa
+
+        # The footers may have gone on since the snapshot; its own size decides.
+        sealed = sum(
+            piece.commit.count
+            for piece in self.footers.pieces(commit.commit_id)
+            if piece.first_seq < self.size
+        )
+        info = commit.info
+        reader = StagedReader(self.store, info.path, size_bytes=info.size_bytes)
+        ordinal = 0
+        try:
+            for batch in reader.batches():
+                skipped = min(max(0, sealed - ordinal), batch.num_rows)
+                ordinal += batch.num_rows
+                if skipped < batch.num_rows:
+                    yield _without_seq(pa.Table.from_batches([batch]).slice(skipped))
+        except NotFound:
+            # Sealed since the snapshot: the rest is in newer segments.
+            yield from self._moved_events(commit.commit_id, max(ordinal, sealed))
+
+    def _moved_events(self, commit_id: str, ordinal: int) -> Iterator[pa.Table]:
+        self.footers.refresh()
+        for piece in self.footers.pieces(commit_id):
+            part = piece.commit
+            skipped = max(0, ordinal - part.first_ordinal)
+            if skipped < part.count:
+                with open_segment(self.store, segment_path(piece.first_seq)) as parquet:
+                    table = parquet.read(columns=list(FIELDS)).cast(scan_schema())
+                yield table.slice(part.row + skipped, part.count - skipped)
+
+
+class Scanner:
+    """Takes snapshots of one journal."""
+
+    def __init__(self, store: Store, footers: Footers, pending: Pending, hot: HotLog) -> None:
+        self._store = store
+        self._footers = footers
+        self._pending = pending
+        self._hot = hot
+
+    def snapshot(self) -> Snapshot:
+        # 1. What is unsealed. The hot log's batches are taken as they are: the sealer of
+        # another process may drop them at any time.
+        log_id = self._hot.log_id
+        known = self._footers.hot.get(log_id, 0) if log_id else 0
+        hot = list(self._hot.read_from(known, self._hot.end())) if log_id else []
+        files = self._pending.files()
+        # 2. What is sealed.
+        self._footers.refresh()
+        segments = self._footers.segments()
+        size = segments[-1].first_seq + segments[-1].count if segments else 0
+        staged = self._pending.judge(files)
+        # 3. Without what the segments have.
+        sealed = self._footers.hot.get(log_id, 0) if log_id else 0
+        rest = tuple(trimmed for piece in hot if (trimmed := _after(piece, sealed)) is not None)
+        return Snapshot(self._store, self._footers, size, segments, staged, rest)
+
+
+def concat(tables: Iterable[pa.Table]) -> pa.Table:
+    """The tables as one; an empty one when there are none."""
+    import pyarrow as pa
+
+    found = list(tables)
+    return pa.concat_tables(found) if found else scan_schema().empty_table()
+
+
+def _read_segment(
+    store: Store, path: str, wanted: EventFilter, columns: Sequence[str]
+) -> pa.Table | None:
+    """The matching rows of a segment; the other columns are read only where there are any."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    with open_segment(store, path) as parquet, decoding(path):
+        groups = [
+            index
+            for index in range(parquet.num_row_groups)
+            if wanted.may_match(parquet.metadata.row_group(index))
+        ]
+        if not groups:
+            return None
+        mask = None
+        if wanted.columns:
+            mask = wanted.mask(parquet.read_row_groups(groups, columns=wanted.columns))
+            if mask is not None and not pc.any(mask).as_py():
+                return None
+        table = parquet.read_row_groups(groups, columns=list(columns)).select(list(columns))
+        table = table.cast(pa.schema([scan_schema().field(name) for name in columns]))
+        return table if mask is None else table.filter(mask)
+
+
+def _between(table: pa.Table, first_seq: int, end_seq: int) -> pa.Table:
+    import pyarrow.compute as pc
+
+    seq = table.column("seq")
+    return table.filter(pc.and_(pc.greater_equal(seq, first_seq), pc.less(seq, end_seq)))
+
+
+def _without_seq(staged: pa.Table) -> pa.Table:
+    """Unsealed events in the schema of a scan."""
+    import numpy as np
+    import pyarrow as pa
+
+    count = staged.num_rows
+    leaf = pa.array(np.full(count, LEAF_VERSION, dtype=np.int8))
+    columns = [pa.nulls(count, pa.int64()), *staged.select(STAGED_FIELDS).columns, leaf]
+    return pa.table(columns, schema=scan_schema())
+
+
+def _after(piece: HotEvents, sealed: int) -> HotEvents | None:
+    skipped = max(0, sealed - piece.first)
+    if skipped >= piece.table.num_rows:
+        return None
+    return type(piece)(piece.first + skipped, piece.table.slice(skipped)) if skipped else piece

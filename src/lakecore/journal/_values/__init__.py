@@ -1,0 +1,1 @@
+"""JSON text of values (`values`, `text`, `columns`); hashes of rows (`row_hash`, `multiset`)."""
