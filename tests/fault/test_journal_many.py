@@ -1,0 +1,128 @@
+"""Four processes on two machines use one journal for a while; some of them are killed.
+
+A machine is a state directory: its own hot log, its own caches. Clocks jump by up to an
+hour. At the end every acknowledged event is there exactly once, in the order in which its
+writer recorded it, `seq` has no gap, and everybody sees one root.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from tests.fakes.journals import open_journal, seal_until_done, sealed_ids
+
+from lakecore.journal import Journal
+from lakecore.storage import Store, open_store
+
+ROUNDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "0"))
+SECONDS = min(6.0 + ROUNDS * 0.15, 300.0)
+"""Of work: minutes in a long run."""
+
+
+class Process:
+    """A running worker and what it has acknowledged so far."""
+
+    def __init__(self, lake: Path, state: Path, name: str, seed: int, seconds: float) -> None:
+        self.acknowledged: list[str] = []
+        self.popen = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.fault.journal_worker"),
+                *(str(lake), str(state), name, str(seed), str(seconds)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            if line.endswith("\n"):  # a line that was cut is no acknowledgement
+                self.acknowledged.append(line.strip())
+
+    def finish(self, *, was_killed: bool) -> None:
+        assert self.popen.stderr is not None
+        with self.popen.stderr as errors:
+            said = errors.read()
+        self.popen.wait()
+        self._reader.join()
+        if not was_killed:
+            assert self.popen.returncode == 0, said
+
+
+def test_four_processes_on_two_machines(tmp_path: Path) -> None:
+    """Nothing acknowledged is lost or doubled, and all agree on one history."""
+    seed = int(os.environ.get("LAKECORE_SEED", time.time_ns() % 1_000_000))
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    lake = tmp_path / "lake"
+    states = [tmp_path / "machine-a", tmp_path / "machine-b"]
+    deadline = time.monotonic() + SECONDS
+    running: list[Process] = []
+    done: list[Process] = []
+
+    def start(place: int) -> Process:
+        rest = max(1.0, deadline - time.monotonic())
+        name = f"w{len(done) + place}x{len(done)}"
+        return Process(lake, states[place % 2], name, rng.randrange(10**9), rest)
+
+    running = [start(place) for place in range(4)]
+    while time.monotonic() < deadline - 2.0:
+        time.sleep(rng.uniform(1.0, 3.0))
+        place = rng.randrange(4)
+        victim = running[place]
+        victim.popen.kill()
+        victim.finish(was_killed=True)
+        done.append(victim)
+        running[place] = start(place)
+    for process in running:
+        process.finish(was_killed=False)
+    done += running
+
+    store = open_store(str(lake))
+    machines = [open_journal(store, state) for state in states]
+    for machine in machines:
+        seal_until_done(machine)
+    _check(store, open_journal(store, tmp_path / "machine-c"), done, seed)
+    roots = set()
+    for machine in machines:
+        seal_until_done(machine)
+        roots.add((machine.stats()["tree_size"], machine.stats()["root"]))
+        machine.close()
+    assert len(roots) == 1
+
+
+def _check(store: Store, journal: Journal, done: list[Process], seed: int) -> None:
+    acknowledged = [prefix for process in done for prefix in process.acknowledged]
+    assert len(acknowledged) > 4, f"seed {seed}"
+    found = sealed_ids(journal)
+    assert not [i for i, count in Counter(found).items() if count > 1], f"seed {seed}"
+    expected = {f"{prefix}:{n}" for prefix in acknowledged for n in range(3)}
+    assert expected <= set(found), f"seed {seed}"
+    _check_order(found, seed)
+    report = journal.verify()
+    assert (report.status, report.problems) == ("green", []), f"seed {seed}"
+    commits = [(o.path, store.get(o.path)) for o in store.list_objects("tables/")]
+    complete = journal.completeness(commits)
+    assert complete.ok, f"seed {seed}: {complete}"
+    journal.close()
+
+
+def _check_order(ids: list[str], seed: int) -> None:
+    """The direct events of one writer are in the order in which they were recorded."""
+    turns: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for event_id in ids:
+        if match := re.fullmatch(r"(.+)-[ds](\d+):(\d)", event_id):
+            turns[match[1]].append((int(match[2]), int(match[3])))
+    for writer, order in turns.items():
+        assert order == sorted(order), f"seed {seed}, writer {writer}"
