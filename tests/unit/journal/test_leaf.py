@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 
 from lakecore.base import Bug, Inconclusive, InvalidInput
 from lakecore.journal._events.event import Event, events_to_arrow, with_seq
-from lakecore.journal._events.leaf import LEAF_FIELDS, leaf_hashes, leaf_line, leaf_lines
+from lakecore.journal._events.joined import joined_lines
+from lakecore.journal._events.leaf import (
+    LEAF_FIELDS,
+    event_hashes,
+    leaf_hashes,
+    leaf_line,
+    leaf_lines,
+)
 from lakecore.journal._events.rules import PLAIN
 from lakecore.tlog._digest import sha256_rows
 
@@ -71,6 +78,59 @@ def test_both_ways_give_the_canonical_bytes(events: list[Event]) -> None:
     lines = [leaf_line(event) for event in events]
     assert lines == [rfc8785.dumps(expected_object(event)) for event in events]
     assert leaf_lines(events_to_arrow(events)).to_pylist() == lines
+
+
+PRINTED = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=4) | st.sampled_from(
+    ['"', "\\", '\\"', "\x7f", "\u2028"]
+)
+PRINTED_JSON = st.none() | PRINTED.map(lambda text: json.dumps(text, ensure_ascii=False))
+
+
+@st.composite
+def uniform_tables(draw: st.DrawFn) -> list[Event]:
+    """Events that share some of their values, as those of a commit do, without control codes."""
+    count = draw(st.integers(1, 5))
+    texts = dict.fromkeys(PLAIN, PRINTED) | dict.fromkeys(("old_value", "new_value"), PRINTED_JSON)
+    moments = st.datetimes(timezones=st.just(UTC))
+    columns: dict[str, list[Any]] = {}
+    for name, cells in {
+        **texts,
+        "timestamp": moments,
+        "version": st.none() | st.integers(0, 9),
+    }.items():
+        shared = draw(st.booleans())
+        columns[name] = (
+            [draw(cells)] * count
+            if shared
+            else draw(st.lists(cells, min_size=count, max_size=count))
+        )
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    return [
+        Event(**row | {"entity_type": row["entity_type"] + "t", "action": row["action"] + "a"})
+        for row in rows
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(uniform_tables(), st.integers(0, 3))
+def test_columns_are_joined_to_the_canonical_bytes(events: list[Event], skipped: int) -> None:
+    """Shared values, nulls, quotes, backslashes; also of a table that is a part of another."""
+    table = events_to_arrow(events)
+    joined = joined_lines(table, LEAF_FIELDS)
+    lines = [leaf_line(event) for event in events]
+    assert joined is not None
+    assert joined.to_pylist() == lines
+    assert leaf_lines(table.slice(skipped)).to_pylist() == lines[skipped:]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(EVENTS, min_size=1, max_size=3))
+def test_events_are_hashed_as_their_lines(events: list[Event]) -> None:
+    """Whichever way a chunk's lines are made, the hash is that of prefix and line."""
+    table = events_to_arrow([*events, *[EVENT] * 16_384])
+    assert (event_hashes(table) == leaf_hashes(leaf_lines(table))).all()
+    assert event_hashes(table)[0].tobytes() == hashlib.sha256(b"\0" + leaf_line(events[0])).digest()
+    assert len(event_hashes(table.slice(0, 0))) == 0
 
 
 def test_every_character_is_escaped_alike() -> None:

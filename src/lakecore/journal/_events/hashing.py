@@ -18,9 +18,9 @@ _HASH_THREADS: Final = 2
 def hash_events(events: pa.Table) -> Hashes:
     """The leaf hashes of events, shape (n, 32)."""
     # Polars makes the lines: only what hashes pays for its import.
-    from lakecore.journal._events.leaf import leaf_hashes, leaf_lines
+    from lakecore.journal._events.leaf import event_hashes
 
-    return leaf_hashes(leaf_lines(events))
+    return event_hashes(events)
 
 
 def hash_ahead(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, Hashes]]:

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +28,7 @@ from lakecore.base import Inconclusive, InvalidInput, format_timestamp
 from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_INLINE_VALUE_BYTES
 from lakecore.journal._events.escaped import escaped_size, escaped_sizes
 from lakecore.journal._events.event import LEAF_VERSION, Event, arrow_to_events, staged_schema
+from lakecore.journal._events.joined import joined_lines
 from lakecore.journal._events.rules import (
     JSON_FIELDS,
     MAX_INTEGER,
@@ -35,7 +38,7 @@ from lakecore.journal._events.rules import (
     STAGED_FIELDS,
     to_microseconds,
 )
-from lakecore.tlog import Hashes, sha256_rows
+from lakecore.tlog import HASH_BYTES, Hashes, sha256_rows
 
 LEAF_PREFIX: Final = b"\x00"
 LEAF_FIELDS: Final = tuple(sorted(STAGED_FIELDS))
@@ -75,15 +78,21 @@ def leaf_lines(events: pa.Table) -> pa.ChunkedArray:
         Inconclusive: a row has a leaf version that this Lakecore does not know.
         InvalidInput: a row holds what leaf version 1 cannot hold.
     """
-    if "leaf" in events.schema.names:
-        _check_versions(set(events.column("leaf").unique().to_pylist()))
-    staged = events.select(list(STAGED_FIELDS)).cast(_nullable(staged_schema()))
-    _check_cells(staged)
-    chunks = [
-        _lines_of(staged.slice(start, _CHUNK_ROWS))
-        for start in range(0, staged.num_rows, _CHUNK_ROWS)
-    ]
+    staged = _checked(events)
+    chunks = [_lines_of(chunk).cast(pa.large_binary()) for chunk in _chunks(staged)]
     return pa.chunked_array(chunks, pa.large_binary())
+
+
+def event_hashes(events: pa.Table) -> Hashes:
+    """The leaf hashes of a table, as `leaf_hashes` of its `leaf_lines`, without keeping lines."""
+    staged = _checked(events)
+    hashes = np.empty((staged.num_rows, HASH_BYTES), dtype=np.uint8)
+    done = 0
+    for chunk in _chunks(staged):
+        # Hashed while they are in the cache, with the prefix already in place.
+        hashes[done : done + len(chunk)] = sha256_rows(_lines_of(chunk, LEAF_PREFIX))
+        done += len(chunk)
+    return hashes
 
 
 def leaf_hashes(lines: pa.Array | pa.ChunkedArray) -> Hashes:
@@ -91,7 +100,22 @@ def leaf_hashes(lines: pa.Array | pa.ChunkedArray) -> Hashes:
     return sha256_rows(lines, LEAF_PREFIX)
 
 
-def _lines_of(staged: pa.Table) -> pa.Array:
+def _checked(events: pa.Table) -> pa.Table:
+    """The staged fields of events that have a leaf."""
+    if "leaf" in events.schema.names:
+        _check_versions(set(events.column("leaf").unique().to_pylist()))
+    staged = events.select(list(STAGED_FIELDS)).cast(_nullable(staged_schema()))
+    _check_cells(staged)
+    return staged
+
+
+def _chunks(staged: pa.Table) -> Iterator[pa.Table]:
+    for start in range(0, staged.num_rows, _CHUNK_ROWS):
+        yield staged.slice(start, _CHUNK_ROWS)
+
+
+def _lines_of(staged: pa.Table, prefix: bytes = b"") -> pa.Array:
+    """The lines of a chunk, as a binary array."""
     long_rows = _rows_with_long_values(staged)
     whole = staged
     if long_rows is not None:
@@ -100,6 +124,18 @@ def _lines_of(staged: pa.Table) -> pa.Array:
             at = staged.schema.get_field_index(name)
             short = pc.if_else(long_rows, "", staged.column(name))
             staged = staged.set_column(at, name, short)
+    lines = joined_lines(staged, LEAF_FIELDS, prefix=prefix.decode())
+    if lines is None:
+        lines = _encoded_lines(staged, prefix)
+    if long_rows is None:
+        return lines
+    events = arrow_to_events(whole.filter(long_rows))
+    replacements = pa.array([prefix + leaf_line(event) for event in events], lines.type)
+    return pc.replace_with_mask(lines, long_rows.combine_chunks(), replacements)
+
+
+def _encoded_lines(staged: pa.Table, prefix: bytes) -> pa.Array:
+    """The lines of any chunk, cell by cell."""
     frame = pl.DataFrame(pl.from_arrow(staged)).select(
         pl.struct(
             _timestamp_text(staged) if name == "timestamp" else pl.col(name) for name in LEAF_FIELDS
@@ -108,11 +144,10 @@ def _lines_of(staged: pa.Table) -> pa.Array:
         .alias("line")
     )
     lines = frame.to_arrow().column("line").combine_chunks().cast(pa.large_binary())
-    if long_rows is None:
+    if not prefix:
         return lines
-    events = arrow_to_events(whole.filter(long_rows))
-    replacements = pa.array([leaf_line(event) for event in events], pa.large_binary())
-    return pc.replace_with_mask(lines, long_rows.combine_chunks(), replacements)
+    first, between = (pa.scalar(part, lines.type) for part in (prefix, b""))
+    return pc.binary_join_element_wise(first, lines, between)
 
 
 def _timestamp_text(staged: pa.Table) -> pl.Expr:
