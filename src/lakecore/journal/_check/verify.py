@@ -10,18 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lakecore.base import CorruptData, Inconclusive, LakecoreError, UnsupportedFormat
+from lakecore.base import CorruptData, Inconclusive, NotFound, UnsupportedFormat
 from lakecore.journal._events.hashing import hash_events
 from lakecore.journal._events.rules import FIELDS, STAGED_FIELDS
+from lakecore.journal._log.runs import RowReader, SealedRange, sealed_ranges
 from lakecore.journal._log.segment import (
-    FOLDER,
     LEAF_CHECK,
     SegmentFooter,
-    checksum_of,
     decoding,
-    footer_of,
     open_segment,
     position_of,
+    run_of,
+    stored_checksum,
 )
 from lakecore.tlog import Frontier
 
@@ -64,9 +64,9 @@ class IntegrityReport:
 def verify_segments(store: Store) -> IntegrityReport:
     """Recompute every leaf and the tree, segment by segment; memory holds one of them."""
     run = _Integrity()
-    for info in store.list_objects(FOLDER):
-        if position_of(info.path) is not None:
-            run.check(store, info.path)
+    with RowReader(store, verify_pages=True) as rows:
+        for sealed in sealed_ranges(store):
+            run.check(store, sealed, rows)
     return run.report()
 
 
@@ -82,6 +82,7 @@ class _Integrity:
     is_lost: bool = False
     """The segment before could not be read at all: the tree up to here is not known."""
     has_skipped: bool = False
+    checked_run: str = ""
 
     def report(self) -> IntegrityReport:
         status: Status = "green"
@@ -98,26 +99,31 @@ class _Integrity:
             problems=self.problems[:MAX_PROBLEMS],
         )
 
-    def check(self, store: Store, path: str) -> None:
+    def check(self, store: Store, sealed: SealedRange, rows: RowReader) -> None:
+        import pyarrow as pa
+
+        path, footer = sealed.path, sealed.footer
         self.segments += 1
         position = position_of(path)
         if position != self.frontier.size and not self.is_lost:
             self.add(path, "first_seq", self.frontier.size, position)
-        footer: SegmentFooter | None = None
         try:
             self._check_bytes(store, path)
-            with open_segment(store, path, verify_pages=True) as parquet:
-                footer = footer_of(parquet, path)
-                with decoding(path):
-                    self._check_rows(path, footer, parquet.read())
+            if sealed.problem is not None:
+                raise sealed.problem
+            if footer is not None:
+                if sealed.rows_path != path:
+                    self._check_bytes(store, sealed.rows_path)
+                found = rows.read(sealed.rows_path, sealed.row, footer.count)
+                with decoding(sealed.rows_path):
+                    self._check_rows(path, footer, pa.concat_tables(found))
         except (UnsupportedFormat, Inconclusive):
             self.unknown += 1
             self._skip(footer)
-        except LakecoreError as error:
-            if not isinstance(error, CorruptData):
-                raise
-            column = _unreadable_column(store, path)
-            self.add(path, column, error.expected or "a segment that decodes", str(error))
+        except (CorruptData, NotFound) as error:
+            where = error.where or path
+            column = _unreadable_column(store, where)
+            self.add(where, column, error.expected or "a segment that decodes", str(error))
             self._skip(footer)
 
     def add(
@@ -126,10 +132,12 @@ class _Integrity:
         self.problems.append(Problem(where, row, part, str(expected), str(found)))
 
     def _check_bytes(self, store: Store, path: str) -> None:
-        """The whole file, also what no reader looks at."""
-        with decoding(path):
-            data = store.get(path)
-            expected, found = checksum_of(data)
+        """The whole file, also what no reader looks at; each once."""
+        if path == self.checked_run:
+            return
+        if run_of(path) is not None:
+            self.checked_run = path
+        expected, found = stored_checksum(store, path)
         if expected != found:
             self.add(path, "checksum", expected, found)
 
@@ -218,7 +226,7 @@ def _unreadable_column(store: Store, path: str) -> str | None:
                         parquet.read(columns=[name])
                 except CorruptData:
                     bad.append(name)
-    except CorruptData:
+    except (CorruptData, NotFound):
         return None
     return bad[0] if len(bad) == 1 else None
 

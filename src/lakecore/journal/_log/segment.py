@@ -11,12 +11,17 @@ The footer (Parquet metadata, key ``lakecore.segment``) says what is inside, and
 of the whole journal after it, so the last footer alone is enough to continue: see
 `SegmentFooter`. Its last member, ``checksum``, is the SHA-256 of the file in which these
 64 digits are zeros: damage is found wherever it is, also in statistics that queries skip by.
+
+Compaction (`compact`) puts the events of many segments into a run, ``journal/merged/``: a file
+of the same form, see `runs`. A segment whose events are there is replaced by its *stub*: no
+rows, the same footer, and a member ``moved`` that names the run. So a name is never free.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,10 +29,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import CorruptData, LakecoreError
-from lakecore.base.limits import SEGMENT_EVENTS
+from lakecore.base.limits import MIB, SEGMENT_EVENTS
 from lakecore.journal._commits.commit import check_format
 from lakecore.journal._events.event import with_seq
-from lakecore.journal._events.rules import FIELDS
+from lakecore.journal._log.supplied import Supplied
 from lakecore.tlog import Frontier
 
 if TYPE_CHECKING:
@@ -42,8 +47,13 @@ FOOTER_KEY: Final = b"lakecore.segment"
 LEAF_CHECK: Final = "leaf_check"
 
 _NAME: Final = re.compile(re.escape(FOLDER) + r"(\d{20})\.parquet")
+_RUN_NAME: Final = re.compile(r"journal/merged/(\d{20})-(\d\d)\.parquet")
+_CHECKSUM_MEMBER: Final = b'"checksum":"'
 _CHECKSUM: Final = re.compile(rb'"checksum":"([0-9a-f]{64})"')
 _NO_CHECKSUM: Final = "0" * 64
+_READ_BYTES: Final = 4 * MIB
+_TAIL_BYTES: Final = 8
+"""The end of a Parquet file: the length of its metadata, and ``PAR1``."""
 _ENCODINGS: Final = {
     "seq": "DELTA_BINARY_PACKED",
     "timestamp": "DELTA_BINARY_PACKED",
@@ -73,6 +83,31 @@ class SealedCommit:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where the events of a stub are.
+
+    Attributes:
+        path: the file that has them now.
+        archive: the name of the archive that the file is in; '' when it is in this lake.
+        checksum: of the file that the stub replaced.
+    """
+
+    path: str
+    archive: str = ""
+    checksum: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        named = {"archive": self.archive, "path": self.path, "checksum": self.checksum}
+        return {name: text for name, text in named.items() if text}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Moved:
+        return cls(
+            str(content["path"]), str(content.get("archive", "")), str(content.get("checksum", ""))
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentFooter:
     """What a segment contains, and the journal's state after it.
@@ -85,6 +120,9 @@ class SegmentFooter:
         tree_size, root, edge: the Merkle tree after its last event; hashes in hex.
         timestamp_us: the smallest and the largest event time in it.
         checksum: of the file; '' before it is written.
+        supplied: which of its events have an id that a caller supplied; None = none.
+        pieces: of a run, how many events each file has that it merges.
+        moved: of a stub, where its events are.
     """
 
     first_seq: int
@@ -98,6 +136,9 @@ class SegmentFooter:
     edge: tuple[str, ...]
     timestamp_us: tuple[int, int]
     checksum: str = ""
+    supplied: Supplied | None = None
+    pieces: tuple[int, ...] = ()
+    moved: Moved | None = None
     format: int = field(default=FORMAT)
 
     @property
@@ -112,8 +153,18 @@ class SegmentFooter:
         """The tree after this segment."""
         return Frontier(self.tree_size, [bytes.fromhex(node) for node in self.edge])
 
+    @property
+    def first_checksum(self) -> str:
+        """The checksum of the file as it was made, before a stub replaced it."""
+        return self.moved.checksum if self.moved else self.checksum
+
     def to_json(self) -> dict[str, Any]:
         """The footer; `checksum` is its last member."""
+        extra: dict[str, Any] = {"pieces": list(self.pieces)} if self.pieces else {}
+        if self.moved is not None:
+            extra["moved"] = self.moved.to_json()
+        if self.supplied is not None:
+            extra["supplied"] = self.supplied.to_json()
         return {
             "format": self.format,
             "first_seq": self.first_seq,
@@ -126,6 +177,7 @@ class SegmentFooter:
             "root": self.root,
             "edge": list(self.edge),
             "timestamp_us": list(self.timestamp_us),
+            **extra,
             "checksum": self.checksum,
         }
 
@@ -148,6 +200,9 @@ class SegmentFooter:
                 edge=tuple(str(node) for node in content["edge"]),
                 timestamp_us=(int(low), int(high)),
                 checksum=str(content["checksum"]),
+                supplied=Supplied.from_json(content.get("supplied")),
+                pieces=tuple(int(count) for count in content.get("pieces", ())),
+                moved=Moved.from_json(content["moved"]) if "moved" in content else None,
             )
             footer.frontier()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -170,6 +225,12 @@ def room_at(seq: int) -> int:
     return SEGMENT_EVENTS - seq % SEGMENT_EVENTS
 
 
+def run_of(path: str) -> tuple[int, int] | None:
+    """(`first_seq`, level) that a run's path names; None for any other object."""
+    match = _RUN_NAME.fullmatch(path)
+    return (int(match[1]), int(match[2])) if match else None
+
+
 def encode_segment(events: pa.Table, hashes: Hashes, footer: SegmentFooter) -> bytes:
     """The bytes of a segment.
 
@@ -179,42 +240,92 @@ def encode_segment(events: pa.Table, hashes: Hashes, footer: SegmentFooter) -> b
     """
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     checks = np.ascontiguousarray(hashes[:, :4]).view("<i4").ravel()
     field_ = pa.field(LEAF_CHECK, pa.int32(), nullable=False)
     table = with_seq(events, footer.first_seq).append_column(field_, pa.array(checks))
-    compression = dict.fromkeys(FIELDS, "zstd") | {LEAF_CHECK: "none"}
+    return encode_table(table, footer.to_json())
+
+
+def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:
+    """The bytes of a file of the log, of rows with all their columns and the footer's JSON."""
+    import pyarrow as pa
+
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
+    with parquet_writer(sink, table.schema) as writer:
+        writer.write_table(table, row_group_size=SEGMENT_EVENTS)
+        writer.add_key_value_metadata(footer_metadata(footer))
+    return _with_checksum(sink.getvalue().to_pybytes())
+
+
+def parquet_writer(sink: Any, schema: pa.Schema) -> Any:
+    """The `pyarrow.parquet.ParquetWriter` of all files of the log."""
+    import pyarrow.parquet as pq
+
+    # Columns of a later release are kept, compressed as text is.
+    compression = dict.fromkeys(schema.names, "zstd") | {LEAF_CHECK: "none"}
+    return pq.ParquetWriter(
         sink,
-        table.schema,
+        schema,
         version="2.6",
         compression=compression,
-        use_dictionary=[name for name in FIELDS if name not in _ENCODINGS],
+        use_dictionary=[name for name in schema.names if name not in _ENCODINGS],
         column_encoding=_ENCODINGS,
         write_page_index=True,
         write_page_checksum=True,
         store_schema=False,
-    ) as writer:
-        writer.write_table(table, row_group_size=SEGMENT_EVENTS)
-        content = footer.to_json() | {"checksum": _NO_CHECKSUM}
-        text = json.dumps(content, separators=(",", ":"))
-        writer.add_key_value_metadata({FOOTER_KEY.decode(): text})
-    return _with_checksum(sink.getvalue().to_pybytes())
+    )
+
+
+def footer_metadata(footer: Mapping[str, Any]) -> dict[str, str]:
+    """What a file's metadata holds before its checksum is known: zeros in its place."""
+    content = {name: part for name, part in footer.items() if name != "checksum"}
+    text = json.dumps(content | {"checksum": _NO_CHECKSUM}, separators=(",", ":"))
+    return {FOOTER_KEY.decode(): text}
 
 
 def checksum_of(data: bytes) -> tuple[str, str]:
     """The checksum that a segment's bytes carry, and the one that they have."""
-    start = data.rfind(b'"checksum":"')
-    match = _CHECKSUM.match(data, start) if start >= 0 else None
-    if match is None:
-        raise CorruptData("a segment has no checksum")
-    low, high = match.span(1)
+    low, high = _checksum_span(data)
     digest = hashlib.sha256(data[:low])
     digest.update(_NO_CHECKSUM.encode())
     digest.update(memoryview(data)[high:])
-    return match[1].decode(), digest.hexdigest()
+    return data[low:high].decode(), digest.hexdigest()
+
+
+def stored_checksum(store: Store, path: str) -> tuple[str, str]:
+    """As `checksum_of`, of a file of any size, which is read piece by piece.
+
+    Raises:
+        CorruptData: it is no Parquet file, or has no checksum.
+    """
+    with decoding(path), store.open(path) as file:
+        file.seek(-_TAIL_BYTES, os.SEEK_END)
+        size = file.tell() + _TAIL_BYTES
+        length = int.from_bytes(file.read(4), "little") + _TAIL_BYTES
+        start = max(0, size - length)
+        file.seek(0)
+        digest = hashlib.sha256()
+        while rest := start - file.tell():
+            data = file.read(min(rest, _READ_BYTES))
+            if not data:
+                raise CorruptData("a segment ends before its footer")
+            digest.update(data)
+        return with_checksum(file.read(), digest)[1:]
+
+
+def with_checksum(metadata: bytes, before: Any) -> tuple[bytes, str, str]:
+    """A file's last part with the checksum filled in; the one it had; and the one it has.
+
+    Args:
+        before: the SHA-256 so far, of everything before that part.
+    """
+    low, high = _checksum_span(metadata)
+    before.update(metadata[:low])
+    before.update(_NO_CHECKSUM.encode())
+    before.update(metadata[high:])
+    found = str(before.hexdigest())
+    return metadata[:low] + found.encode() + metadata[high:], metadata[low:high].decode(), found
 
 
 def read_footer(store: Store, path: str) -> SegmentFooter:
@@ -230,14 +341,27 @@ def read_footer(store: Store, path: str) -> SegmentFooter:
 def footer_of(parquet: Any, path: str) -> SegmentFooter:
     """The footer of an open segment; raises as `read_footer`."""
     with decoding(path):
-        footer = SegmentFooter.from_json(json.loads(parquet.metadata.metadata[FOOTER_KEY]))
-        if footer.first_seq != position_of(path) or footer.count != parquet.metadata.num_rows:
+        footer = SegmentFooter.from_json(raw_footer(parquet))
+        rows = parquet.metadata.num_rows
+        run = run_of(path)
+        first = position_of(path) if run is None else run[0]
+        count = footer.count if run is None else 1 << run[1]
+        is_stub = footer.moved is not None and not rows
+        if footer.first_seq != first or footer.count != (count if is_stub else rows):
             raise CorruptData(
                 "a segment is not what its name and its rows say",
-                expected=f"{parquet.metadata.num_rows} events from {position_of(path)}",
+                expected=f"{count if is_stub else rows} events from {first}",
                 found=f"{footer.count} events from {footer.first_seq}",
             )
     return footer
+
+
+def raw_footer(parquet: Any) -> dict[str, Any]:
+    """The footer's JSON of an open segment, with whatever a later release put there."""
+    content = json.loads(parquet.metadata.metadata[FOOTER_KEY])
+    if not isinstance(content, dict):
+        raise CorruptData("a segment's footer is no JSON object")
+    return content
 
 
 @contextmanager
@@ -281,9 +405,16 @@ def decoding(path: str) -> Iterator[None]:
 
 
 def _with_checksum(data: bytes) -> bytes:
-    _, found = checksum_of(data)
-    at = data.rfind(b'"checksum":"') + len(b'"checksum":"')
-    return data[:at] + found.encode() + data[at + 64 :]
+    return with_checksum(data, hashlib.sha256())[0]
+
+
+def _checksum_span(data: bytes) -> tuple[int, int]:
+    """Where the 64 digits are."""
+    start = data.rfind(_CHECKSUM_MEMBER)
+    match = _CHECKSUM.match(data, start) if start >= 0 else None
+    if match is None:
+        raise CorruptData("a segment has no checksum")
+    return match.span(1)
 
 
 def _sealed_commit(content: Mapping[str, Any]) -> SealedCommit:
