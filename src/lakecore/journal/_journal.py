@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from lakecore.base import Clock, LakecoreError, SystemClock
 from lakecore.base.limits import GIB, MIB, SEGMENT_EVENTS
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from lakecore.journal._transfer.export import ExportResult
+    from lakecore.journal._transfer.importing import ImportResult
     from lakecore.storage import Store
 
 _SEAL_LOCK: Final = "seal.lock"
@@ -312,6 +315,49 @@ class Journal(Recorder):
         """
         snapshot = self._scanner.snapshot()
         return [entry.path for entry in snapshot.segments], concat(snapshot.unsealed())
+
+    def export(
+        self,
+        target: str | os.PathLike[str] | BinaryIO,
+        format: str | None = None,  # noqa: A002 - the word for it
+        *,
+        since_seq: int | None = None,
+        until_seq: int | None = None,
+        since: datetime | str | int | None = None,
+        until: datetime | str | int | None = None,
+        overwrite: bool = False,
+        source: str = "lakecore",
+        **columns: Any,
+    ) -> ExportResult:
+        """Write events to a file or stream; filters as `query`. See `_transfer.export`."""
+        from lakecore.journal._transfer.export import export_events
+
+        wanted = EventFilter.of(
+            since_us=moment_us(since, "since"), until_us=moment_us(until, "until"), **columns
+        )
+        return export_events(
+            self._scanner.snapshot(),
+            target,
+            format_name=format,
+            wanted=wanted,
+            since_seq=since_seq,
+            until_seq=until_seq,
+            overwrite=overwrite,
+            source=source,
+        )
+
+    def import_events(
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        format: str = "auto",  # noqa: A002 - as `export`
+        **options: Any,
+    ) -> ImportResult:
+        """Record the events of a file that `export` wrote. See `_transfer.importing`."""
+        from lakecore.journal._transfer.importing import import_events
+
+        return import_events(
+            source, self.record_batch, now_us=self._clock.now_us(), format_name=format, **options
+        )
 
     def stats(self) -> dict[str, Any]:
         """Counters, the tree, what is pending and for how long, and what sealing fails at."""
