@@ -1,0 +1,1 @@
+"""Signing and proofs: keys, checkpoints, tiles, proofs, witnesses; over `lakecore.tlog`."""
