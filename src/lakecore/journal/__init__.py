@@ -76,14 +76,17 @@ if TYPE_CHECKING:
     from lakecore.journal._journal import Journal, JournalSettings
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import scan_schema
+    from lakecore.journal._read.state import AsOf, EntityState
     from lakecore.journal._values.multiset import MultisetHash, multiset_hash
     from lakecore.journal._values.text import encode_value
     from lakecore.journal._values.values import changed, json_text, row_json
 
 _HOME = {
+    "AsOf": "_read.state",
     "Author": "_events.event",
     "CommitRecord": "_commits.commit",
     "CompletenessReport": "_check.completeness",
+    "EntityState": "_read.state",
     "Event": "_events.event",
     "Fate": "_commits.commit",
     "IntegrityReport": "_check.verify",
@@ -113,9 +116,11 @@ _HOME = {
 }
 
 __all__ = [
+    "AsOf",
     "Author",
     "CommitRecord",
     "CompletenessReport",
+    "EntityState",
     "Event",
     "Fate",
     "IntegrityReport",

@@ -27,6 +27,7 @@ from lakecore.journal._log.seal import Sealer, SealOutcome
 from lakecore.journal._read.filter import EventFilter
 from lakecore.journal._read.pages import Page, blame, history, moment_us, page
 from lakecore.journal._read.scan import Scanner, concat, scan_schema
+from lakecore.journal._read.state import AsOf, EntityState, entity_state, seen_from
 from lakecore.journal._record import Recorder
 from lakecore.journal._sqlite import alone, watch_forks
 from lakecore.journal._stats import journal_stats
@@ -221,12 +222,34 @@ class Journal(Recorder):
         *,
         dataset_id: str | None = None,
         field: str | None = None,
+        workspace_id: str | None = "",
     ) -> list[Event]:
-        """All events of an entity, in the order in which they happened."""
+        """All events of an entity, in the order in which they happened.
+
+        Args:
+            workspace_id: ``""`` leaves out what workspaces did to a dataset and is not merged;
+                a workspace's id asks for its events alone, None for everybody's.
+        """
         wanted = EventFilter.of(
             entity_id=entity_id, entity_type=entity_type, dataset_id=dataset_id, field=field
         )
-        return history(self._scanner.snapshot(), wanted)
+        return seen_from(history(self._scanner.snapshot(), wanted), workspace_id)
+
+    def state(
+        self,
+        entity_id: str,
+        entity_type: str | None = None,
+        *,
+        dataset_id: str | None = None,
+        seq: int | None = None,
+        version: int | None = None,
+        time: datetime | str | int | None = None,
+        workspace_id: str | None = "",
+    ) -> EntityState | None:
+        """An entity's fields at a `seq`, a version or a time, inclusive; see `_read.state`."""
+        at = AsOf(seq=seq, version=version, time_us=moment_us(time, "time"))
+        wanted = EventFilter.of(entity_id=entity_id, entity_type=entity_type, dataset_id=dataset_id)
+        return entity_state(self._scanner.snapshot(), wanted, at, workspace_id)
 
     def blame(
         self, entity_id: str, entity_type: str | None = None, *, dataset_id: str | None = None
