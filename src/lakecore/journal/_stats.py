@@ -33,10 +33,11 @@ def journal_stats(
     frontier = footers.frontier()
     return {
         "buffer_events": hot + staged,
-        "persisted_files": len(snapshot.segments),
+        "persisted_files": len({place.path for place in snapshot.places}),
         "total_events_created": snapshot.size + hot + staged,
         "tree_size": frontier.size,
         "root": frontier.root().hex(),
+        "duplicate_ids": footers.duplicate_ids,
         "pending": {
             "commits": len(committed),
             "events": staged,

@@ -13,7 +13,8 @@ from tests.fakes.journals import sample
 from lakecore.base import CorruptData, UnsupportedFormat
 from lakecore.journal import event_schema
 from lakecore.journal._events.hashing import hash_events
-from lakecore.journal._log.footers import FILE, Footers
+from lakecore.journal._log.footer_cache import FILE
+from lakecore.journal._log.footers import Footers
 from lakecore.journal._log.segment import (
     SealedCommit,
     SegmentFooter,
@@ -147,7 +148,7 @@ def test_footers_are_cached_and_the_cache_is_derived(store: Store, tmp_path: Pat
     second.refresh()
     first.refresh()
     for footers in (first, second):
-        assert [entry.first_seq for entry in footers.segments()] == [0, 10, 15]
+        assert [entry.first_seq for entry in footers.places()] == [0, 10, 15]
         assert (footers.sealed_count("c10"), footers.is_sealed("c10")) == (5, True)
         assert footers.sealed_count("c99") == 0
         assert [piece.first_seq for piece in footers.all_pieces()] == [0, 10, 15]

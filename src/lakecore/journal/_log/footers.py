@@ -1,91 +1,66 @@
-"""What all segment footers say: positions, sealed commits, the state at the end.
+"""What all footers say: where sealed events are, which commits are sealed, the state at the end.
 
-Footers never change, so they are read once and kept in the state directory (SQLite).
-The cache is derived: it may vanish, and is dropped when the last segment in it is not
-the one in the store. Opening a journal of 1,000 segments reads one footer.
+Footers never change, so they are read once and cached, see `footer_cache`. Opening a journal
+of 1,000 segments reads one footer; without the cache, one for every 65,536 events, and one
+for every segment that no run has.
+
+What is sealed is a row of *places*, see `runs.Place`. What compaction did is seen
+
+- at opening, and when somebody is about to give paths away (`look_for_runs`);
+- when a stub is met, by whoever reads one;
+- else once in `LOOK_S`, and only while there is a range that may have been merged.
+
+So a snapshot costs one question to the store: is there a segment at the next position?
+Whoever does not know of a run reads what it merges, until that is a stub.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from lakecore.base import (
-    CorruptData,
-    LakecoreError,
-    NotFound,
-    OutOfSpace,
-    ReadOnly,
-    Unavailable,
+from lakecore.base import CorruptData, NotFound
+from lakecore.journal._log import runs
+from lakecore.journal._log.footer_cache import (
+    CACHE_FAILS,
+    FooterCache,
+    Piece,
+    State,
+    state_of,
 )
+from lakecore.journal._log.runs import MERGED, Place, Run
 from lakecore.journal._log.segment import (
     FOLDER,
-    SealedCommit,
     SegmentFooter,
     position_of,
     read_footer,
+    run_of,
     segment_path,
 )
-from lakecore.journal._sqlite import Database
 from lakecore.tlog import Frontier
 
 if TYPE_CHECKING:
     from lakecore.storage import Store
 
-FILE: Final = "footers-1.sqlite"
-"""The number is the version of the cache's tables: another version makes another file."""
-
-_SCHEMA: Final = """
-CREATE TABLE segment (
-    first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, min_us INTEGER NOT NULL,
-    max_us INTEGER NOT NULL, checksum TEXT NOT NULL, state TEXT NOT NULL
-);
-CREATE TABLE piece (
-    commit_id TEXT NOT NULL, first_ordinal INTEGER NOT NULL, count INTEGER NOT NULL,
-    total INTEGER NOT NULL, target TEXT NOT NULL, digest TEXT NOT NULL,
-    first_seq INTEGER NOT NULL, row INTEGER NOT NULL,
-    PRIMARY KEY (commit_id, first_ordinal)
-) WITHOUT ROWID;
-"""
-_CACHE_FAILS: Final = (OutOfSpace, ReadOnly, Unavailable)
-"""Errors after which a cache elsewhere does as well: the store is asked again anyway."""
-_INSERT_PIECE: Final = "INSERT OR IGNORE INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_PIECES: Final = "SELECT commit_id, target, digest, row, first_ordinal, count, total, first_seq"
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentEntry:
-    """One segment, as much of it as finding events needs."""
-
-    first_seq: int
-    count: int
-    min_us: int
-    max_us: int
-
-    @property
-    def path(self) -> str:
-        return segment_path(self.first_seq)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a sealed commit, and the segment that it is in."""
-
-    first_seq: int
-    commit: SealedCommit
+LOOK_S: Final = 60.0
+"""Well below the time that a run has to be there before what it merges goes."""
 
 
 class Footers:
     """The footers of a journal, as of the last `refresh`. Threads may share it."""
 
+    _places: list[Place]
+    _given: tuple[Place, ...] | None
+    _state: State
+
     def __init__(self, store: Store, state_dir: Path) -> None:
         self._store = store
-        self._database = Database(state_dir / FILE, _SCHEMA, synchronous="NORMAL")
+        self._cache = FooterCache(state_dir)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.RLock()
         self._opened = False
@@ -101,89 +76,74 @@ class Footers:
         """How far each hot log is sealed."""
         return dict(self._state.get("hot", {}))
 
+    @property
+    def duplicate_ids(self) -> int:
+        """How many sealed events have a supplied id that another event had before."""
+        return int(self._state.get("duplicate_ids", 0))
+
     def frontier(self) -> Frontier:
         """The Merkle tree over all sealed events; a copy."""
         edge = self._state.get("edge", [])
         return Frontier(self._next_seq, [bytes.fromhex(node) for node in edge])
 
-    def segments(self) -> tuple[SegmentEntry, ...]:
-        """All segments, by position."""
-        with self._lock:
-            return tuple(self._entries)
+    def frontier_at(self, seq: int) -> Frontier | None:
+        """The tree over the first `seq` events, where a footer says it."""
+        state = self._state_at(seq)
+        if state is None:
+            return None if seq else Frontier.empty()
+        return Frontier(seq, [bytes.fromhex(node) for node in state["edge"]])
 
-    def refresh(self) -> None:
-        """Read the footers of the segments that others made since.
+    def places(self) -> tuple[Place, ...]:
+        """Where all sealed events are, in order."""
+        with self._lock:
+            if self._given is None:
+                self._given = tuple(self._places)
+            return self._given
+
+    def refresh(self, *, listing: bool = False) -> None:
+        """Read the footers that others made since.
+
+        Args:
+            listing: list the log, so that a missing segment is noticed, instead of asking
+                for the next position only.
 
         Raises:
             CorruptData: a segment is damaged, or one is missing in the row.
         """
         with self._lock:
-            if not self._opened:
+            first = not self._opened
+            if first:
                 self._open()
-            try:
-                self._catch_up()
-            except _CACHE_FAILS as error:
-                if self._temporary is not None or not self._is_of_cache(error):
-                    raise
-                self._start_again()
+            self._guarded(lambda: self._catch_up(listing=listing or first, look=first))
+
+    def look_for_runs(self) -> None:
+        """Take in the runs that compaction made since, wherever it ran."""
+        with self._lock:
+            if self._opened:
+                self._guarded(self._look_for_runs)
+            else:
+                self.refresh()
 
     def add(self, footer: SegmentFooter) -> None:
         """Take in the next footer: one that was just made durable."""
         with self._lock:
-            try:
-                self._add(footer)
-            except _CACHE_FAILS as error:
-                if self._temporary is not None or not self._is_of_cache(error):
-                    raise
-                self._start_again()
-
-    def _catch_up(self) -> None:
-        last = self._entries[-1].path if self._entries else None
-        for info in self._store.list_objects(FOLDER, after=last):
-            if position_of(info.path) is not None:
-                self._add(read_footer(self._store, info.path))
-
-    def _start_again(self) -> None:
-        """Read all footers into a temporary cache: the disk of the other one is full, say."""
-        self._use_temporary()
-        self._forget()
-        self._catch_up()
-
-    def _add(self, footer: SegmentFooter) -> None:
-        with self._lock:
-            if footer.first_seq != self._next_seq or footer.tree_size != footer.next_seq:
-                raise CorruptData(
-                    "segments are not contiguous",
-                    expected=f"one from {self._next_seq}",
-                    found=f"{footer.count} events from {footer.first_seq}, "
-                    f"a tree of {footer.tree_size}",
-                    where=footer.path,
-                )
-            self._write(footer)
-            self._take(footer)
+            self._guarded(lambda: self._add(footer, footer.path))
 
     def made_by(self, first_seq: int) -> str | None:
         """The seal id of the run that made the segment at a position; None when there is none."""
-        with self._database.read() as reader:
-            row = (
-                reader
-                and reader.execute(
-                    "SELECT state FROM segment WHERE first_seq = ?", (first_seq,)
-                ).fetchone()
-            )
-        return str(json.loads(row[0])["seal_id"]) if row else None
+        path = segment_path(first_seq)
+        known = self._cache.made_by(first_seq, path)
+        if known is not None:
+            return known
+        try:
+            # Known from a run that it was merged into: its stub says it still.
+            return read_footer(self._store, path).seal_id
+        except NotFound:
+            return None
 
     def sealed_count(self, commit_id: str) -> int:
         """How many of a commit's events are sealed, from its first on."""
-        with self._database.read() as reader:
-            if reader is None:
-                return 0
-            row = reader.execute(
-                "SELECT coalesce(sum(count), 0) FROM piece WHERE commit_id = ? AND first_seq < ?",
-                # Another process may have cached segments that this one has not looked at.
-                (commit_id, self._next_seq),
-            ).fetchone()
-        return int(row[0])
+        return self._cache.sealed_count(commit_id, self._next_seq)
 
     def is_sealed(self, commit_id: str) -> bool:
         """Whether all of a commit's events are sealed."""
@@ -192,118 +152,241 @@ class Footers:
 
     def pieces(self, commit_id: str) -> list[Piece]:
         """Where a commit's events are, in order."""
-        with self._database.read() as reader:
-            if reader is None:
-                return []
-            rows = reader.execute(
-                f"{_PIECES} FROM piece WHERE commit_id = ? AND first_seq < ? "
-                "ORDER BY first_ordinal",
-                (commit_id, self._next_seq),
-            ).fetchall()
-        return [_piece(row) for row in rows]
+        return self._cache.pieces(commit_id, self._next_seq)
 
     def all_pieces(self) -> Iterator[Piece]:
         """Every part of every sealed commit, by commit and order in it."""
-        after: tuple[str, int] = ("", -1)
-        while True:
-            with self._database.read() as reader:
-                rows = (
-                    []
-                    if reader is None
-                    else reader.execute(
-                        f"{_PIECES} FROM piece WHERE (commit_id, first_ordinal) > (?, ?) "
-                        "ORDER BY commit_id, first_ordinal LIMIT 10000",
-                        after,
-                    ).fetchall()
-                )
-            if not rows:
-                return
-            yield from map(_piece, rows)
-            after = (rows[-1][0], rows[-1][4])
+        return self._cache.all_pieces()
+
+    def supplied(self, first_seq: int, since_us: int) -> list[tuple[int, int, int]]:
+        """(first_seq, count, sealed_at_us) of segments with ids that callers supplied.
+
+        Args:
+            first_seq, since_us: only segments from this position, and sealed from this time on.
+        """
+        return self._cache.marked(first_seq, self._next_seq, since_us)
+
+    def is_swapped(self, run: Run) -> bool:
+        """Whether all that a run merges is known to be stubs."""
+        return self._cache.is_swapped(run.path)
+
+    def set_swapped(self, run: Run) -> None:
+        """Keep in mind that all that a run merges is stubs: they never become files again."""
+        self._cache.set_swapped(run.path)
 
     def close(self) -> None:
-        self._database.close()
+        self._cache.close()
         if self._temporary is not None:
             self._temporary.cleanup()
-
-    def _forget(self) -> None:
-        self._entries: list[SegmentEntry] = []
-        self._next_seq = 0
-        self._state: dict[str, Any] = {}
 
     def _open(self) -> None:
         """Load the cache, if it is there, readable, and of this journal."""
         try:
-            with self._database.write() as writer:
-                rows = writer.execute(
-                    "SELECT first_seq, count, min_us, max_us, checksum, state FROM segment "
-                    "ORDER BY first_seq"
-                ).fetchall()
-                if rows and not self._is_current(rows[-1][0], rows[-1][4]):
-                    writer.execute("DELETE FROM segment")
-                    writer.execute("DELETE FROM piece")
-                    rows = []
-        except (CorruptData, *_CACHE_FAILS) as error:
-            if not self._is_of_cache(error):
+            self._places, self._state = self._cache.load(self._is_current)
+        except (CorruptData, *CACHE_FAILS) as error:
+            if not self._cache.is_mine(error):
                 raise
             self._use_temporary()
-            rows = []
-        self._entries = [SegmentEntry(*row[:4]) for row in rows]
-        if rows:
-            self._next_seq = rows[-1][0] + rows[-1][1]
-            self._state = json.loads(rows[-1][5])
+        self._next_seq = self._places[-1].end_seq if self._places else 0
         self._opened = True
 
-    def _is_of_cache(self, error: LakecoreError) -> bool:
-        """Whether the cache failed, and not the store."""
-        return (error.where or "").startswith(str(self._database.path))
-
-    def _is_current(self, first_seq: int, checksum: str) -> bool:
+    def _is_current(self, path: str, checksum: str) -> bool:
         try:
-            return read_footer(self._store, segment_path(first_seq)).checksum == checksum
+            return read_footer(self._store, path).first_checksum == checksum
         except NotFound:
             return False
 
+    def _guarded(self, change: Callable[[], None]) -> None:
+        """Do it; where the cache fails, read all footers into a temporary one instead."""
+        try:
+            change()
+        except CACHE_FAILS as error:
+            if self._temporary is not None or not self._cache.is_mine(error):
+                raise
+            self._use_temporary()
+            self._catch_up(listing=True, look=True)
+
     def _use_temporary(self) -> None:
         """For a state directory that cannot be written or is full, or a damaged cache."""
-        self._database.close()
+        self._cache.close()
         self._temporary = tempfile.TemporaryDirectory(prefix="lakecore-footers-")
-        self._database = Database(Path(self._temporary.name) / FILE, _SCHEMA, synchronous="NORMAL")
+        self._cache = FooterCache(Path(self._temporary.name))
+        self._forget()
 
-    def _write(self, footer: SegmentFooter) -> None:
-        state = {"seal_id": footer.seal_id, "hot": dict(footer.hot), "edge": list(footer.edge)}
-        low, high = footer.timestamp_us
-        with self._database.write() as writer:
-            writer.execute(
-                "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?, ?)",
-                (footer.first_seq, footer.count, low, high, footer.checksum, json.dumps(state)),
-            )
-            writer.executemany(_INSERT_PIECE, _rows(footer))
+    def _forget(self) -> None:
+        self._places = []
+        self._given = None
+        self._next_seq = 0
+        self._state = {}
+        self._looked = float("-inf")
+        self._refused: set[Run] = set()
 
-    def _take(self, footer: SegmentFooter) -> None:
-        low, high = footer.timestamp_us
-        self._entries.append(SegmentEntry(footer.first_seq, footer.count, low, high))
+    # What sealing added
+
+    def _catch_up(self, *, listing: bool, look: bool) -> None:
+        look = look or self._is_time_to_look()
+        if look:
+            self._look_for_runs()
+        for path in self._listed() if listing else self._probed():
+            position = position_of(path)
+            if position is None or position < self._next_seq:
+                continue
+            footer = read_footer(self._store, path)
+            if footer.moved is not None and not look:
+                self._look_for_runs()
+                look = True
+            if footer.first_seq >= self._next_seq:
+                self._add(footer, path)
+
+    def _listed(self) -> Iterator[str]:
+        last = segment_path(self._next_seq - 1) if self._next_seq else None
+        for info in self._store.list_objects(FOLDER, after=last):
+            yield info.path
+
+    def _probed(self) -> Iterator[str]:
+        # Positions have no gap, so the name of the next one is known. (A local folder of
+        # 10,000 names takes milliseconds to list, and a bucket charges more for a listing.)
+        while self._store.exists(path := segment_path(self._next_seq)):
+            yield path
+
+    def _add(self, footer: SegmentFooter, path: str) -> None:
+        if footer.first_seq != self._next_seq or footer.tree_size != footer.next_seq:
+            found = f"{footer.count} events from {footer.first_seq}, a tree of {footer.tree_size}"
+            raise _not_contiguous(self._next_seq, found, path)
+        place = _place_of(footer, path)
+        self._cache.add(footer, place, path)
+        self._places.append(place)
+        self._set_end(footer)
+
+    def _set_end(self, footer: SegmentFooter) -> None:
+        self._given = None
         self._next_seq = footer.next_seq
-        self._state = {
-            "seal_id": footer.seal_id,
-            "hot": dict(footer.hot),
-            "edge": list(footer.edge),
-        }
+        self._state = state_of(footer)
 
+    def _state_at(self, seq: int) -> State | None:
+        if seq == self._next_seq:
+            return self._state or None
+        return self._cache.state_at(seq)
 
-def _rows(footer: SegmentFooter) -> Iterable[tuple[str | int, ...]]:
-    for part in footer.commits:
-        yield (
-            part.commit_id,
-            part.first_ordinal,
-            part.count,
-            part.total,
-            part.target,
-            part.digest,
-            footer.first_seq,
-            part.row,
+    # What compaction moved
+
+    def _is_time_to_look(self) -> bool:
+        if time.monotonic() - self._looked < LOOK_S:
+            return False
+        self._looked = time.monotonic()
+        return self._first_open() < self._next_seq >> runs.LEVELS[0] << runs.LEVELS[0]
+
+    def _first_open(self) -> int:
+        """The start of the first range, of the larger level, in which a run can be new."""
+        small, large = runs.LEVELS
+        for index, place in enumerate(self._places):
+            first = Run.at(place.first_seq, large)
+            if first.end_seq > self._next_seq:
+                # Only the lower level can be new here.
+                rest = self._places[index:]
+                is_open = any(
+                    other.count < 1 << small
+                    and Run.at(other.first_seq, small).end_seq <= self._next_seq
+                    for other in rest
+                )
+                return first.first_seq if is_open else self._next_seq
+            if _level_of(place) < large:
+                return first.first_seq
+        return self._next_seq
+
+    def _look_for_runs(self) -> None:
+        self._looked = time.monotonic()
+        low = Run.at(self._first_open(), runs.LEVELS[1]).first_seq
+        listed = self._store.list_objects(MERGED, after=f"{MERGED}{low:020d}")
+        found = {run for info in listed if (run := Run.of(info.path)) is not None}
+        end = max((run.end_seq for run in found), default=0)
+        small = runs.LEVELS[0]
+        for run in sorted(run for run in found if run.level == small):
+            if run.end_seq <= self._next_seq:
+                self._adopt(run)
+        while self._next_seq < end:
+            run = Run.at(self._next_seq, small)
+            if run not in found or not self._adopt(run):
+                self._add_next()
+        for run in sorted(run for run in found if run.level != small):
+            self._adopt(run)
+
+    def _add_next(self) -> None:
+        path = segment_path(self._next_seq)
+        try:
+            footer = read_footer(self._store, path)
+        except NotFound as error:
+            raise _not_contiguous(self._next_seq, "nothing", path) from error
+        self._add(footer, path)
+
+    def _adopt(self, run: Run) -> bool:
+        """Take the events of a range from its run from now on.
+
+        A run that does not fit what is known is left alone, and what it merges is read
+        instead: whoever compacts or verifies tells what is wrong with it.
+        """
+        at = bisect_left(self._places, run.first_seq, key=_first_seq)
+        end = bisect_left(self._places, run.end_seq, key=_first_seq)
+        old = self._places[at:end]
+        is_new = run.end_seq > self._next_seq
+        if run in self._refused:
+            return False
+        # The last one, because stubs come in order.
+        if not is_new and old[-1].count >= 1 << runs.LEVELS[0] and _level_of(old[-1]) >= run.level:
+            return True
+        try:
+            footer = read_footer(self._store, run.path)
+        except CorruptData:
+            self._refused.add(run)
+            return False
+        known = None if is_new else self._state_at(run.end_seq)
+        fits = footer.tree_size == run.end_seq and (
+            is_new or (known is not None and known["edge"] == list(footer.edge))
         )
+        small = runs.LEVELS[0]
+        if run.level == small:
+            new = [_place_of(footer, run.path)]
+        else:
+            # Its pieces stay places of their own, with times and a state each.
+            new = [place.moved_to(run.path, run.first_seq) for place in old]
+            fits = fits and all(place.count == 1 << small for place in old)
+        if not fits:
+            self._refused.add(run)
+            return False
+        if run.level == small:
+            self._cache.add(footer, new[0], run.path)
+        else:
+            self._cache.move(new)
+        self._places[at:end] = new
+        self._given = None
+        if is_new:
+            self._set_end(footer)
+        return True
 
 
-def _piece(row: tuple[Any, ...]) -> Piece:
-    return Piece(row[7], SealedCommit(*row[:7]))
+def _place_of(footer: SegmentFooter, path: str) -> Place:
+    """Where the events are of which a file tells, be it a stub."""
+    low, high = footer.timestamp_us
+    place = Place(footer.first_seq, footer.count, path, 0, low, high)
+    if footer.moved is None or footer.moved.archive:
+        return place
+    run = run_of(footer.moved.path)
+    if run is None:
+        raise CorruptData("a stub names no run", found=footer.moved.path, where=path)
+    return place.moved_to(footer.moved.path, run[0])
+
+
+def _level_of(place: Place) -> int:
+    """Of the run that the events are in; 0 for a segment."""
+    run = run_of(place.path)
+    return run[1] if run else 0
+
+
+def _first_seq(place: Place) -> int:
+    return place.first_seq
+
+
+def _not_contiguous(expected: int, found: str, where: str) -> CorruptData:
+    return CorruptData(
+        "segments are not contiguous", expected=f"one from {expected}", found=found, where=where
+    )

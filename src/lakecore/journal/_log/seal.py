@@ -124,7 +124,7 @@ class _Run:
         # 1. Freeze: what is unsealed first, what is sealed second.
         hot_end = self._hot.end()
         files = self._pending.files()
-        self._footers.refresh()
+        self._footers.refresh(listing=True)
         staged = self._pending.judge(files)
         self._problems += staged.problems
 

@@ -32,7 +32,7 @@ from lakecore.base import CorruptData, LakecoreError
 from lakecore.base.limits import MIB, SEGMENT_EVENTS
 from lakecore.journal._commits.commit import check_format
 from lakecore.journal._events.event import with_seq
-from lakecore.journal._log.supplied import Supplied
+from lakecore.journal._events.supplied import Supplied
 from lakecore.tlog import Frontier
 
 if TYPE_CHECKING:
@@ -121,7 +121,11 @@ class SegmentFooter:
         timestamp_us: the smallest and the largest event time in it.
         checksum: of the file; '' before it is written.
         supplied: which of its events have an id that a caller supplied; None = none.
+        duplicate_ids: how many of all events up to its end have a supplied id that another
+            event had before.
         pieces: of a run, how many events each file has that it merges.
+        marked: of a run, (first_seq, count, sealed_at_us) of the segments that it merges
+            and that have `supplied`, which stays in their stubs.
         moved: of a stub, where its events are.
     """
 
@@ -137,7 +141,9 @@ class SegmentFooter:
     timestamp_us: tuple[int, int]
     checksum: str = ""
     supplied: Supplied | None = None
+    duplicate_ids: int = 0
     pieces: tuple[int, ...] = ()
+    marked: tuple[tuple[int, int, int], ...] = ()
     moved: Moved | None = None
     format: int = field(default=FORMAT)
 
@@ -161,10 +167,14 @@ class SegmentFooter:
     def to_json(self) -> dict[str, Any]:
         """The footer; `checksum` is its last member."""
         extra: dict[str, Any] = {"pieces": list(self.pieces)} if self.pieces else {}
+        if self.marked:
+            extra["marked"] = [list(item) for item in self.marked]
         if self.moved is not None:
             extra["moved"] = self.moved.to_json()
         if self.supplied is not None:
             extra["supplied"] = self.supplied.to_json()
+        if self.duplicate_ids:
+            extra["duplicate_ids"] = self.duplicate_ids
         return {
             "format": self.format,
             "first_seq": self.first_seq,
@@ -201,7 +211,9 @@ class SegmentFooter:
                 timestamp_us=(int(low), int(high)),
                 checksum=str(content["checksum"]),
                 supplied=Supplied.from_json(content.get("supplied")),
+                duplicate_ids=int(content.get("duplicate_ids", 0)),
                 pieces=tuple(int(count) for count in content.get("pieces", ())),
+                marked=tuple((int(a), int(b), int(c)) for a, b, c in content.get("marked", ())),
                 moved=Moved.from_json(content["moved"]) if "moved" in content else None,
             )
             footer.frontier()

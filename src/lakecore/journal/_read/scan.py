@@ -10,6 +10,7 @@ events goes through `Snapshot.sealed` and `Snapshot.unsealed`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,14 +22,15 @@ from lakecore.journal._commits.commit import Fate
 from lakecore.journal._commits.staged import StagedReader
 from lakecore.journal._events.event import LEAF_VERSION, event_schema
 from lakecore.journal._events.rules import FIELDS, STAGED_FIELDS
-from lakecore.journal._log.segment import decoding, open_segment, segment_path
+from lakecore.journal._log.runs import Place, open_place, row_groups
+from lakecore.journal._log.segment import decoding
 from lakecore.journal._read.filter import EventFilter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.journal._hot.log import HotEvents, HotLog
-    from lakecore.journal._log.footers import Footers, SegmentEntry
+    from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, PendingList, StagedCommit
     from lakecore.storage import Store
 
@@ -44,12 +46,12 @@ def scan_schema() -> pa.Schema:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The journal at one moment. `size` events are sealed in it, in `segments`."""
+    """The journal at one moment. `size` events are sealed in it, in `places`."""
 
     store: Store
     footers: Footers
     size: int
-    segments: tuple[SegmentEntry, ...]
+    places: tuple[Place, ...]
     staged: PendingList
     hot: tuple[HotEvents, ...]
 
@@ -70,18 +72,18 @@ class Snapshot:
             columns: what to read, where it is not everything.
         """
         end = self.size if end_seq is None else min(end_seq, self.size)
-        segments = reversed(self.segments) if newest_first else iter(self.segments)
-        for entry in segments:
-            if entry.first_seq >= end or entry.first_seq + entry.count <= first_seq:
+        places = deque(_between(self.places, first_seq, end))
+        while places:
+            place = places.pop() if newest_first else places.popleft()
+            if not wanted.overlaps(place.min_us, place.max_us):
                 continue
-            if not wanted.overlaps(entry.min_us, entry.max_us):
-                continue
-            table = _read_segment(self.store, entry.path, wanted, columns or FIELDS)
-            if table is None:
-                continue
-            if entry.first_seq < first_seq or entry.first_seq + entry.count > end:
-                table = _between(table, first_seq, end)
-            if table.num_rows:
+            table, has_moved = _read_place(self.store, place, wanted, columns or FIELDS)
+            if has_moved and places:
+                # A stub by now. So are others, surely: a run is read once, not for each of them.
+                self.footers.look_for_runs()
+                low, high = places[0].first_seq, places[-1].end_seq
+                places = deque(_between(self.footers.places(), low, high))
+            if table is not None and table.num_rows:
                 yield table
 
     def unsealed(self, wanted: EventFilter = ALL) -> Iterator[pa.Table]:
@@ -130,9 +132,11 @@ class Snapshot:
             part = piece.commit
             skipped = max(0, ordinal - part.first_ordinal)
             if skipped < part.count:
-                with open_segment(self.store, segment_path(piece.first_seq)) as parquet:
-                    table = parquet.read(columns=list(FIELDS)).cast(scan_schema())
-                yield table.slice(part.row + skipped, part.count - skipped)
+                first, end = piece.first_seq + skipped, piece.first_seq + part.count
+                for place in _between(self.footers.places(), first, end):
+                    table, _ = _read_place(self.store, place, ALL, FIELDS)
+                    if table is not None:
+                        yield table
 
 
 class Scanner:
@@ -153,13 +157,13 @@ class Scanner:
         files = self._pending.files()
         # 2. What is sealed.
         self._footers.refresh()
-        segments = self._footers.segments()
-        size = segments[-1].first_seq + segments[-1].count if segments else 0
+        places = self._footers.places()
+        size = places[-1].end_seq if places else 0
         staged = self._pending.judge(files)
         # 3. Without what the segments have.
         sealed = self._footers.hot.get(log_id, 0) if log_id else 0
         rest = tuple(trimmed for piece in hot if (trimmed := _after(piece, sealed)) is not None)
-        return Snapshot(self._store, self._footers, size, segments, staged, rest)
+        return Snapshot(self._store, self._footers, size, places, staged, rest)
 
 
 def concat(tables: Iterable[pa.Table]) -> pa.Table:
@@ -170,36 +174,41 @@ def concat(tables: Iterable[pa.Table]) -> pa.Table:
     return pa.concat_tables(found) if found else scan_schema().empty_table()
 
 
-def _read_segment(
-    store: Store, path: str, wanted: EventFilter, columns: Sequence[str]
-) -> pa.Table | None:
-    """The matching rows of a segment; the other columns are read only where there are any."""
+def _read_place(
+    store: Store, place: Place, wanted: EventFilter, columns: Sequence[str]
+) -> tuple[pa.Table | None, bool]:
+    """The matching rows of a place, and whether they had moved from there.
+
+    The other columns are read only where there are any.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    with open_segment(store, path) as parquet, decoding(path):
-        groups = [
-            index
-            for index in range(parquet.num_row_groups)
-            if wanted.may_match(parquet.metadata.row_group(index))
-        ]
-        if not groups:
-            return None
-        mask = None
-        if wanted.columns:
-            mask = wanted.mask(parquet.read_row_groups(groups, columns=wanted.columns))
-            if mask is not None and not pc.any(mask).as_py():
-                return None
-        table = parquet.read_row_groups(groups, columns=list(columns)).select(list(columns))
-        table = table.cast(pa.schema([scan_schema().field(name) for name in columns]))
-        return table if mask is None else table.filter(mask)
+    tables = []
+    schema = pa.schema([scan_schema().field(name) for name in columns])
+    with open_place(store, place) as (parquet, at), decoding(at.path):
+        for index, low, high in row_groups(parquet, at.row, at.row + at.count):
+            if not wanted.may_match(parquet.metadata.row_group(index)):
+                continue
+            mask = None
+            if wanted.columns:
+                mask = wanted.mask(
+                    parquet.read_row_group(index, columns=wanted.columns).slice(low, high - low)
+                )
+                if mask is not None and not pc.any(mask).as_py():
+                    continue
+            table = parquet.read_row_group(index, columns=list(columns)).slice(low, high - low)
+            table = table.select(list(columns)).cast(schema)
+            tables.append(table if mask is None else table.filter(mask))
+    return pa.concat_tables(tables) if tables else None, at.path != place.path
 
 
-def _between(table: pa.Table, first_seq: int, end_seq: int) -> pa.Table:
-    import pyarrow.compute as pc
-
-    seq = table.column("seq")
-    return table.filter(pc.and_(pc.greater_equal(seq, first_seq), pc.less(seq, end_seq)))
+def _between(places: Iterable[Place], first_seq: int, end_seq: int) -> Iterator[Place]:
+    """What of the places is in a range."""
+    for place in places:
+        part = place.cut(first_seq, end_seq)
+        if part is not None:
+            yield part
 
 
 def _without_seq(staged: pa.Table) -> pa.Table:
