@@ -50,7 +50,7 @@ from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from lakecore.journal._check.completeness import CompletenessReport
-    from lakecore.journal._check.verify import IntegrityReport, Problem
+    from lakecore.journal._check.report import IntegrityReport, Problem
     from lakecore.journal._commits.commit import (
         CommitRecord,
         Fate,
@@ -89,14 +89,14 @@ _HOME = {
     "EntityState": "_read.state",
     "Event": "_events.event",
     "Fate": "_commits.commit",
-    "IntegrityReport": "_check.verify",
+    "IntegrityReport": "_check.report",
     "Journal": "_journal",
     "JournalSettings": "_journal",
     "MultisetHash": "_values.multiset",
     "Mutation": "_commits.commit",
     "Page": "_read.pages",
     "PreparedEvents": "_commits.staged",
-    "Problem": "_check.verify",
+    "Problem": "_check.report",
     "StagedReader": "_commits.staged",
     "Staging": "_commits.staged",
     "Target": "_commits.commit",

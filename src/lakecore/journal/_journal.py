@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from lakecore.base import Clock, LakecoreError, SystemClock
 from lakecore.base.limits import GIB, MIB, SEGMENT_EVENTS
+from lakecore.journal._check.anchors import verifier_keys
 from lakecore.journal._check.completeness import CompletenessReport, match_commits
-from lakecore.journal._check.verify import IntegrityReport, verify_segments
+from lakecore.journal._check.incremental import Verified
+from lakecore.journal._check.report import IntegrityReport
+from lakecore.journal._check.verify import verify_log
 from lakecore.journal._commits.commit import Target
 from lakecore.journal._commits.staged import Staging
 from lakecore.journal._events.event import Event
@@ -399,9 +403,20 @@ class Journal(Recorder):
 
     # Verification
 
-    def verify(self) -> IntegrityReport:
-        """Recompute every leaf and the tree from the segments."""
-        return verify_segments(self._store)
+    def verify(self, *, full: bool = False, vkeys: Sequence[str] = ()) -> IntegrityReport:
+        """Recompute leaves and tree from the files: of what is new or changed since this
+        machine verified it, or of everything.
+
+        Args:
+            full: everything, also what no change of size or time shows: a disk that decays.
+            vkeys: verifier keys whose signatures under checkpoints count, beside this
+                machine's own.
+        """
+        keys = verifier_keys(self._state_dir, vkeys)
+        with closing(Verified(self._state_dir)) as verified:
+            return verify_log(
+                self._store, verified=verified, full=full, keys=keys, clock=self._clock
+            )
 
     def completeness(self, commits: Iterable[tuple[str, bytes]]) -> CompletenessReport:
         """Match commits with events, both ways.

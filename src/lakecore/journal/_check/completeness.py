@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakecore.base import CorruptData, UnsupportedFormat
-from lakecore.journal._check.verify import Problem
+from lakecore.journal._check.report import Problem
 from lakecore.journal._commits.commit import CommitRecord, Fate, read_commit_record
 
 if TYPE_CHECKING:
-    from lakecore.journal._log.footers import Footers, Piece
+    from lakecore.journal._log.footer_cache import Piece
+    from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import PendingList
 
 

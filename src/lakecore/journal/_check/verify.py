@@ -1,199 +1,280 @@
-"""Integrity: every leaf and the tree recomputed from the segments.
+"""Integrity: every leaf and the tree recomputed from the files of the log.
 
-The question is whether the segments still are what was sealed. Damage is reported with
-its place, what was expected and what was found, and never raises. Each segment answers
-for itself: behind a damaged one, the check goes on from that one's footer.
+The question is whether the log still is what was sealed. Damage is reported with its
+place, what was expected and what was found, and never raises. Each position answers for
+itself: behind a damaged one, the check goes on from that one's footer.
+
+1. **List** the files, and begin behind what this machine verified before, unless all is asked.
+2. **Look** at positions one by one, in threads: checksum, rows, leaves, commits (`rows`).
+   What is in memory is the rows of one aligned range of 65,536 for each thread.
+3. **Join** them in order: one tree over all, roots at the sizes that checkpoints sign
+   (`anchors`), hot logs and commits that go on from one position to the next.
+4. **Remember** what was found whole (`incremental`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from lakecore.base import CorruptData, Inconclusive, NotFound, UnsupportedFormat
-from lakecore.journal._events.hashing import hash_events
-from lakecore.journal._events.rules import FIELDS, STAGED_FIELDS
-from lakecore.journal._log.runs import RowReader, SealedRange, sealed_ranges
-from lakecore.journal._log.segment import (
-    LEAF_CHECK,
-    SegmentFooter,
-    decoding,
-    open_segment,
-    position_of,
-    run_of,
-    stored_checksum,
+from lakecore.base import Clock, SystemClock
+from lakecore.base.limits import SEGMENT_EVENTS
+from lakecore.journal._check.anchors import Checkpoints
+from lakecore.journal._check.incremental import (
+    Known,
+    Listing,
+    Start,
+    State,
+    Verified,
+    listing,
 )
-from lakecore.tlog import Frontier
+from lakecore.journal._check.report import (
+    MAX_PROBLEMS,
+    IntegrityReport,
+    Problem,
+    Status,
+)
+from lakecore.journal._check.rows import RangeCheck, check_file, check_ranges
+from lakecore.journal._check.tiles import StoredTiles
+from lakecore.journal._check.tree import GrowingTree, TreePart
+from lakecore.journal._log.runs import MERGED, SealedRange, sealed_ranges
+from lakecore.journal._log.segment import LEAF_CHECK, SegmentFooter, position_of, run_of
 
 if TYPE_CHECKING:
     from lakecore.storage import Store
+    from lakecore.tlog import VerifierKey
 
-Status = Literal["green", "broken", "inconclusive"]
+__all__ = ["IntegrityReport", "Problem", "verify_log"]
 
-MAX_PROBLEMS: Final = 1_000
-"""More are counted, not listed."""
+_MAX_BATCH = 4_096
+"""Positions that one thread takes at a time: they are short when there are so many."""
+
+Job = Callable[[], list[RangeCheck] | list[Problem]]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is not what it should be.
+def verify_log(
+    store: Store,
+    *,
+    verified: Verified | None = None,
+    full: bool = True,
+    keys: Sequence[VerifierKey] = (),
+    clock: Clock | None = None,
+    threads: int | None = None,
+) -> IntegrityReport:
+    """Recompute the log from its files.
 
-    `where` is an object's path; `row` is the row in it and `field` the column or the part
-    of the footer, where they are known.
+    Args:
+        verified: what was verified before, and where this run is remembered.
+        full: recompute all of it, whatever was verified before.
+        keys: whose signatures under checkpoints count.
+        threads: how many look at positions; by default one for each core.
+
+    Raises:
+        Unavailable, ...: the store cannot be listed.
     """
-
-    where: str
-    row: int | None
-    field: str | None
-    expected: str
-    found: str
-
-
-@dataclass(frozen=True, slots=True)
-class IntegrityReport:
-    """What recomputing everything showed; `root` (hex) is the recomputed one."""
-
-    ok: bool
-    status: Status
-    events: int
-    segments: int
-    root: str
-    problems: list[Problem]
-
-
-def verify_segments(store: Store) -> IntegrityReport:
-    """Recompute every leaf and the tree, segment by segment; memory holds one of them."""
-    run = _Integrity()
-    with RowReader(store, verify_pages=True) as rows:
-        for sealed in sealed_ranges(store):
-            run.check(store, sealed, rows)
+    files = listing(store)
+    checkpoints = Checkpoints(store, keys)
+    start = Start()
+    if verified is not None and not full:
+        start = verified.start(files, checkpoints.sizes)
+    run = _Integrity(
+        start, files, checkpoints, verified, StoredTiles(store) if start.after is None else None,
+        at_us=(clock or SystemClock()).now_us(),
+    )  # fmt: skip
+    count = threads or len(os.sched_getaffinity(0))
+    for found in _in_order(_jobs(store, start.after, files), count):
+        for item in found:
+            if isinstance(item, Problem):
+                run.problems.append(item)
+            else:
+                run.take(item)
     return run.report()
+
+
+def _jobs(store: Store, after: str | None, files: Listing) -> Iterator[Job]:
+    """What threads can do at the same time, in the order of the log."""
+    batch: list[SealedRange] = []
+    runs: set[str] = set()
+    for sealed in sealed_ranges(store, after=after):
+        if batch and (_slot(batch[-1]) != _slot(sealed) or len(batch) == _MAX_BATCH):
+            yield partial(check_ranges, store, batch)
+            batch = []
+        batch.append(sealed)
+        if sealed.rows_path != sealed.path and sealed.rows_path not in runs:
+            runs.add(sealed.rows_path)
+            yield partial(check_file, store, sealed.rows_path)
+    if batch:
+        yield partial(check_ranges, store, batch)
+    for path in files:
+        # Stubs of runs, and runs that nothing leads to yet.
+        if path.startswith(MERGED) and run_of(path) and path not in runs and after is None:
+            yield partial(check_file, store, path)
+
+
+def _slot(sealed: SealedRange) -> int:
+    return (position_of(sealed.path) or 0) // SEGMENT_EVENTS
+
+
+def _in_order(jobs: Iterator[Job], threads: int) -> Iterator[list[RangeCheck] | list[Problem]]:
+    """What the jobs give, in their order; few are under way or waiting at a time."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="lakecore-verify")
+    waiting: deque[Future[list[RangeCheck] | list[Problem]]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(job))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclass(slots=True)
 class _Integrity:
-    frontier: Frontier = field(default_factory=Frontier.empty)
+    """What joining the positions has shown so far."""
+
+    start: Start
+    files: Listing
+    checkpoints: Checkpoints
+    verified: Verified | None
+    tiles: StoredTiles | None
+    at_us: int
     events: int = 0
     segments: int = 0
     problems: list[Problem] = field(default_factory=list)
-    unknown: int = 0
-    open_commits: dict[str, Frontier] = field(default_factory=dict)
-    hot: dict[str, int] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    tree: GrowingTree = field(init=False)
+    hot: dict[str, int] = field(init=False)
+    open_commits: dict[str, GrowingTree] = field(init=False)
+    roots: dict[int, str] = field(init=False)
+    sizes: list[int] = field(init=False)
     is_lost: bool = False
-    """The segment before could not be read at all: the tree up to here is not known."""
+    """The position before could not be read at all: the tree up to here is not known."""
+    is_whole: bool = True
+    """Every leaf up to here was recomputed, and fits."""
     has_skipped: bool = False
-    checked_run: str = ""
+
+    def __post_init__(self) -> None:
+        state = self.start.state
+        self.tree = GrowingTree.of(state.frontier)
+        self.hot = dict(state.hot)
+        self.open_commits = {name: GrowingTree.of(tree) for name, tree in state.commits.items()}
+        self.roots = dict(self.start.roots)
+        self.sizes = [size for size in self.checkpoints.sizes if size > self.tree.size]
+        if 0 in self.checkpoints.sizes:
+            self.roots[0] = GrowingTree().frontier().root().hex()
 
     def report(self) -> IntegrityReport:
+        size = self.tree.size
+        if self.verified is not None:
+            loss = None if self.is_lost else self.verified.loss(size)
+            self.problems += [loss] if loss else []
+            self.verified.save()
         status: Status = "green"
         if self.problems:
             status = "broken"
         elif self.unknown:
             status = "inconclusive"
+        earlier = self.start.earlier
+        derived = self.tiles.problems(size) if self.tiles and self.is_whole else []
         return IntegrityReport(
             ok=status == "green",
             status=status,
-            events=self.events,
-            segments=self.segments,
-            root=self.frontier.root().hex(),
+            events=self.events + (earlier.events if earlier else 0),
+            segments=self.segments + self.start.positions,
+            root=self.tree.frontier().root().hex(),
             problems=self.problems[:MAX_PROBLEMS],
+            unknown=self.unknown[:MAX_PROBLEMS],
+            derived=derived[:MAX_PROBLEMS],
+            earlier=earlier,
+            anchors=self.checkpoints.compare(self.roots, size),
+            problem_count=len(self.problems),
         )
 
-    def check(self, store: Store, sealed: SealedRange, rows: RowReader) -> None:
-        import pyarrow as pa
-
-        path, footer = sealed.path, sealed.footer
+    def take(self, check: RangeCheck) -> None:
+        """The next position."""
+        path, footer, part = check.sealed.path, check.footer, check.part
+        before = len(self.problems)
         self.segments += 1
         position = position_of(path)
-        if position != self.frontier.size and not self.is_lost:
-            self.add(path, "first_seq", self.frontier.size, position)
-        try:
-            self._check_bytes(store, path)
-            if sealed.problem is not None:
-                raise sealed.problem
-            if footer is not None:
-                if sealed.rows_path != path:
-                    self._check_bytes(store, sealed.rows_path)
-                found = rows.read(sealed.rows_path, sealed.row, footer.count)
-                with decoding(sealed.rows_path):
-                    self._check_rows(path, footer, pa.concat_tables(found))
-        except (UnsupportedFormat, Inconclusive):
-            self.unknown += 1
+        if position != self.tree.size and not self.is_lost:
+            self.add(path, "first_seq", self.tree.size, position)
+            self._lose()
+        self.problems += check.problems
+        if check.unknown is not None:
+            self.unknown.append(f"{path}: {check.unknown}")
+        if part is None or footer is None:
             self._skip(footer)
-        except (CorruptData, NotFound) as error:
-            where = error.where or path
-            column = _unreadable_column(store, where)
-            self.add(where, column, error.expected or "a segment that decodes", str(error))
-            self._skip(footer)
-
-    def add(
-        self, where: str, part: str | None, expected: object, found: object, row: int | None = None
-    ) -> None:
-        self.problems.append(Problem(where, row, part, str(expected), str(found)))
-
-    def _check_bytes(self, store: Store, path: str) -> None:
-        """The whole file, also what no reader looks at; each once."""
-        if path == self.checked_run:
             return
-        if run_of(path) is not None:
-            self.checked_run = path
-        expected, found = stored_checksum(store, path)
-        if expected != found:
-            self.add(path, "checksum", expected, found)
-
-    def _check_rows(self, path: str, footer: SegmentFooter, table: Any) -> None:
-        import numpy as np
-
-        first = footer.first_seq
-        missing = [name for name in (*FIELDS, LEAF_CHECK) if name not in table.schema.names]
-        if missing:
-            raise CorruptData("a segment lacks columns", found=", ".join(missing))
-        seq = table.column("seq").to_numpy()
-        for row in np.flatnonzero(seq != np.arange(first, first + len(seq)))[:MAX_PROBLEMS]:
-            self.add(path, "seq", first + int(row), int(seq[row]), int(row))
-        events = table.select(["leaf", *STAGED_FIELDS])
-        hashes = hash_events(events)
-        found = np.ascontiguousarray(hashes[:, :4]).view("<i4").ravel()
-        stored = table.column(LEAF_CHECK).to_numpy()
-        for row in np.flatnonzero(found != stored)[:MAX_PROBLEMS]:
-            self.add(path, None, _hex(stored[row]), _hex(found[row]), int(row))
-        self.events += len(seq)
-        self.frontier.append(hashes)
-        self._check_tree(path, footer)
-        self._check_commits(path, footer, hashes)
+        self.events += len(part.hashes)
+        fits = self._check_tree(path, footer, part)
+        # The rows fit the root: it is what was stored beside them that does not.
+        named = LEAF_CHECK if fits else None
+        self.problems += [replace(row, field=row.field or named) for row in check.rows]
+        self._check_commits(path, check)
         self._check_hot(path, footer)
         self.is_lost = False
+        if len(self.problems) == before and self.is_whole:
+            self._remember(check, footer)
+        else:
+            self.is_whole = False
 
-    def _check_tree(self, path: str, footer: SegmentFooter) -> None:
+    def add(self, where: str, part: str | None, expected: object, found: object) -> None:
+        self.problems.append(Problem(where, None, part, str(expected), str(found)))
+
+    def _check_tree(self, path: str, footer: SegmentFooter, part: TreePart) -> bool:
+        """Whether the footer's tree is the recomputed one."""
         if self.is_lost:
-            self.frontier = footer.frontier()
-            return
-        root = self.frontier.root().hex()
-        edge = tuple(node.hex() for node in self.frontier.edge)
+            self.tree = GrowingTree.of(footer.frontier())
+            return False
+        while self.sizes and self.sizes[0] <= part.end:
+            size = self.sizes.pop(0)
+            self._advance(part, size)
+            if self.is_whole:
+                self.roots[size] = self.tree.frontier().root().hex()
+        self._advance(part, part.end)
+        frontier = self.tree.frontier()
+        root = frontier.root().hex()
         expected: dict[str, tuple[object, object]] = {
-            "tree_size": (footer.tree_size, self.frontier.size),
+            "tree_size": (footer.tree_size, frontier.size),
             "root": (footer.root, root),
-            "edge": (footer.edge, edge),
+            "edge": (footer.edge, tuple(node.hex() for node in frontier.edge)),
         }
-        for part, (stored, found) in expected.items():
+        fits = True
+        for name, (stored, found) in expected.items():
             if stored != found:
-                self.add(path, part, stored, found)
+                self.add(path, name, stored, found)
+                fits = False
         if footer.tree_size == footer.next_seq and footer.root != root:
             # Report each segment's own damage, not that of all before it.
-            self.frontier = footer.frontier()
+            self.tree = GrowingTree.of(footer.frontier())
+            self.is_whole = False
+        return fits
 
-    def _check_commits(self, path: str, footer: SegmentFooter, hashes: Any) -> None:
-        for part in footer.commits:
-            tree = self.open_commits.pop(part.commit_id, None) or Frontier.empty()
-            if self.has_skipped and part.first_ordinal and not tree.size:
+    def _advance(self, part: TreePart, end: int) -> None:
+        blocks = self.tree.advance(part, end)
+        if self.tiles is not None and self.is_whole:
+            self.tiles.take(blocks)
+
+    def _check_commits(self, path: str, check: RangeCheck) -> None:
+        for piece, events in check.commits:
+            tree = self.open_commits.pop(piece.commit_id, None) or GrowingTree()
+            if self.has_skipped and piece.first_ordinal and not tree.size:
                 continue  # it began in a segment that could not be read
-            if tree.size != part.first_ordinal:
-                self.add(path, f"commit {part.commit_id}", tree.size, part.first_ordinal)
-            tree.append(hashes[part.row : part.row + part.count])
-            if tree.size < part.total:
-                self.open_commits[part.commit_id] = tree
-            elif tree.root().hex() != part.digest:
-                self.add(path, f"commit {part.commit_id}", part.digest, tree.root().hex())
+            if tree.size != piece.first_ordinal:
+                self.add(path, f"commit {piece.commit_id}", tree.size, piece.first_ordinal)
+                continue
+            tree.advance(events, events.end)
+            if tree.size < piece.total:
+                self.open_commits[piece.commit_id] = tree
+            elif (root := tree.frontier().root().hex()) != piece.digest:
+                self.add(path, f"commit {piece.commit_id}", piece.digest, root)
 
     def _check_hot(self, path: str, footer: SegmentFooter) -> None:
         """Every event is a commit's or a hot log's, and hot logs only go on."""
@@ -208,29 +289,33 @@ class _Integrity:
     def _skip(self, footer: SegmentFooter | None) -> None:
         """Go on behind a segment that cannot be checked, from its footer if that is there."""
         self.has_skipped = True
-        self.is_lost = footer is None
         self.open_commits.clear()
+        self._lose()
         if footer is not None:
-            self.frontier = footer.frontier()
+            self.is_lost = False
+            self.tree = GrowingTree.of(footer.frontier())
             self.hot = dict(footer.hot)
 
+    def _lose(self) -> None:
+        self.is_lost = True
+        self.is_whole = False
 
-def _unreadable_column(store: Store, path: str) -> str | None:
-    """The one column that does not decode, if it is one."""
-    bad = []
-    try:
-        with open_segment(store, path, verify_pages=True) as parquet:
-            for name in (*FIELDS, LEAF_CHECK):
-                try:
-                    with decoding(path):
-                        parquet.read(columns=[name])
-                except CorruptData:
-                    bad.append(name)
-    except (CorruptData, NotFound):
-        return None
-    return bad[0] if len(bad) == 1 else None
-
-
-def _hex(check: int) -> str:
-    """The four bytes of a leaf check."""
-    return int(check).to_bytes(4, "little", signed=True).hex() + "…"
+    def _remember(self, check: RangeCheck, footer: SegmentFooter) -> None:
+        if self.verified is None:
+            return
+        infos = [self.files.get(path) for path in {check.sealed.path, check.sealed.rows_path}]
+        commits = {name: tree.frontier() for name, tree in self.open_commits.items()}
+        known = Known(
+            first_seq=footer.first_seq,
+            count=footer.count,
+            at_us=self.at_us,
+            files=tuple((i.path, i.size_bytes, i.modified_us) for i in infos if i is not None),
+            root=footer.root,
+            state=State(self.tree.frontier(), self.hot, commits).to_json(),
+        )
+        contradiction = self.verified.contradiction(known)
+        if contradiction is not None:
+            self.problems.append(contradiction)
+            self.is_whole = False
+        elif len(known.files) == len(infos):
+            self.verified.remember(known)

@@ -1,0 +1,70 @@
+"""What verification says: problems with their place, and how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from lakecore.journal._check.anchors import AnchorReport
+
+Status = Literal["green", "broken", "inconclusive"]
+
+MAX_PROBLEMS: Final = 1_000
+"""More are counted, not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not what it should be.
+
+    `where` is an object's path; `row` is the row in it and `field` the column or the part
+    of the footer, where they are known.
+    """
+
+    where: str
+    row: int | None
+    field: str | None
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What this machine verified at an earlier time, and now only looked at from outside.
+
+    `events` is their number from the first on, `at_us` when the last of them was verified.
+    """
+
+    events: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityReport:
+    """What recomputing showed.
+
+    Attributes:
+        events, segments: of the log that were recomputed now.
+        root: the recomputed one (hex), of the whole log.
+        problems: what is broken, at most 1,000.
+        unknown: what could be neither shown nor refuted, and why.
+        derived: files that can be built again and are not what they should be. They make
+            nothing broken: nobody's answer relies on them alone.
+        earlier: what was taken from an earlier verification; None when everything was
+            recomputed.
+        anchors: signed checkpoints against the recomputed roots.
+        problem_count: how many problems there are, also those that are not listed.
+    """
+
+    ok: bool
+    status: Status
+    events: int
+    segments: int
+    root: str
+    problems: list[Problem]
+    unknown: list[str] = field(default_factory=list)
+    derived: list[Problem] = field(default_factory=list)
+    earlier: Earlier | None = None
+    anchors: AnchorReport | None = None
+    problem_count: int = 0
