@@ -16,6 +16,7 @@ two ways into the journal, and one way through it:
 `_hot`          where direct events are acknowledged: the hot log, or the remote store
 `_log`          sealed events: segments and their footers, what is pending, sealing
 `_read`         sealed, pending and hot events read as one, and questions to them
+`_transfer`     events to and from files, the cut that a backup copies, archives
 `_check`        leaves and roots recomputed; commits held against events
 `_record`       the calls that record direct events
 `_sqlite`       the files of this machine's own state
@@ -77,6 +78,9 @@ if TYPE_CHECKING:
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import scan_schema
     from lakecore.journal._read.state import AsOf, EntityState
+    from lakecore.journal._transfer.cut import Cut
+    from lakecore.journal._transfer.export import ExportResult
+    from lakecore.journal._transfer.importing import ImportResult
     from lakecore.journal._values.multiset import MultisetHash, multiset_hash
     from lakecore.journal._values.text import encode_value
     from lakecore.journal._values.values import changed, json_text, row_json
@@ -86,9 +90,12 @@ _HOME = {
     "Author": "_events.event",
     "CommitRecord": "_commits.commit",
     "CompletenessReport": "_check.completeness",
+    "Cut": "_transfer.cut",
     "EntityState": "_read.state",
     "Event": "_events.event",
+    "ExportResult": "_transfer.export",
     "Fate": "_commits.commit",
+    "ImportResult": "_transfer.importing",
     "IntegrityReport": "_check.report",
     "Journal": "_journal",
     "JournalSettings": "_journal",
@@ -120,9 +127,12 @@ __all__ = [
     "Author",
     "CommitRecord",
     "CompletenessReport",
+    "Cut",
     "EntityState",
     "Event",
+    "ExportResult",
     "Fate",
+    "ImportResult",
     "IntegrityReport",
     "Journal",
     "JournalSettings",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from lakecore.journal._transfer.cut import Cut
     from lakecore.journal._transfer.export import ExportResult
     from lakecore.journal._transfer.importing import ImportResult
     from lakecore.storage import Store
@@ -388,6 +389,18 @@ class Journal(Recorder):
         return import_events(
             source, self.record_batch, now_us=self._clock.now_us(), format_name=format, **options
         )
+
+    def cut(self) -> Cut:
+        """Everything that is committed now, sealed; and the objects that hold it, to be copied.
+
+        What cannot be sealed, because it is damaged, does not keep the rest from being copied:
+        it is in the cut's `problems`.
+        """
+        from lakecore.journal._transfer.cut import take_cut
+
+        outcome = self._run_sealer(_SEAL_LOCK_TIMEOUT_S)
+        problems = outcome.problems if outcome is not None else ()
+        return take_cut(self._store, self._footers, self._pending, problems)
 
     def stats(self) -> dict[str, Any]:
         """Counters, the tree, what is pending and for how long, and what sealing fails at."""
