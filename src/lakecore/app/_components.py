@@ -43,6 +43,7 @@ class Components:
             store,
             self.state_dir,
             clock=self.clock,
+            origin=self.format.origin,
             settings=SealSettings(
                 seal_events=settings.journal.seal_events,
                 seal_interval_s=settings.journal.seal_interval_s,

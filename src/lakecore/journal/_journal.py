@@ -28,6 +28,7 @@ from lakecore.journal._log.background import BackgroundSealer
 from lakecore.journal._log.footers import Footers
 from lakecore.journal._log.pending import Pending
 from lakecore.journal._log.seal import Sealer, SealOutcome
+from lakecore.journal._prove.face import Provable
 from lakecore.journal._read.filter import EventFilter
 from lakecore.journal._read.pages import Page, blame, history, moment_us, page
 from lakecore.journal._read.scan import Scanner, concat, scan_schema
@@ -76,16 +77,23 @@ class JournalSettings:
     linger_s: float = 0.1
 
 
-class Journal(Recorder):
+class Journal(Recorder, Provable):
     """One lake's journal. Threads share it; processes and machines may each have one."""
 
     def __init__(
-        self, store: Store, state_dir: Path, *, clock: Clock, settings: JournalSettings
+        self,
+        store: Store,
+        state_dir: Path,
+        *,
+        clock: Clock,
+        settings: JournalSettings,
+        origin: str = "",
     ) -> None:
         self._store = store
         self._state_dir = state_dir
         self._clock = clock
         self._settings = settings
+        self._origin = origin
         self._is_closed = False
         self._is_forked = False
         self._build()
@@ -99,18 +107,21 @@ class Journal(Recorder):
         *,
         clock: Clock | None = None,
         settings: JournalSettings | None = None,
+        origin: str = "",
     ) -> Journal:
         """The journal of the lake in `store`; nothing is read or written yet.
 
         Args:
             state_dir: this machine's directory for this lake: the hot log, caches. Never
                 copied to another machine.
+            origin: the name of the log in checkpoints; without one, nothing is signed.
         """
         return cls(
             store,
             state_dir,
             clock=clock or SystemClock(),
             settings=settings or JournalSettings(),
+            origin=origin,
         )
 
     def _build(self) -> None:
@@ -142,6 +153,7 @@ class Journal(Recorder):
             seal_events=settings.seal_events,
             interval_s=settings.seal_interval_s,
         )
+        self._made_prover = None
         self._is_log_checked = False
         self._problems: tuple[LakecoreError, ...] = ()
         self._stagings: weakref.WeakValueDictionary[str, Staging] = weakref.WeakValueDictionary()
