@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lakecore.base import LakecoreError, RepairData
+from lakecore.base import LakecoreError, RepairData, Retry, format_timestamp
 from lakecore.documents import split_path
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
-    from lakecore.journal import CompletenessReport
+    from lakecore.journal import CompletenessReport, IntegrityReport, Problem
 
 Status = Literal["green", "broken", "inconclusive", "absent"]
 
@@ -86,41 +86,106 @@ class DoctorReport:
         return {"ok": self.ok, **asdict(self)}
 
 
-def verify(parts: Components) -> VerifyReport:
-    """Recompute the journal and match all commits of the lake with it."""
-    return VerifyReport(
-        integrity=_integrity(parts),
-        anchored=Check(
-            status="absent",
-            summary="no signed checkpoint: nothing outside of the lake holds the log's head",
-        ),
-        completeness=_completeness(parts),
+def verify(parts: Components, *, full: bool = False, vkeys: Sequence[str] = ()) -> VerifyReport:
+    """Recompute the journal and match all commits of the lake with it; see `Journal.verify`."""
+    try:
+        report = parts.journal.verify(full=full, vkeys=vkeys)
+    except (RepairData, Retry) as error:
+        integrity = anchored = _untold(error)
+    else:
+        integrity, anchored = _integrity(report), _anchored(report)
+    return VerifyReport(integrity=integrity, anchored=anchored, completeness=_completeness(parts))
+
+
+def _integrity(report: IntegrityReport) -> Check:
+    earlier = report.earlier
+    before = earlier.events if earlier is not None else 0
+    if earlier is None:
+        summary = f"{_count(report.events, 'event')} in {_count(report.segments, 'segment')} "
+        summary += "recomputed"
+    else:
+        summary = (
+            f"{_count(report.events - before, 'new event')} recomputed; {before:,} were verified "
+            f"until {format_timestamp(earlier.at_us)[:19]}Z, and their files look as then"
+        )
+    if report.unknown:
+        summary += f"; {_count(len(report.unknown), 'position')} cannot be judged"
+    if report.derived:
+        summary += f"; {_count(len(report.derived), 'derived file')} to be rebuilt"
+    return Check(
+        status=report.status,
+        summary=summary,
+        problems=[*map(_sentence, report.problems), *report.unknown],
+        detail={
+            "events": report.events,
+            "segments": report.segments,
+            "root": report.root,
+            "verified_before": before,
+            "verified_before_at": None if earlier is None else format_timestamp(earlier.at_us),
+            "problem_count": report.problem_count,
+            "derived": [
+                f"{_sentence(problem)}; derived: `lakecore journal repair` removes it"
+                for problem in report.derived
+            ],
+        },
     )
 
 
-def _integrity(parts: Components) -> Check:
-    try:
-        report = parts.journal.verify()
-    except RepairData as error:
-        return _unreadable(error)
+def _anchored(report: IntegrityReport) -> Check:
+    anchors = report.anchors
+    if anchors is None or anchors.status == "absent":
+        return Check(
+            status="absent",
+            summary="no signed checkpoint: nothing outside of the lake holds the log's head",
+        )
+    if anchors.anchored:
+        summary = f"events [0, {anchors.anchored:,}) are under a signature"
+        if anchors.size > anchors.anchored:
+            summary += f", [{anchors.anchored:,}, {anchors.size:,}) not yet"
+        if anchors.witnesses:
+            summary += f"; cosigned by {', '.join(anchors.witnesses)}"
+    elif anchors.unknown_keys:
+        summary = "no checkpoint is signed by a key that was given: --vkey names one"
+    else:
+        summary = "no checkpoint fits the log"
     return Check(
-        status=report.status,
-        summary=f"{_count(report.events, 'event')} in {_count(report.segments, 'segment')} "
-        "recomputed",
-        problems=[
-            " ".join(
-                text
-                for text in (
-                    problem.where,
-                    f"row {problem.row}" if problem.row is not None else "",
-                    problem.field or "",
-                    f"expected {problem.expected}, found {problem.found}",
-                )
-                if text
-            )
-            for problem in report.problems
-        ],
-        detail={"events": report.events, "segments": report.segments, "root": report.root},
+        status=anchors.status,
+        summary=summary,
+        problems=[*map(_anchor_sentence, anchors.problems), *anchors.unknown],
+        detail={
+            "anchored": anchors.anchored,
+            "size": anchors.size,
+            "checkpoints": anchors.checkpoints,
+            "witnesses": anchors.witnesses,
+            "unknown_keys": anchors.unknown_keys,
+        },
+    )
+
+
+def _anchor_sentence(problem: Problem) -> str:
+    if problem.field == "size":
+        return (
+            f"{problem.where}: the log lost events: the checkpoint says {problem.expected}, "
+            f"{problem.found}"
+        )
+    if problem.field == "root":
+        return (
+            f"{problem.where}: the log is not the one that was signed: root "
+            f"{problem.expected} was signed, {problem.found} is recomputed"
+        )
+    return _sentence(problem)
+
+
+def _sentence(problem: Problem) -> str:
+    return " ".join(
+        text
+        for text in (
+            problem.where,
+            f"row {problem.row}" if problem.row is not None else "",
+            problem.field or "",
+            f"expected {problem.expected}, found {problem.found}",
+        )
+        if text
     )
 
 
@@ -128,8 +193,8 @@ def _completeness(parts: Components) -> Check:
     commits = _Commits(parts)
     try:
         report = parts.journal.completeness(commits)
-    except RepairData as error:
-        return _unreadable(error)
+    except (RepairData, Retry) as error:
+        return _untold(error)
     problems = [*_problems(report), *commits.unregistered()]
     pending = len(report.pending)
     matches = "matches its events" if report.matched == 1 else "match their events"
@@ -149,7 +214,11 @@ def _completeness(parts: Components) -> Check:
     )
 
 
-def _unreadable(error: RepairData) -> Check:
+def _untold(error: LakecoreError) -> Check:
+    """What is damaged is broken; what does not answer now is not."""
+    if isinstance(error, Retry):
+        summary = "the store does not answer: look again later"
+        return Check(status="inconclusive", summary=summary, problems=[str(error)])
     return Check(
         status="broken", summary="the journal does not read to its end", problems=[str(error)]
     )

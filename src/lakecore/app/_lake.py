@@ -315,9 +315,15 @@ class Lake:
 
     # -- soundness --------------------------------------------------------------------
 
-    def verify(self) -> VerifyReport:
-        """Recompute the journal and match every version of every table and document with it."""
-        return verify(self._parts)
+    def verify(self, *, full: bool = False, vkeys: Sequence[str] = ()) -> VerifyReport:
+        """Recompute the journal and match every version of every table and document with it.
+
+        Args:
+            full: also of the journal what this machine verified before and what looks as then.
+            vkeys: verifier keys whose signatures under checkpoints count, beside this
+                machine's own.
+        """
+        return verify(self._parts, full=full, vkeys=vkeys)
 
     def status(self) -> dict[str, Any]:
         """What the lake holds and what waits: JSON-ready."""

@@ -25,10 +25,18 @@ _WORDS: Final = {
 _EXIT_CODES: Final = {"green": 0, "broken": 1, "inconclusive": 3}
 
 
-@make_command(name="verify", epilog="Example: lakecore verify --json")
+@make_command(name="verify", epilog="Example: lakecore verify --full")
+@click.option("--full", is_flag=True, help="Recompute all, also what was verified before.")
+@click.option(
+    "--vkey",
+    "vkeys",
+    multiple=True,
+    metavar="VKEY",
+    help="A key that may sign checkpoints, <name>+<id>+<base64>. May be repeated.",
+)
 @click.pass_context
 @pass_state
-def command(state: State, ctx: click.Context) -> None:
+def command(state: State, ctx: click.Context, full: bool, vkeys: tuple[str, ...]) -> None:
     """Check that the record is whole and that the data is what it says.
 
     \b
@@ -37,10 +45,16 @@ def command(state: State, ctx: click.Context) -> None:
     completeness: every version of every table and document has its events,
                   and every sealed event its version
 
+    Events that this machine verified before are not recomputed as long as their files
+    keep their size and time; --full does, and finds a disk's decay.
+
+    A signature counts when its key is given, or is this machine's own. A copy of the
+    lake's files is enough, and they are only read.
+
     Exit code 1 when one of them is broken, 3 when one cannot be told.
     """
     with state.open_lake() as lake:
-        report = lake.verify()
+        report = lake.verify(full=full, vkeys=vkeys)
     if state.as_json:
         print_json(report)
     else:
