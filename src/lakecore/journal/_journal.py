@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,11 +24,15 @@ from lakecore.journal._commits.commit import Target
 from lakecore.journal._commits.staged import Staging
 from lakecore.journal._events.event import Event
 from lakecore.journal._hot.direct import DirectStage
+from lakecore.journal._hot.group import Entry
 from lakecore.journal._hot.log import HotLog
 from lakecore.journal._log.background import BackgroundSealer
 from lakecore.journal._log.footers import Footers
+from lakecore.journal._log.once import IsGiven, Once
 from lakecore.journal._log.pending import Pending
 from lakecore.journal._log.seal import Sealer, SealOutcome
+from lakecore.journal._log.sealed_ids import SealedIds
+from lakecore.journal._log.staged_ids import StagedIds
 from lakecore.journal._prove.face import Provable
 from lakecore.journal._read.filter import EventFilter
 from lakecore.journal._read.pages import Page, blame, history, moment_us, page
@@ -65,6 +70,7 @@ class JournalSettings:
             the store, or by the kind of store. A hot log for a remote store is faster, and
             what is not sealed yet is lost with this machine.
         linger_s: how long the first of a group of staged direct events waits for company.
+        idempotency_days: for how long an event id that a caller supplied is known again.
     """
 
     seal_events: int = SEGMENT_EVENTS
@@ -75,6 +81,7 @@ class JournalSettings:
     append_timeout_s: float = 30.0
     direct: Literal["auto", "hot", "staged"] = "auto"
     linger_s: float = 0.1
+    idempotency_days: int = 7
 
 
 class Journal(Recorder, Provable):
@@ -134,6 +141,9 @@ class Journal(Recorder, Provable):
             max_queue_bytes=settings.max_queue_bytes,
             timeout_s=settings.append_timeout_s,
         )
+        self._ids = SealedIds(
+            self._store, self._footers, self._clock, days=settings.idempotency_days
+        )
         is_local = self._store.local_path("journal/log") is not None
         is_hot = settings.direct == "hot" or (settings.direct == "auto" and is_local)
         self._direct: HotLog | DirectStage = (
@@ -141,12 +151,16 @@ class Journal(Recorder, Provable):
             if is_hot
             else DirectStage(
                 self._store,
+                StagedIds(self._store, self._pending, self._footers, self._ids),
                 max_queue_bytes=settings.max_queue_bytes,
                 timeout_s=settings.append_timeout_s,
                 linger_s=settings.linger_s,
             )
         )
-        self._sealer = Sealer(self._store, self._footers, self._pending, self._hot, self._clock)
+        self._once = Once(self._footers, self._ids, self._direct)
+        self._sealer = Sealer(
+            self._store, self._footers, self._pending, self._hot, self._clock, self._ids
+        )
         self._scanner = Scanner(self._store, self._footers, self._pending, self._hot)
         self._background = BackgroundSealer(
             self._seal_in_background,
@@ -216,6 +230,7 @@ class Journal(Recorder, Provable):
                 self.seal()
         finally:
             self._is_closed = True
+            self._direct.close()
             self._hot.close()
             self._footers.close()
 
@@ -455,9 +470,21 @@ class Journal(Recorder, Provable):
         staged = self._pending.judge(files)
         return match_commits(commits, self._footers, staged, self._clock.now_us())
 
-    def _append(self, encoding: int, count: int, data: bytes) -> None:
-        self._direct_log().append(encoding, count, data)
-        self._notify(count)
+    def _append(self, entry: Entry, is_given: IsGiven) -> None:
+        log = self._direct_log()
+        if entry.keys:
+            self._notify(self._once.append(entry, is_given))
+        else:
+            log.append(entry.encoding, entry.count, entry.data)
+            self._notify(entry.count)
+
+    async def _append_async(self, entry: Entry, is_given: IsGiven) -> None:
+        if entry.keys or not self._is_log_checked:
+            # These may have to read what is sealed.
+            await asyncio.to_thread(self._append, entry, is_given)
+        else:
+            await self._direct.append_async(entry)
+            self._notify(entry.count)
 
     def _direct_log(self) -> HotLog | DirectStage:
         """Where direct events go, once the hot log is known to be of this time."""

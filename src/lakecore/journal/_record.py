@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lakecore.base import Clock, uuid7
-from lakecore.journal._events.event import Event, _row_of, events_to_arrow, validate_batch
+from lakecore.journal._events.event import NULLABLE, Event, _row_of, events_to_arrow, validate_batch
 from lakecore.journal._events.rules import check_row, to_microseconds
 from lakecore.journal._hot.batch import ROWS, encode_row, encode_table
+from lakecore.journal._hot.group import Entry
+from lakecore.journal._hot.keys import key_of, keys_of
+from lakecore.journal._log.once import IsGiven
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class Recorder(ABC):
-    """The calls that record events; a subclass says how a batch of them becomes durable."""
+    """The calls that record events; a subclass says how a batch of them becomes durable.
+
+    An event id that the caller supplies makes its append idempotent for a number of days
+    (`JournalSettings.idempotency_days`): the same id again, with the same content in the
+    fields that are given now, is acknowledged and not recorded again; with other content it
+    is refused, and nothing of the call is recorded. JSON text is compared as text. An
+    `Event` gives all its fields but a timestamp that is None, a mapping those it has.
+    """
 
     _clock: Clock
 
     @abstractmethod
-    def _append(self, encoding: int, count: int, data: bytes) -> None:
-        """Return when a batch, as `_hot.batch` encodes it, is durable."""
+    def _append(self, entry: Entry, is_given: IsGiven) -> None:
+        """Return when a batch is durable."""
+
+    @abstractmethod
+    async def _append_async(self, entry: Entry, is_given: IsGiven) -> None:
+        """As `_append`, without blocking the event loop."""
 
     def record(self, event: Event | Mapping[str, object]) -> str:
         """Record one event; durable on return. Returns its id.
@@ -30,30 +44,71 @@ class Recorder(ABC):
         Missing fields get their defaults, the id a UUIDv7, the timestamp the clock's time.
 
         Raises:
-            InvalidInput: it cannot be an event.
+            InvalidInput: it cannot be an event, or its id has other content.
             Unavailable: no room within the bound; the event was not recorded.
         """
-        # Checked as a row, without the Event: half of what a durable append costs besides
-        # the disk would go into making one and replacing its id and time.
-        values = check_row(_row_of(event, 0), 0)
-        event_id: str = values["event_id"] or uuid7(self._clock)
-        moment = values["timestamp"]
-        values["event_id"] = event_id
-        values["timestamp"] = self._clock.now_us() if moment is None else to_microseconds(moment)
-        self._append(ROWS, 1, encode_row(values))
+        event_id, entry = self._entry_of(event)
+        self._append(entry, _is_given_in([event]))
+        return event_id
+
+    async def record_async(self, event: Event | Mapping[str, object]) -> str:
+        """As `record`, for tasks of an event loop: they share commits, with threads too.
+
+        A task that is cancelled may have recorded its event, as one that is interrupted
+        before an answer reaches it; what others recorded is not touched.
+        """
+        event_id, entry = self._entry_of(event)
+        await self._append_async(entry, _is_given_in([event]))
         return event_id
 
     def record_many(self, events: Iterable[Event | Mapping[str, object]]) -> list[str]:
         """Record events, all or none; durable on return. Returns their ids."""
-        table = events_to_arrow(events, now_us=self._clock.now_us(), id_prefix=uuid7(self._clock))
-        self._append_table(table)
-        return [str(event_id) for event_id in table.column("event_id").to_pylist()]
+        rows = list(events)
+        ids, entry = self._entry_of_many(rows)
+        if entry is not None:
+            self._append(entry, _is_given_in(rows))
+        return ids
+
+    async def record_many_async(self, events: Iterable[Event | Mapping[str, object]]) -> list[str]:
+        """As `record_many`, for tasks of an event loop; see `record_async`."""
+        rows = list(events)
+        ids, entry = self._entry_of_many(rows)
+        if entry is not None:
+            await self._append_async(entry, _is_given_in(rows))
+        return ids
 
     def record_batch(self, events: pa.Table | pa.RecordBatch) -> int:
         """Record a batch of events, all or none; durable on return. Returns their number."""
         table = validate_batch(events, now_us=self._clock.now_us(), id_prefix=uuid7(self._clock))
-        self._append_table(table)
+        if table.num_rows:
+            encoding, data = encode_table(table)
+            keys = b""
+            if "event_id" in events.schema.names:
+                keys = _keys(_texts(events.column("event_id")))
+            entry = Entry(encoding, table.num_rows, data, keys)
+            self._append(entry, lambda row, name: _is_given_at(events, row, name))
         return int(table.num_rows)
+
+    def _entry_of(self, event: Event | Mapping[str, object]) -> tuple[str, Entry]:
+        # Checked as a row, without the Event: half of what a durable append costs besides
+        # the disk would go into making one and replacing its id and time.
+        values = check_row(_row_of(event, 0), 0)
+        supplied: str = values["event_id"]
+        moment = values["timestamp"]
+        event_id = values["event_id"] = supplied or uuid7(self._clock)
+        values["timestamp"] = self._clock.now_us() if moment is None else to_microseconds(moment)
+        return event_id, Entry(ROWS, 1, encode_row(values), key_of(supplied) if supplied else b"")
+
+    def _entry_of_many(
+        self, rows: list[Event | Mapping[str, object]]
+    ) -> tuple[list[str], Entry | None]:
+        table = events_to_arrow(rows, now_us=self._clock.now_us(), id_prefix=uuid7(self._clock))
+        if not rows:
+            return [], None
+        ids: list[str] = table.column("event_id").to_pylist()
+        supplied = [row.event_id if isinstance(row, Event) else row.get("event_id") for row in rows]
+        encoding, data = encode_table(table)
+        return ids, Entry(encoding, len(rows), data, _keys(supplied))
 
     def record_insert(
         self,
@@ -138,7 +193,26 @@ class Recorder(ABC):
             )
         )
 
-    def _append_table(self, table: pa.Table) -> None:
-        if table.num_rows:
-            encoding, data = encode_table(table)
-            self._append(encoding, table.num_rows, data)
+
+def _keys(event_ids: Sequence[Any]) -> bytes:
+    return keys_of(event_ids) if any(event_ids) else b""
+
+
+def _texts(column: pa.ChunkedArray | pa.Array) -> list[str | None]:
+    return list(column.to_pylist()) if column.null_count < len(column) else []
+
+
+def _is_given_in(rows: Sequence[Event | Mapping[str, object]]) -> IsGiven:
+    def is_given(row: int, name: str) -> bool:
+        event = rows[row]
+        if isinstance(event, Event):
+            return name != "timestamp" or event.timestamp is not None
+        return name in event and (name in NULLABLE or event[name] is not None)
+
+    return is_given
+
+
+def _is_given_at(events: pa.Table | pa.RecordBatch, row: int, name: str) -> bool:
+    if name not in events.schema.names:
+        return False
+    return name in NULLABLE or bool(events.column(name)[row].is_valid)

@@ -104,7 +104,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorruptData, match="damaged"):
         ids(HotLog(tmp_path))
     with sqlite3.connect(tmp_path / FILE) as connection:
-        connection.execute("UPDATE meta SET format = 2")
+        connection.execute("UPDATE meta SET format = 9")
     connection.close()
     with pytest.raises(UnsupportedFormat):
         append(HotLog(tmp_path), "b", 1)

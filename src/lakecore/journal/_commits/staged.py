@@ -1,7 +1,8 @@
 """Staged files: the events of one attempt to commit, durable before the commit.
 
 ``journal/staged/<commit_id>.arrow`` is an Arrow IPC stream (LZ4). Its schema's metadata
-is the header, under ``lakecore.staged``: {format, commit_id, target}. Its last batch is
+is the header, under ``lakecore.staged``: {format, commit_id, target}, and for direct events
+``supplied``, see `_events.supplied`. Its last batch is
 empty and carries the trailer as custom metadata, under ``lakecore.end``: {count, digest}.
 So a reader knows what a file is from its first bytes, and that it is whole from its last.
 
@@ -32,6 +33,7 @@ from lakecore.journal._commits.commit import CommitRecord, Mutation, Target, che
 from lakecore.journal._events.event import staged_schema, validate_batch
 from lakecore.journal._events.hashing import hash_ahead, hash_events
 from lakecore.journal._events.rules import STAGED_FIELDS
+from lakecore.journal._events.supplied import Supplied
 from lakecore.tlog import Frontier
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class StagedHeader:
 
     commit_id: str
     target: Target
+    supplied: Supplied | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,9 @@ class Staging:
         target: Target,
         *,
         commit_id: str | None = None,
+        supplied: Supplied | None = None,
     ) -> None:
+        self._supplied = supplied
         self.commit_id = commit_id or uuid7()
         self.target = target
         self.path = staged_path(self.commit_id)
@@ -172,11 +177,13 @@ class Staging:
         if self._writer is None:
             import pyarrow as pa
 
-            content = {
+            content: dict[str, Any] = {
                 "format": FORMAT,
                 "commit_id": self.commit_id,
                 "target": self.target.to_json(),
             }
+            if self._supplied is not None:
+                content["supplied"] = self._supplied.to_json()
             schema = staged_schema().with_metadata({_HEADER: json.dumps(content)})
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             upload = self._store.upload(self.path)
@@ -321,7 +328,9 @@ class StagedReader:
                 where=self.path,
             )
         return StagedHeader(
-            commit_id=str(content["commit_id"]), target=Target.from_json(content["target"])
+            commit_id=str(content["commit_id"]),
+            target=Target.from_json(content["target"]),
+            supplied=Supplied.from_json(content.get("supplied")),
         )
 
     @contextmanager

@@ -104,7 +104,7 @@ _values_of = attrgetter(*FIELDS)
 _KNOWN: Final = frozenset(FIELDS)
 _FEW_ROWS: Final = 32
 """Up to here the row rules are faster than the column rules."""
-_NULLABLE: Final = frozenset({"old_value", "new_value", "version"})
+NULLABLE: Final = frozenset({"old_value", "new_value", "version"})
 
 
 @cache
@@ -119,7 +119,7 @@ def event_schema() -> pa.Schema:
         "leaf": pa.int8(),
     }
     return pa.schema(
-        pa.field(name, types.get(name, pa.string()), nullable=name in _NULLABLE) for name in FIELDS
+        pa.field(name, types.get(name, pa.string()), nullable=name in NULLABLE) for name in FIELDS
     )
 
 

@@ -3,14 +3,20 @@
 Whoever comes first leads: it commits everything that is queued by then, alone, while the
 others wait; then the next in the queue leads. A mutex around each commit would make the
 threads queue for the disk one by one.
+
+Tasks of an event loop take part: a thread leads for them, and wakes a loop once for all of
+its tasks in a group.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 from lakecore.base import Bug, Unavailable
@@ -19,25 +25,52 @@ from lakecore.journal._sqlite import watch_forks
 _POLL_S: Final = 0.05
 
 
+class Behind(Exception):
+    """Other events were stored or sealed since the caller looked for its keys there."""
+
+
 class Entry:
     """One batch of events on its way, and the thread that waits for it.
 
-    `offset` is what the commit gave its first event.
+    `offset` is what the commit gave its first event. `keys` are those of supplied ids
+    (`_hot.keys`), b"" when there are none; `covered` is where the log of those that the
+    caller has looked for elsewhere ends. `found` are rows whose key is there already: an
+    entry with any is not stored, and neither is one that `only_looks`.
     """
 
-    __slots__ = ("count", "data", "encoding", "error", "leads", "offset", "turn")
+    __slots__ = (
+        "count",
+        "covered",
+        "data",
+        "encoding",
+        "error",
+        "found",
+        "keys",
+        "leads",
+        "offset",
+        "only_looks",
+        "task",
+        "turn",
+    )
 
-    def __init__(self, encoding: int, count: int, data: bytes) -> None:
+    def __init__(
+        self, encoding: int, count: int, data: bytes, keys: bytes = b"", covered: int = 0
+    ) -> None:
         if count < 1:
             raise Bug("an empty batch", found=count)
         self.encoding = encoding
         self.count = count
         self.data = data
+        self.keys = keys
+        self.covered = covered
+        self.found: dict[int, int] = {}
         self.offset = -1
         self.error: BaseException | None = None
         self.leads = False
+        self.only_looks = False
         self.turn = threading.Lock()
         self.turn.acquire()
+        self.task: asyncio.Future[None] | None = None
 
 
 class GroupCommit:
@@ -48,7 +81,8 @@ class GroupCommit:
         max_queue_bytes: the most that may wait for a commit.
         timeout_s: how long an entry waits for room.
         linger_s: how long a leader waits for company: for commits that cost a round trip.
-        has_room: whether what is committed leaves room for more; asked before queueing.
+        has_room: whether what is committed leaves room for more; asked before queueing, with
+            whether it may take its time to find out.
         where: what to name in errors.
     """
 
@@ -59,7 +93,7 @@ class GroupCommit:
         max_queue_bytes: int,
         timeout_s: float,
         linger_s: float = 0.0,
-        has_room: Callable[[], bool] = lambda: True,
+        has_room: Callable[[bool], bool] = lambda _: True,
         where: object = None,
     ) -> None:
         self._commit = commit
@@ -77,6 +111,7 @@ class GroupCommit:
         self._queue: deque[Entry] = deque()
         self._queued_bytes = 0
         self._has_leader = False
+        self._thread: ThreadPoolExecutor | None = None
 
     def submit(self, entry: Entry) -> None:
         """Return when the entry is durable.
@@ -88,10 +123,7 @@ class GroupCommit:
         size = len(entry.data)
         with self._room:
             self._wait_for_room(size)
-            self._queue.append(entry)
-            self._queued_bytes += size
-            entry.leads = not self._has_leader
-            self._has_leader = True
+            self._enqueue(entry)
         if not entry.leads:
             self._wait_for_turn(entry)
         if entry.leads:
@@ -99,30 +131,83 @@ class GroupCommit:
         if entry.error is not None:
             raise entry.error
 
+    async def submit_async(self, entry: Entry) -> None:
+        """As `submit`, for a task; the event loop runs on meanwhile.
+
+        A task that is cancelled leaves the queue; what is being committed then may be stored.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = time.monotonic() + self._timeout_s
+        may_block = False
+        while True:
+            if may_block:
+                await asyncio.to_thread(self._has_room, True)
+            with self._room:
+                is_full = self._is_full(len(entry.data))
+                if not is_full and self._has_room(False):
+                    entry.task = loop.create_future()
+                    self._enqueue(entry)
+                    break
+            if time.monotonic() >= deadline:
+                raise self._no_room(is_full)
+            may_block = not is_full
+            await asyncio.sleep(_POLL_S)
+        if entry.leads:
+            self._lead_in_thread()
+        try:
+            await entry.task
+        except asyncio.CancelledError:
+            with self._room:
+                if entry in self._queue and not entry.leads:
+                    self._queue.remove(entry)
+                    self._queued_bytes -= len(entry.data)
+            raise
+        if entry.error is not None:
+            raise entry.error
+
+    def close(self) -> None:
+        """End the thread that leads for tasks, after the commit that it is in."""
+        if self._thread is not None:
+            self._thread.shutdown()
+
     def room_changed(self) -> None:
         """Look again: something was removed from what is committed."""
         with self._room:
             self._room.notify_all()
 
-    def _wait_for_room(self, size: int) -> None:
+    def _enqueue(self, entry: Entry) -> None:
+        """With the lock held."""
+        self._queue.append(entry)
+        self._queued_bytes += len(entry.data)
+        entry.leads = not self._has_leader
+        self._has_leader = True
+
+    def _is_full(self, size: int) -> bool:
         """With the lock held. An entry larger than the queue may be in it alone."""
+        return bool(self._queue) and self._queued_bytes + size > self._max_queue_bytes
+
+    def _wait_for_room(self, size: int) -> None:
+        """With the lock held."""
         deadline: float | None = None
         while True:
-            is_full = bool(self._queue) and self._queued_bytes + size > self._max_queue_bytes
-            if not is_full and self._has_room():
+            is_full = self._is_full(size)
+            if not is_full and self._has_room(True):
                 return
             now = time.monotonic()
             deadline = deadline or now + self._timeout_s
             if now >= deadline:
-                raise Unavailable(
-                    "the journal has no room for more events",
-                    expected=f"room within {self._timeout_s:g} s",
-                    found="the queue is full" if is_full else "too much is unsealed",
-                    where=self._where,
-                    hint="try again later, in smaller batches; the journal's stats say why "
-                    "sealing is behind",
-                )
+                raise self._no_room(is_full)
             self._room.wait(min(_POLL_S, deadline - now))
+
+    def _no_room(self, is_full: bool) -> Unavailable:
+        return Unavailable(
+            "the journal has no room for more events",
+            expected=f"room within {self._timeout_s:g} s",
+            found="the queue is full" if is_full else "too much is unsealed",
+            where=self._where,
+            hint="try again later, in smaller batches; the journal's stats say why "
+            "sealing is behind",
+        )
 
     def _wait_for_turn(self, entry: Entry) -> None:
         """Until the entry is committed, or is to lead."""
@@ -139,7 +224,28 @@ class GroupCommit:
             raise
 
     def _lead(self) -> None:
-        """Commit what is queued, hand over, wake who waited for it."""
+        """Commit what is queued, and see that the next in the queue leads."""
+        if self._commit_queue():
+            self._lead_in_thread()
+
+    def _lead_in_thread(self) -> None:
+        with self._room:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="lakecore-append")
+        try:
+            self._thread.submit(self._lead_for_tasks)
+        except RuntimeError:
+            self._lead_for_tasks()  # the interpreter ends: no thread starts any more
+
+    def _lead_for_tasks(self) -> None:
+        while self._commit_queue():
+            pass
+
+    def _commit_queue(self) -> bool:
+        """Commit what is queued, hand over, wake who waited for it.
+
+        Returns whether the next in the queue is a task, which cannot lead itself.
+        """
         error: BaseException | None = None
         group: list[Entry] = []
         try:
@@ -148,7 +254,8 @@ class GroupCommit:
             with self._room:
                 group = list(self._queue)
                 self._queue.clear()
-            self._commit(group)
+            if group:
+                self._commit(group)
         except BaseException as caught:
             error = caught
         with self._room:
@@ -162,11 +269,28 @@ class GroupCommit:
                 successor.leads = True
             else:
                 self._has_leader = False
-        if successor is not None:
+        is_task = successor is not None and successor.task is not None
+        if successor is not None and not is_task:
             successor.turn.release()
         for entry in group:
-            entry.error = error
-            if not entry.leads:
-                if error is not None and not isinstance(error, Exception):
-                    entry.error = Unavailable("the append was interrupted", where=self._where)
+            entry.error = error or entry.error
+            if error is not None and not isinstance(error, Exception) and not entry.leads:
+                entry.error = Unavailable("the append was interrupted", where=self._where)
+            if not entry.leads and entry.task is None:
                 entry.turn.release()
+        _wake([entry.task for entry in group if entry.task is not None])
+        return is_task
+
+
+def _wake(tasks: list[asyncio.Future[None]]) -> None:
+    """Let tasks go on: one call into each loop, for that is what costs."""
+    for loop in {task.get_loop() for task in tasks}:
+        mine = [task for task in tasks if task.get_loop() is loop]
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_set, mine)
+
+
+def _set(tasks: list[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        if not task.done():
+            task.set_result(None)

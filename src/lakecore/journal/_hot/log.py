@@ -7,6 +7,8 @@ its bytes and their CRC. All processes of the machine that work on the lake shar
 - Threads commit in groups (`group`), one transaction each.
 - Queue and log are bounded in bytes. When one is full, appending waits up to a bound and
   then raises `Unavailable`: nothing is dropped.
+- Ids that callers supplied are there as keys, so an append that repeats one is found in the
+  transaction that would store it, whoever stored the first: see `append_once`.
 - Offsets only grow. The last row is kept when all is forgotten, because it carries the
   next offset; so `forget` needs no second page in any append.
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,25 +28,41 @@ from typing import TYPE_CHECKING, Final
 from lakecore.base import CorruptData, LakecoreError, UnsupportedFormat, uuid7
 from lakecore.base.limits import GIB, MIB
 from lakecore.journal._hot.batch import decode_batches
-from lakecore.journal._hot.group import Entry, GroupCommit
+from lakecore.journal._hot.group import Behind, Entry, GroupCommit
+from lakecore.journal._hot.keys import KEY_BYTES, Keys, Tail
 from lakecore.journal._sqlite import Database
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT: Final = 1
+    from lakecore.journal._events.supplied import Mask
+
+    _Row = tuple[int, int, int, int, bytes, bytes | None]
+
+FORMAT: Final = 2
+"""2 = batches have a column of keys; a log of format 1 gets it with the first append."""
 FILE: Final = "hot.sqlite"
 
 _SCHEMA: Final = """
 CREATE TABLE meta (format INTEGER NOT NULL, log_id TEXT NOT NULL);
 CREATE TABLE batch (
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, encoding INTEGER NOT NULL,
-    crc INTEGER NOT NULL, data BLOB NOT NULL
+    crc INTEGER NOT NULL, keys BLOB, data BLOB NOT NULL
 );
+"""
+_EXTEND: Final = "ALTER TABLE batch ADD COLUMN keys BLOB"
+_INSERT: Final = """
+INSERT INTO batch (first, count, encoding, crc, keys, data) VALUES (?, ?, ?, ?, ?, ?)
+"""
+_OLDEST: Final = "SELECT min(first) FROM batch"
+_KEYS: Final = """
+SELECT first, keys FROM batch
+WHERE first >= coalesce((SELECT max(first) FROM batch WHERE first <= ?1), 0)
+AND keys IS NOT NULL ORDER BY first
 """
 _NEXT: Final = "SELECT first + count FROM batch ORDER BY first DESC LIMIT 1"
 _READ: Final = """
-SELECT first, count, encoding, crc, data FROM batch
+SELECT first, count, encoding, crc, data, {keys} FROM batch
 WHERE first >= coalesce((SELECT max(first) FROM batch WHERE first <= ?1), 0) AND first < ?2
 ORDER BY first LIMIT ?3
 """
@@ -65,10 +83,14 @@ _MEASURE_BYTES: Final = MIB
 
 @dataclass(frozen=True, slots=True)
 class HotEvents:
-    """Events of the log: `table` (staged schema) has those from offset `first` on."""
+    """Events of the log: `table` (staged schema) has those from offset `first` on.
+
+    `supplied` says of each whether its id was supplied by a caller; None = of none.
+    """
 
     first: int
     table: pa.Table
+    supplied: Mask | None = None
 
 
 class HotLog:
@@ -91,9 +113,11 @@ class HotLog:
         self._database = Database(state_dir / FILE, _SCHEMA)
         self._max_bytes = max_bytes
         self._log_id: str | None = None
+        self._format = 0
         self._stored_bytes = 0
         self._unmeasured_bytes = 0
         self._appends = 0
+        self._tail: Tail | None = None
         self._group = GroupCommit(
             self._commit,
             max_queue_bytes=max_queue_bytes,
@@ -122,6 +146,23 @@ class HotLog:
         self._group.submit(entry)
         return entry.offset
 
+    async def append_async(self, entry: Entry) -> None:
+        """As `append`, for a task of an event loop."""
+        await self._group.submit_async(entry)
+
+    def append_once(self, entry: Entry) -> dict[int, int]:
+        """Make a batch with keys durable; if the log has one of them, store nothing of it.
+
+        Returns:
+            {row: offset} of the keys that were there: empty when the batch is durable.
+
+        Raises:
+            Behind: events from the entry's `covered` on are not in the log any more.
+            ...: as `append`.
+        """
+        self._group.submit(entry)
+        return entry.found
+
     def end(self) -> int:
         """The offset that the next event will get."""
         with self._database.read() as reader:
@@ -146,9 +187,31 @@ class HotLog:
                     found=table.num_rows,
                     where=self._where(first),
                 )
-            start = max(first, offset)
-            yield HotEvents(start, table.slice(start - first, min(next_offset, end) - start))
+            start, stop = max(first, offset), min(next_offset, end)
+            supplied = _supplied(rows)
+            if supplied is not None:
+                supplied = supplied[start - first : stop - first]
+            yield HotEvents(start, table.slice(start - first, stop - start), supplied)
             offset = next_offset
+
+    def rows_at(self, places: Sequence[int]) -> pa.Table | None:
+        """The events at some offsets, in the order asked for; None when one was forgotten."""
+        import pyarrow as pa
+
+        wanted = sorted(set(places))
+        tables: list[pa.Table] = []
+        start = 0
+        for at in range(1, len(wanted) + 1):
+            if at < len(wanted) and wanted[at] == wanted[at - 1] + 1:
+                continue
+            pieces = list(self.read_from(wanted[start], wanted[at - 1] + 1))
+            tables += [piece.table for piece in pieces]
+            if not pieces or pieces[0].first != wanted[start]:
+                return None
+            start = at
+        rows = {place: row for row, place in enumerate(wanted)}
+        table = pa.concat_tables(tables)
+        return table.take([rows[place] for place in places]) if len(table) == len(rows) else None
 
     def forget(self, up_to: int) -> None:
         """Drop the batches that lie wholly below the offset `up_to`."""
@@ -173,15 +236,17 @@ class HotLog:
             last = writer.execute(_NEXT).fetchone()
             if sealed > (int(last[0]) if last else 0):
                 self._log_id = uuid7()
+                self._tail = None
                 writer.execute("DELETE FROM batch")
                 writer.execute("UPDATE meta SET log_id = ?", (self._log_id,))
 
     def close(self) -> None:
+        self._group.close()
         self._database.close()
 
-    def _has_room(self) -> bool:
-        if self._stored_bytes < self._max_bytes:
-            return True
+    def _has_room(self, may_block: bool) -> bool:
+        if self._stored_bytes < self._max_bytes or not may_block:
+            return self._stored_bytes < self._max_bytes
         # Another process may have sealed.
         with self._database.read() as reader:
             self._stored_bytes = _used_bytes(reader) if reader else 0
@@ -189,33 +254,79 @@ class HotLog:
 
     def _commit(self, group: list[Entry]) -> None:
         rows = []
-        with self._database.write() as writer:
-            self._log_id = self._log_id or self._read_meta(writer) or self._name(writer)
-            last = writer.execute(_NEXT).fetchone()
-            offset = int(last[0]) if last else 0
-            for entry in group:
-                entry.offset = offset
-                crc = zlib.crc32(entry.data)
-                rows.append((offset, entry.count, entry.encoding, crc, entry.data))
-                offset += entry.count
-            writer.executemany("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", rows)
-            self._unmeasured_bytes += sum(len(entry.data) for entry in group)
-            if self._unmeasured_bytes >= _MEASURE_BYTES:
-                self._stored_bytes = _used_bytes(writer)
-                self._unmeasured_bytes = 0
+        try:
+            with self._database.write() as writer:
+                if self._format != FORMAT or self._log_id is None:
+                    self._log_id = self._prepare(writer)
+                last = writer.execute(_NEXT).fetchone()
+                offset = int(last[0]) if last else 0
+                for entry in group:
+                    if entry.keys and not self._is_new(writer, entry, offset):
+                        continue
+                    entry.offset = offset
+                    crc = zlib.crc32(entry.data)
+                    keys = entry.keys or None
+                    rows.append((offset, entry.count, entry.encoding, crc, keys, entry.data))
+                    offset += entry.count
+                writer.executemany(_INSERT, rows)
+                self._unmeasured_bytes += sum(len(entry.data) for entry in group)
+                if self._unmeasured_bytes >= _MEASURE_BYTES:
+                    self._stored_bytes = _used_bytes(writer)
+                    self._unmeasured_bytes = 0
+        except BaseException:
+            self._tail = None  # it has keys of events that are not stored
+            raise
         # Here the group is durable: acknowledged.
         self._appends += 1
         if self._appends == _GROW_AFTER:
             with suppress(LakecoreError):  # slower without, not wrong
                 self._database.grow_log(_LOG_BYTES)
 
-    def _rows_from(self, offset: int, end: int) -> list[tuple[int, int, int, int, bytes]]:
-        rows: list[tuple[int, int, int, int, bytes]] = []
+    def _is_new(self, writer: sqlite3.Connection, entry: Entry, offset: int) -> bool:
+        """Whether no key of an entry is in the log; if so they are from now on.
+
+        In the transaction that stores it: no other thread or process can come between.
+        """
+        tail = self._tail
+        if tail is not None and tail.end > offset:
+            tail = None  # the log was renewed
+        if tail is None or tail.end < offset:
+            # Another process has appended, or this one has not looked yet.
+            tail = self._tail = self._caught_up(writer, tail, entry.covered, offset)
+        if tail is None or entry.covered < tail.start:
+            entry.error = Behind()
+            return False
+        entry.found = tail.find(entry.keys, entry.covered)
+        if entry.found or entry.only_looks:
+            return False
+        tail.drop_below(entry.covered)
+        tail.add(entry.keys, offset)
+        tail.end = offset + entry.count
+        return True
+
+    def _caught_up(
+        self, writer: sqlite3.Connection, tail: Tail | None, covered: int, end: int
+    ) -> Tail | None:
+        """The keys up to `end`; None when events from `covered` on were forgotten."""
+        oldest = writer.execute(_OLDEST).fetchone()[0]
+        if tail is None or (oldest is not None and tail.end < oldest):
+            if oldest is not None and covered < oldest:
+                return None
+            tail = Tail(covered)
+        for first, keys in writer.execute(_KEYS, (tail.end,)):
+            tail.add(keys, first)
+        tail.end = end
+        return tail
+
+    def _rows_from(self, offset: int, end: int) -> list[_Row]:
+        rows: list[_Row] = []
         size = 0
         with self._database.read() as reader:
             if reader is None:
                 return rows
-            for row in reader.execute(_READ, (offset, end, _READ_BATCHES)):
+            self._read_meta(reader)
+            read = _READ.format(keys="NULL" if self._format == 1 else "keys")
+            for row in reader.execute(read, (offset, end, _READ_BATCHES)):
                 if zlib.crc32(row[4]) != row[3]:
                     raise CorruptData(
                         "a batch of the hot log is damaged",
@@ -234,23 +345,41 @@ class HotLog:
         row = connection.execute("SELECT format, log_id FROM meta").fetchone()
         if row is None:
             return None
-        if row[0] != FORMAT:
+        if not 1 <= row[0] <= FORMAT:
             raise UnsupportedFormat(
                 "the hot log is of another format",
-                expected=FORMAT,
+                expected=f"at most {FORMAT}",
                 found=row[0],
                 where=self._database.path,
                 hint="seal it with the release that wrote it",
             )
+        self._format = row[0]
         return str(row[1])
+
+    def _prepare(self, writer: sqlite3.Connection) -> str:
+        """The log's name; an older log is extended, a new one gets its name."""
+        log_id = self._read_meta(writer) or self._name(writer)
+        if self._format != FORMAT:
+            writer.execute(_EXTEND)
+            writer.execute("UPDATE meta SET format = ?", (FORMAT,))
+            self._format = FORMAT
+        return log_id
 
     def _name(self, writer: sqlite3.Connection) -> str:
         log_id = uuid7()
         writer.execute("INSERT INTO meta VALUES (?, ?)", (FORMAT, log_id))
+        self._format = FORMAT
         return log_id
 
     def _where(self, offset: int) -> str:
         return f"{self._database.path}, offset {offset}"
+
+
+def _supplied(rows: list[_Row]) -> Mask | None:
+    """Which events of batches have a key; None when none has."""
+    if all(row[5] is None for row in rows):
+        return None
+    return Keys.of(b"".join([row[5] or bytes(row[1] * KEY_BYTES) for row in rows])).present
 
 
 def _used_bytes(connection: sqlite3.Connection) -> int:

@@ -12,6 +12,7 @@ from lakecore.base.limits import MIB
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakecore.journal._events.supplied import Mask
 
 MAX_SEGMENT_BYTES: Final = 64 * MIB
 """Of events in memory: a segment of large values has fewer of them."""
@@ -32,13 +33,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Events on their way into a segment, from the source's `first` one on."""
+    """Events on their way into a segment, from the source's `first` one on.
+
+    `supplied` marks those whose id was supplied by a caller; None = none.
+    """
 
     source: Source
     first: int
     events: pa.Table
     hashes: Any
     size_bytes: int
+    supplied: Mask | None = None
 
     def __len__(self) -> int:
         return int(self.events.num_rows)
@@ -54,11 +59,25 @@ class Part:
             self.first + start,
             self.events.slice(start, stop - start),
             self.hashes[start:stop],
+            None if self.supplied is None else self.supplied[start:stop],
         )
 
 
-def part_of(source: Source, first: int, events: pa.Table, hashes: Any) -> Part:
-    return Part(source, first, events, hashes, events.nbytes)
+def part_of(
+    source: Source, first: int, events: pa.Table, hashes: Any, supplied: Mask | None = None
+) -> Part:
+    return Part(source, first, events, hashes, events.nbytes, supplied)
+
+
+def supplied_rows(parts: list[Part]) -> Mask | None:
+    """The marks of the parts' rows, one after the other; None when there is no mark."""
+    import numpy as np
+
+    if all(part.supplied is None for part in parts):
+        return None
+    marks = (np.zeros(len(p), dtype=bool) if p.supplied is None else p.supplied for p in parts)
+    rows = np.concatenate(list(marks))
+    return rows if rows.any() else None
 
 
 class Waiting:

@@ -48,7 +48,10 @@ from lakecore.base.limits import MAX_COMMIT_RETRIES, MIB
 from lakecore.journal._commits.commit import Fate
 from lakecore.journal._commits.staged import StagedReader
 from lakecore.journal._events.hashing import hash_events
-from lakecore.journal._log.parts import Part, Source, Waiting, part_of
+from lakecore.journal._events.supplied import Supplied
+from lakecore.journal._hot.keys import keys_of
+from lakecore.journal._log.parts import Part, Source, Waiting, part_of, supplied_rows
+from lakecore.journal._log.sealed_ids import SealedIds
 from lakecore.journal._log.segment import (
     SealedCommit,
     SegmentFooter,
@@ -82,13 +85,20 @@ class Sealer:
     """Seals one journal. Threads may share it: runs of one process follow each other."""
 
     def __init__(
-        self, store: Store, footers: Footers, pending: Pending, hot: HotLog, clock: Clock
+        self,
+        store: Store,
+        footers: Footers,
+        pending: Pending,
+        hot: HotLog,
+        clock: Clock,
+        ids: SealedIds,
     ) -> None:
         self._store = store
         self._footers = footers
         self._pending = pending
         self._hot = hot
         self._clock = clock
+        self._ids = ids
         self._lock = threading.Lock()
 
     def seal(self) -> SealOutcome:
@@ -100,20 +110,29 @@ class Sealer:
                 was sealed is sealed, and nothing that was not is forgotten.
         """
         with self._lock:
-            return _Run(self._store, self._footers, self._pending, self._hot, self._clock).run()
+            return _Run(
+                self._store, self._footers, self._pending, self._hot, self._clock, self._ids
+            ).run()
 
 
 class _Run:
     """One run: one frozen set, one seal id."""
 
     def __init__(
-        self, store: Store, footers: Footers, pending: Pending, hot: HotLog, clock: Clock
+        self,
+        store: Store,
+        footers: Footers,
+        pending: Pending,
+        hot: HotLog,
+        clock: Clock,
+        ids: SealedIds,
     ) -> None:
         self._store = store
         self._footers = footers
         self._pending = pending
         self._hot = hot
         self._clock = clock
+        self._ids = ids
         self._seal_id = uuid7(clock)
         self._problems: list[LakecoreError] = []
         self._waiting = Waiting()
@@ -160,7 +179,8 @@ class _Run:
             try:
                 first = footers.hot.get(log_id, 0)
                 for piece in self._hot.read_from(first, hot_end):
-                    yield part_of(source, piece.first, piece.table, hash_events(piece.table))
+                    hashes = hash_events(piece.table)
+                    yield part_of(source, piece.first, piece.table, hashes, piece.supplied)
             except (CorruptData, InvalidInput, UnsupportedFormat) as error:
                 self._problems.append(error)
 
@@ -184,13 +204,16 @@ class _Run:
                 )
             source = Source(commit.commit_id, commit.header.target.path, digest, total)
             sealed = self._footers.sealed_count(commit.commit_id)
+            marks = commit.header.supplied
+            supplied = None if marks is None else marks.rows(total)
             spool.seek(0)
             first = 0
             for batch in reader.batches(trusted=True):
                 size = batch.num_rows
                 data = spool.read(size * _HASH_BYTES)
                 hashes = np.frombuffer(data, np.uint8).reshape(-1, _HASH_BYTES)
-                part = part_of(source, first, pa.Table.from_batches([batch]), hashes)
+                marked = None if supplied is None else supplied[first : first + size]
+                part = part_of(source, first, pa.Table.from_batches([batch]), hashes, marked)
                 first += size
                 if first > sealed:
                     yield part.cut(max(0, sealed - part.first), size)
@@ -276,6 +299,8 @@ class _Run:
                     )
                 )
             row += size
+        supplied = self._supplied(parts, events)
+        twice = 0 if supplied is None else len(supplied.duplicates)
         times = pc.min_max(events.column("timestamp").cast(pa.int64())).as_py()
         return SegmentFooter(
             first_seq=self._footers.next_seq,
@@ -288,7 +313,18 @@ class _Run:
             root=frontier.root().hex(),
             edge=tuple(node.hex() for node in frontier.edge),
             timestamp_us=(times["min"], times["max"]),
+            supplied=supplied,
+            duplicate_ids=self._footers.duplicate_ids + twice,
         )
+
+    def _supplied(self, parts: list[Part], events: pa.Table) -> Supplied | None:
+        """The marks of supplied ids, and those of them that are sealed already."""
+        rows = supplied_rows(parts)
+        if rows is None:
+            return None
+        self._ids.catch_up()
+        keys = keys_of(events.column("event_id").filter(rows).to_pylist())
+        return Supplied.of(rows, self._ids.duplicates(keys, rows.nonzero()[0].tolist()))
 
     def _keep(self, parts: list[Part]) -> None:
         """Let the parts wait, without what the footers contain by now."""
