@@ -20,6 +20,7 @@ from lakecore.base import InvalidInput
 from lakecore.journal._events.event import Event, arrow_to_events
 from lakecore.journal._events.rules import to_microseconds
 from lakecore.journal._read.filter import EventFilter
+from lakecore.journal._read.indexed import all_events, is_indexed, newest
 from lakecore.journal._read.scan import Snapshot, concat, scan_schema
 
 if TYPE_CHECKING:
@@ -78,12 +79,14 @@ def page(snapshot: Snapshot, wanted: EventFilter, *, limit: int, cursor: str | N
     at = _Cursor.from_text(cursor) if cursor else _Cursor(snapshot.size)
     # One more than asked for tells whether there is a next page.
     found: list[Event] = []
-    if at.before is None:
+    if at.before is None and (snapshot.has_unsealed or snapshot.size > at.size):
         young = snapshot.sealed(wanted, first_seq=at.size)
         found = _newest(chain(snapshot.unsealed(wanted), young), limit + 1, at)
     end = at.size if at.before is None else min(at.before, at.size)
     unsealed = len(found)
-    if len(found) <= limit:
+    if len(found) <= limit and is_indexed(snapshot, wanted):
+        found += newest(snapshot, wanted, end, limit + 1 - len(found))
+    elif len(found) <= limit:
         for table in snapshot.sealed(wanted, newest_first=True, end_seq=end):
             rest = limit + 1 - len(found)
             found += reversed(arrow_to_events(table.slice(max(0, table.num_rows - rest))))
@@ -106,6 +109,9 @@ def history(snapshot: Snapshot, wanted: EventFilter) -> list[Event]:
     Events of a dataset are in order of (version, place in the commit), whatever the clocks
     said; datasets and direct events are merged by time.
     """
+    if is_indexed(snapshot, wanted):
+        unsealed = [e for table in snapshot.unsealed(wanted) for e in arrow_to_events(table)]
+        return in_order([*all_events(snapshot, wanted), *unsealed])
     tables = chain(snapshot.sealed(wanted), snapshot.unsealed(wanted))
     return in_order(arrow_to_events(concat(tables)))
 

@@ -4,8 +4,8 @@ A snapshot looks at what is unsealed first and at the segments second, and drops
 they already contain; so an event that is sealed meanwhile is seen once. Unsealed events
 have no `seq`.
 
-This is the place where an index would answer instead: everything that looks for
-events goes through `Snapshot.sealed` and `Snapshot.unsealed`.
+Everything that looks for events goes through `Snapshot.sealed` and `Snapshot.unsealed`,
+or through `indexed`, which answers for the former where the index can.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.journal._hot.log import HotEvents, HotLog
+    from lakecore.journal._index import Index
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, PendingList, StagedCommit
     from lakecore.storage import Store
@@ -54,6 +55,12 @@ class Snapshot:
     places: tuple[Place, ...]
     staged: PendingList
     hot: tuple[HotEvents, ...]
+    index: Index | None = None
+
+    @property
+    def has_unsealed(self) -> bool:
+        """Whether there may be events that are not sealed."""
+        return bool(self.staged.commits or self.hot)
 
     def sealed(
         self,
@@ -142,8 +149,16 @@ class Snapshot:
 class Scanner:
     """Takes snapshots of one journal."""
 
-    def __init__(self, store: Store, footers: Footers, pending: Pending, hot: HotLog) -> None:
+    def __init__(
+        self,
+        store: Store,
+        footers: Footers,
+        pending: Pending,
+        hot: HotLog,
+        index: Index | None = None,
+    ) -> None:
         self._store = store
+        self._index = index
         self._footers = footers
         self._pending = pending
         self._hot = hot
@@ -163,7 +178,11 @@ class Scanner:
         # 3. Without what the segments have.
         sealed = self._footers.hot.get(log_id, 0) if log_id else 0
         rest = tuple(trimmed for piece in hot if (trimmed := _after(piece, sealed)) is not None)
-        return Snapshot(self._store, self._footers, size, places, staged, rest)
+        return Snapshot(self._store, self._footers, size, places, staged, rest, self._index)
+
+    def sealed(self, first: int, end: int) -> Iterator[pa.Table]:
+        """The sealed events of a range, from the segments."""
+        return self.snapshot().sealed(first_seq=first, end_seq=end)
 
 
 def concat(tables: Iterable[pa.Table]) -> pa.Table:

@@ -1,0 +1,216 @@
+"""Open index files: `pread` on a disk, ranges with kept tables on a remote store.
+
+Not mapped into memory: a file that is cut short under a mapping kills the process, a
+short read is an error like any other. Both the open files and the bytes that are kept are
+bounded, however long the journal gets.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from lakecore.base import CorruptData, NotFound, Unavailable
+from lakecore.base.limits import KIB, MIB
+from lakecore.journal._index import layout
+from lakecore.journal._index.layout import TRAILER_BYTES, Block, Trailer
+from lakecore.journal._index.names import Name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakecore.storage import Store
+
+MAX_OPEN_FILES: Final = 192
+_TAIL_BYTES: Final = 32 * KIB
+"""Read at once from the end of a remote file: the trailer, and both tables of `.lines`."""
+_PAGE_BYTES: Final = 16 * KIB
+_MAX_PAGES: Final = 32 * MIB // _PAGE_BYTES
+
+
+class IndexFile:
+    """One file, its trailer checked. Threads share it; it is closed with its last reference."""
+
+    def __init__(self, name: Name, trailer: Trailer, size_bytes: int) -> None:
+        self.name = name
+        self.path = name.path
+        self.trailer = trailer
+        if (
+            (trailer.first, trailer.end) != (name.first, name.end)
+            or (trailer.kind == layout.LINES) != name.is_lines
+            or trailer.size_bytes != size_bytes
+        ):
+            raise CorruptData("an index file is not what its name says", where=self.path)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Bytes of a block or bucket."""
+        raise NotImplementedError
+
+    def read_table(self, offset: int, size: int) -> bytes:
+        """Bytes of a table, which a remote file keeps."""
+        raise NotImplementedError
+
+    def positions(self, key: int) -> Sequence[int] | None:
+        """The positions of a key, ascending; None when it is too heavy for this file."""
+        trailer = self.trailer
+        number = key >> (layout.KEY_BITS - trailer.bucket_bits)
+        entry = self.read_table(trailer.bucket_table + 8 * number, 16)
+        offset, size = layout.bucket_place(entry, trailer, self.path)
+        data = self.read(offset, size)
+        layout.check_bucket(data, number, self.path)
+        return layout.find_in_bucket(data, key, trailer.width)
+
+    def block(self, number: int) -> Block:
+        trailer = self.trailer
+        size = layout.BLOCK_ENTRY_BYTES
+        entry = self.read_table(trailer.block_table + size * number, size)
+        offset, size, raw_size, crc = layout.block_place(entry, self.path)
+        rows = trailer.end - trailer.first - number * trailer.block_rows
+        data = self.read(offset, size)
+        return Block(number, min(rows, trailer.block_rows), data, raw_size, crc, self.path)
+
+    def buckets(self, numbers: range) -> list[bytes]:
+        """Neighbouring buckets, checked, in one read."""
+        trailer = self.trailer
+        entries = self.read_table(trailer.bucket_table + 8 * numbers.start, 8 * (len(numbers) + 1))
+        places = [
+            layout.bucket_place(entries[8 * at : 8 * at + 16], trailer, self.path)
+            for at in range(len(numbers))
+        ]
+        start = places[0][0]
+        data = self.read(start, sum(size for _, size in places))
+        found = [data[offset - start : offset - start + size] for offset, size in places]
+        for number, bucket in zip(numbers, found, strict=True):
+            layout.check_bucket(bucket, number, self.path)
+        return found
+
+
+class _LocalFile(IndexFile):
+    def __init__(self, name: Name, fd: int) -> None:
+        self._fd = fd
+        size = os.fstat(fd).st_size
+        tail = os.pread(fd, TRAILER_BYTES, max(0, size - TRAILER_BYTES))
+        super().__init__(name, Trailer.decode(tail, name.path), size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._fd, size, offset)
+        except OSError as error:
+            raise Unavailable("the index does not read", found=error, where=self.path) from error
+
+    read_table = read
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+
+class _RemoteFile(IndexFile):
+    def __init__(self, name: Name, store: Store, pages: _Pages) -> None:
+        self._store = store
+        self._pages = pages
+        tail = store.get_range(name.path, -_TAIL_BYTES, _TAIL_BYTES)
+        trailer = Trailer.decode(tail[-TRAILER_BYTES:], name.path)
+        super().__init__(name, trailer, max(trailer.size_bytes, len(tail)))
+        self._tail = tail
+        self._tail_start = trailer.size_bytes - len(tail)
+
+    def read(self, offset: int, size: int) -> bytes:
+        return self._store.get_range(self.path, offset, size)
+
+    def read_table(self, offset: int, size: int) -> bytes:
+        if offset >= self._tail_start:
+            start = offset - self._tail_start
+            return self._tail[start : start + size]
+        first, last = offset // _PAGE_BYTES, (offset + size - 1) // _PAGE_BYTES
+        data = b"".join(self._page(number) for number in range(first, last + 1))
+        start = offset - first * _PAGE_BYTES
+        return data[start : start + size]
+
+    def _page(self, number: int) -> bytes:
+        key = (self.path, number)
+        page = self._pages.get(key)
+        if page is None:
+            page = self.read(number * _PAGE_BYTES, _PAGE_BYTES)
+            self._pages.put(key, page)
+        return page
+
+
+class _Pages:
+    """Pages of remote tables, the ones that were used last."""
+
+    def __init__(self) -> None:
+        self._pages: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, int]) -> bytes | None:
+        with self._lock:
+            page = self._pages.get(key)
+            if page is not None:
+                self._pages.move_to_end(key)
+            return page
+
+    def put(self, key: tuple[str, int], page: bytes) -> None:
+        with self._lock:
+            self._pages[key] = page
+            while len(self._pages) > _MAX_PAGES:
+                self._pages.popitem(last=False)
+
+
+class OpenFiles:
+    """The index files that were used last, open.
+
+    Args:
+        root_at: the root of the journal's tree at a size, where it is known: see `Trailer`.
+    """
+
+    def __init__(self, store: Store, root_at: Callable[[int], bytes | None]) -> None:
+        self._store = store
+        self._root_at = root_at
+        self._files: OrderedDict[Name, IndexFile] = OrderedDict()
+        self._pages = _Pages()
+        self._lock = threading.Lock()
+        self.is_local = store.local_path("journal/index") is not None
+
+    def get(self, name: Name) -> IndexFile:
+        """The file, opened and checked.
+
+        Raises:
+            NotFound: it is gone.
+            CorruptData, UnsupportedFormat: it is damaged, of other events, or newer.
+        """
+        with self._lock:
+            file = self._files.get(name)
+            if file is not None:
+                self._files.move_to_end(name)
+                return file
+        file = self._open(name)
+        if self._root_at(name.end) != file.trailer.root:
+            raise CorruptData("an index file is of other events", where=name.path)
+        with self._lock:
+            self._files[name] = file
+            while len(self._files) > MAX_OPEN_FILES:
+                self._files.popitem(last=False)
+        return file
+
+    def forget(self, name: Name) -> None:
+        with self._lock:
+            self._files.pop(name, None)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._files.clear()
+
+    def _open(self, name: Name) -> IndexFile:
+        local = self._store.local_path(name.path)
+        if local is None:
+            return _RemoteFile(name, self._store, self._pages)
+        try:
+            fd = os.open(local, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise NotFound("no such object", where=name.path) from error
+        except OSError as error:
+            raise Unavailable("the index does not open", found=error, where=name.path) from error
+        return _LocalFile(name, fd)

@@ -1,0 +1,336 @@
+"""Finding events by entity and by position, in files that may be missing or damaged.
+
+What a file does not answer, for whatever reason, is reported as a gap: the caller reads
+those events from the segments. A file that turns out damaged is left out from then on, and
+told to whoever builds (`damaged`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lakecore.base import CorruptData, LakecoreError, NotFound, UnsupportedFormat
+from lakecore.journal._index import layout
+from lakecore.journal._index.files import IndexFile, OpenFiles
+from lakecore.journal._index.names import FOLDER, Name, choose, gaps, parse_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from lakecore.journal._log.footers import Footers
+    from lakecore.storage import Store
+    from lakecore.tlog import Hashes
+
+_SETTLED_NS: Final = 100_000_000
+"""A folder that changed so recently may change again without its time showing it."""
+_RELIST_S: Final = 1.0
+_RELIST_UNCHANGED_S: Final = 30.0
+_MAX_UNUSABLE: Final = 4096
+_PIECE_ROWS: Final = 4 * layout.BLOCK_ROWS
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Positions of an entity in [first, end), ascending; None: not known, read the segments."""
+
+    first: int
+    end: int
+    seqs: Sequence[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Which files answer for a journal of `size` events."""
+
+    size: int
+    postings: tuple[Name | Span, ...]
+    lines: tuple[Name | Span, ...]
+    starts: tuple[int, ...]
+
+
+def roots_of(footers: Footers) -> Callable[[int], bytes | None]:
+    """The roots that footers know: what `Index` and `Indexer` take."""
+
+    def root_at(size: int) -> bytes | None:
+        tree = footers.frontier_at(size)
+        return None if tree is None else tree.root()
+
+    return root_at
+
+
+class Index:
+    """The index of one journal. Threads share it.
+
+    Args:
+        root_at: the root of the journal's tree at a size, None where there is none.
+    """
+
+    def __init__(self, store: Store, root_at: Callable[[int], bytes | None]) -> None:
+        self._store = store
+        self._files = OpenFiles(store, root_at)
+        self._folder = store.local_path(FOLDER.rstrip("/"))
+        self._lock = threading.Lock()
+        self._names: frozenset[Name] = frozenset()
+        self._unusable: dict[Name, LakecoreError] = {}
+        self._listed_at = -_RELIST_UNCHANGED_S
+        self._folder_time = -1
+        self._is_stale = True
+        self._view = _View(-1, (), (), ())
+
+    # What there is
+
+    def refresh(self, size: int) -> None:
+        """See which files there are for a journal of `size` events."""
+        with self._lock:
+            if self._needs_listing(size):
+                self._list()
+            if self._view.size != size:
+                self._view = self._look(size)
+
+    def names(self) -> frozenset[Name]:
+        """The files of the last listing that are not known as unusable."""
+        return self._names - self._unusable.keys()
+
+    def open(self, name: Name) -> IndexFile:
+        """A file, opened and checked, for whoever builds; one that fails is left out."""
+        try:
+            return self._files.get(name)
+        except LakecoreError as error:
+            self._lost(name, error)
+            raise
+
+    def covered(self, seq: int) -> bool:
+        """Whether there is a line for a position."""
+        return isinstance(self._place(seq), Name)
+
+    def gaps(self) -> list[Span]:
+        """The ranges without lines."""
+        return gaps(self._view.lines)
+
+    def invalidate(self) -> None:
+        """List again before the next answer."""
+        self._is_stale = True
+
+    def damaged(self) -> dict[Name, str]:
+        """The files that were found damaged, and how: whoever builds replaces them."""
+        with self._lock:
+            return {
+                name: str(error)
+                for name, error in self._unusable.items()
+                if isinstance(error, CorruptData)
+            }
+
+    def repaired(self, names: Iterable[Name]) -> None:
+        """The files were removed or written again."""
+        with self._lock:
+            for name in names:
+                self._unusable.pop(name, None)
+                self._files.forget(name)
+            self._is_stale = True
+
+    def close(self) -> None:
+        self._files.clear()
+
+    # Questions
+
+    def find(self, entity_id: str, *, end_seq: int) -> tuple[npt.NDArray[np.int64], list[Span]]:
+        """(positions of an entity, ascending; ranges in which it was not looked for)."""
+        import numpy as np
+
+        pieces = list(self.walk(entity_id, end_seq=end_seq))
+        open_ranges = [(piece.first, piece.end) for piece in pieces if piece.seqs is None]
+        seqs = [seq for piece in reversed(pieces) for seq in piece.seqs or ()]
+        return np.array(seqs, dtype=np.int64), open_ranges[::-1]
+
+    def walk(self, entity_id: str, *, end_seq: int) -> Iterator[Found]:
+        """All of [0, end_seq), the newest first, piece by piece.
+
+        Positions are those of the entity's key: another entity may share it, rarely.
+        """
+        key = layout.key_of(entity_id)
+        view = self._view
+        if end_seq < view.size:
+            view = self._look(end_seq)
+        if view.size < end_seq:
+            yield Found(view.size, end_seq, None)
+        for piece in reversed(view.postings):
+            yield from self._walk_piece(key, piece)
+
+    def positions(self, *, end_seq: int) -> Iterator[Found]:
+        """As `walk`, for every event."""
+        view = self._view
+        if end_seq > view.size:
+            yield Found(max(0, view.size), end_seq, None)
+        for piece in reversed(view.lines):
+            is_gap = isinstance(piece, tuple)
+            first, end = piece if isinstance(piece, tuple) else (piece.first, piece.end)
+            end = min(end, end_seq)
+            if is_gap and first < end:
+                yield Found(first, end, None)
+            while not is_gap and first < end:
+                start = max(first, end - _PIECE_ROWS)
+                yield Found(start, end, range(start, end))
+                end = start
+
+    def lines(self, seqs: Sequence[int]) -> list[bytes]:
+        """The canonical lines of events, in the order given.
+
+        Raises:
+            CorruptData: one of them is not there, or not readable.
+        """
+        found = self.try_lines(seqs)
+        if missing := [seq for seq, line in zip(seqs, found, strict=True) if line is None]:
+            raise CorruptData("the index has no line of an event", where=f"seq {missing[0]}")
+        return [line for line in found if line is not None]
+
+    def try_lines(self, seqs: Sequence[int]) -> list[bytes | None]:
+        """As `lines`, with None for those that are not there or not readable."""
+        found: list[bytes | None] = []
+        at, block, end = -1, None, -1
+        for seq in seqs:
+            if not at <= seq < end or block is None:
+                at, end, block = self._block(seq)
+            found.append(block.line(seq - at) if block is not None else None)
+        return found
+
+    def leaves(self, first: int, end: int) -> Hashes:
+        """The leaf hashes of the events [first, end), shape (n, 32).
+
+        Raises:
+            CorruptData: one of them is not there, or not readable.
+        """
+        import hashlib
+
+        import numpy as np
+
+        digests = []
+        at = first
+        while at < end:
+            start, stop, block = self._block(at)
+            if block is None:
+                raise CorruptData("the index has no line of an event", where=f"seq {at}")
+            lines = block.lines()[at - start : min(stop, end) - start]
+            digests += [hashlib.sha256(b"\0" + line).digest() for line in lines]
+            at += len(lines)
+        return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
+
+    # Inside
+
+    def _walk_piece(self, key: int, piece: Name | Span) -> Iterator[Found]:
+        if isinstance(piece, tuple):
+            yield Found(*piece, None)
+            return
+        try:
+            positions = self._files.get(piece).positions(key)
+        except LakecoreError as error:
+            self._lost(piece, error)
+        else:
+            if positions is not None:
+                if positions:
+                    first = piece.first
+                    yield Found(first, piece.end, [first + position for position in positions])
+                return
+        # Damaged, gone, or too heavy for merged postings: what lies below answers.
+        below = [n for n in self.names() if piece.contains(n) and n != piece]
+        is_smaller = [n for n in below if n.is_lines or n.end - n.first < piece.end - piece.first]
+        for smaller in reversed(choose(is_smaller, piece.first, piece.end)):
+            yield from self._walk_piece(key, smaller)
+
+    def _block(self, seq: int) -> tuple[int, int, layout.Block | None]:
+        """(first, end, lines) of the block with an event; None instead when there is none."""
+        for _ in range(2):  # a file that was merged into another meanwhile is there again
+            name = self._place(seq)
+            if not isinstance(name, Name):
+                break
+            try:
+                file = self._files.get(name)
+                rows = file.trailer.block_rows
+                number = (seq - name.first) // rows
+                block = file.block(number)
+            except LakecoreError as error:
+                self._lost(name, error)
+                continue
+            start = name.first + number * rows
+            return start, start + block.count, block
+        return seq, seq + 1, None
+
+    def _place(self, seq: int) -> Name | Span | None:
+        view = self._view
+        at = bisect_right(view.starts, seq) - 1
+        if at < 0:
+            return None
+        piece = view.lines[at]
+        end = piece.end if isinstance(piece, Name) else piece[1]
+        return piece if seq < end else None
+
+    def _lost(self, name: Name, error: LakecoreError) -> None:
+        """Look again without a file that does not answer."""
+        with self._lock:
+            size = self._view.size
+            self._files.forget(name)
+            if isinstance(error, NotFound):
+                with suppress(LakecoreError):
+                    self._list()
+            if not isinstance(error, NotFound) or name in self._names:
+                if len(self._unusable) >= _MAX_UNUSABLE:
+                    self._unusable.clear()
+                self._unusable[name] = error
+            self._view = self._look(size)
+
+    def _needs_listing(self, size: int) -> bool:
+        if self._is_stale:
+            return True
+        age_s = time.monotonic() - self._listed_at
+        if self._folder is not None:
+            # One call instead of a listing; that it may be behind costs time, never an event.
+            return self._time_of_folder() != self._folder_time or self._folder_time == 0
+        wait_s = _RELIST_S if size != self._view.size else _RELIST_UNCHANGED_S
+        return age_s > wait_s
+
+    def _list(self) -> None:
+        before = self._time_of_folder()
+        is_settled = time.time_ns() - before > _SETTLED_NS
+        self._folder_time = before if is_settled else 0
+        self._listed_at = time.monotonic()
+        self._is_stale = False
+        if self._folder is not None:
+            try:
+                found = os.listdir(self._folder)
+            except OSError:
+                found = []
+        else:
+            found = [info.path[len(FOLDER) :] for info in self._store.list_objects(FOLDER)]
+        names = frozenset(name for text in found if (name := parse_name(text)) is not None)
+        # What was not reachable may be again.
+        self._unusable = {
+            name: error
+            for name, error in self._unusable.items()
+            if name in names and isinstance(error, CorruptData | UnsupportedFormat)
+        }
+        if names != self._names:
+            self._names = names
+            self._view = _View(-1, (), (), ())
+
+    def _time_of_folder(self) -> int:
+        if self._folder is None:
+            return 0
+        try:
+            return os.stat(self._folder).st_mtime_ns
+        except OSError:
+            return 1
+
+    def _look(self, size: int) -> _View:
+        usable = self.names()
+        lines = tuple(choose((n for n in usable if n.is_lines), 0, size))
+        starts = tuple(p.first if isinstance(p, Name) else p[0] for p in lines)
+        return _View(size, tuple(choose(usable, 0, size)), lines, starts)

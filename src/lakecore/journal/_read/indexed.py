@@ -1,0 +1,135 @@
+"""Sealed events found through the index, wherever it has them; from the segments elsewhere.
+
+The answers are those of `Snapshot.sealed`, event for event. A line is only believed to be
+of the entity that it names itself; one that holds the digest of a long value instead of
+the value is read from its segment.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from lakecore.journal._events.event import Event, arrow_to_events
+from lakecore.journal._events.rules import to_microseconds
+
+if TYPE_CHECKING:
+    from lakecore.journal._index import Found, Index
+    from lakecore.journal._read.filter import EventFilter
+    from lakecore.journal._read.scan import Snapshot
+
+_CHUNK_EVENTS: Final = 256
+"""Events read at once where a page may need fewer."""
+
+
+def is_indexed(snapshot: Snapshot, wanted: EventFilter) -> bool:
+    """Whether the index helps: for one entity, or for everything."""
+    if snapshot.index is None:
+        return False
+    return "entity_id" in wanted.equals or not wanted.columns
+
+
+def newest(snapshot: Snapshot, wanted: EventFilter, end: int, limit: int) -> list[Event]:
+    """The newest `limit` sealed events before `end` that match."""
+    end = min(end, snapshot.size)
+    found: list[Event] = []
+    for piece in _pieces(snapshot, wanted, end):
+        rest = limit - len(found)
+        if rest <= 0:
+            break
+        found += islice(_newest_of(snapshot, wanted, piece, rest), rest)
+    return found
+
+
+def all_events(snapshot: Snapshot, wanted: EventFilter) -> list[Event]:
+    """The sealed events that match, in order of `seq`."""
+    return newest(snapshot, wanted, snapshot.size, sys.maxsize)[::-1]
+
+
+def _newest_of(
+    snapshot: Snapshot, wanted: EventFilter, piece: Found, limit: int
+) -> Iterator[Event]:
+    if piece.seqs is None:
+        for table in snapshot.sealed(
+            wanted, newest_first=True, first_seq=piece.first, end_seq=piece.end
+        ):
+            tail = table.slice(max(0, table.num_rows - limit))
+            yield from reversed(arrow_to_events(tail))
+        return
+    stop = len(piece.seqs)
+    while stop > 0:
+        # What the filter drops is made up for by the next chunk.
+        start = max(0, stop - min(limit, _CHUNK_EVENTS))
+        yield from reversed(_events(snapshot, wanted, piece.seqs[start:stop]))
+        stop = start
+
+
+def _pieces(snapshot: Snapshot, wanted: EventFilter, end: int) -> Iterator[Found]:
+    index = _index_of(snapshot)
+    index.refresh(snapshot.size)
+    entity_id = wanted.equals.get("entity_id")
+    if entity_id is not None:
+        return index.walk(entity_id, end_seq=end)
+    return index.positions(end_seq=end)
+
+
+def _events(snapshot: Snapshot, wanted: EventFilter, seqs: Sequence[int]) -> list[Event]:
+    """The events at these positions that match, in the order of the positions."""
+    decode = _decoder().decode
+    set_field = object.__setattr__
+    equals = list(wanted.equals.items())
+    is_timed = wanted.since_us is not None or wanted.until_us is not None
+    found: list[Event] = []
+    missing: list[int] = []
+    for seq, line in zip(seqs, _index_of(snapshot).try_lines(seqs), strict=True):
+        try:
+            event = decode(line) if line is not None else None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            event = None  # a long value is an object here
+        if event is None:
+            missing.append(seq)
+            continue
+        set_field(event, "seq", seq)
+        if all(getattr(event, name) == value for name, value in equals) and not (
+            is_timed and not _is_in_time(event, wanted)
+        ):
+            found.append(event)
+    if missing:
+        found += _from_segments(snapshot, wanted, missing)
+        found.sort(key=lambda event: event.seq or 0)
+    return found
+
+
+def _from_segments(snapshot: Snapshot, wanted: EventFilter, seqs: list[int]) -> list[Event]:
+    left = set(seqs)
+    tables = snapshot.sealed(wanted, first_seq=seqs[0], end_seq=seqs[-1] + 1)
+    return [event for table in tables for event in _at(table, left)]
+
+
+def _at(table: Any, seqs: set[int]) -> list[Event]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mask = pc.is_in(table.column("seq"), pa.array(sorted(seqs), pa.int64()))
+    return arrow_to_events(table.filter(mask))
+
+
+def _is_in_time(event: Event, wanted: EventFilter) -> bool:
+    moment = to_microseconds(event.timestamp) if event.timestamp else 0
+    return wanted.overlaps(moment, moment)
+
+
+def _index_of(snapshot: Snapshot) -> Index:
+    if snapshot.index is None:
+        raise ValueError("this snapshot has no index")
+    return snapshot.index
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Event]:
+    return msgspec.json.Decoder(Event)
