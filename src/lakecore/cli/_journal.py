@@ -14,6 +14,8 @@ from lakecore.base import InvalidInput, LakecoreError
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._events import print_events
 from lakecore.cli._group import group
+from lakecore.cli._journal_prove import add_to
+from lakecore.cli._journal_transfer import export, import_
 from lakecore.cli._output import flattened, note, print_json, print_pairs, print_text
 from lakecore.cli._text import count
 
@@ -24,6 +26,13 @@ _MAX_LINE_BYTES: Final = 256 << 20
 @group(name="journal", epilog="Example: lakecore journal recent --limit 20")
 def command() -> None:
     """The events: who, when, why, field by field, old → new."""
+
+
+add_to(command)
+
+
+command.add_command(export)
+command.add_command(import_)
 
 
 @command.command("recent", epilog="Example: lakecore journal recent --limit 20")

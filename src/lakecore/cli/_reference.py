@@ -66,6 +66,16 @@ _OBJECTS: Final = (
     ("journal flush", "`sealed`"),
     ("journal record", "`recorded`"),
     (
+        "journal checkpoint, journal key rotate",
+        "`origin`, `size`, `root` (base64), `vkey`, `note`: the signed note's text",
+    ),
+    (
+        "journal prove",
+        "`seq`, `entry`: the canonical event, `leaf_hash`, `path`, `origin`, `size`, `root` "
+        "(hex), `proof`: the text of the proof",
+    ),
+    ("journal key show", "list of keys: `key_id`, `vkey`, `created_at`, `retired_at_size`"),
+    (
         "verify",
         "`status`, and `integrity`, `anchored`, `completeness`: each {`status`, `summary`, "
         "`problems`, `detail`}; a status is green, broken, inconclusive or absent",

@@ -17,6 +17,7 @@ two ways into the journal, and one way through it:
 `_log`          sealed events: segments and their footers, what is pending, sealing
 `_read`         sealed, pending and hot events read as one, and questions to them
 `_transfer`     events to and from files, the cut that a backup copies, archives
+`_prove`        signed checkpoints, tiles, proofs, witnesses: what holds outside of the lake
 `_check`        leaves and roots recomputed; commits held against events
 `_record`       the calls that record direct events
 `_sqlite`       the files of this machine's own state
@@ -75,6 +76,10 @@ if TYPE_CHECKING:
         staged_schema,
     )
     from lakecore.journal._journal import Journal, JournalSettings
+    from lakecore.journal._prove.checkpoints import SignedCheckpoint
+    from lakecore.journal._prove.proofs import EntryProof, GrowthProof
+    from lakecore.journal._prove.prover import Prover
+    from lakecore.journal._prove.witness import Witness
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import scan_schema
     from lakecore.journal._read.state import AsOf, EntityState
@@ -92,9 +97,11 @@ _HOME = {
     "CompletenessReport": "_check.completeness",
     "Cut": "_transfer.cut",
     "EntityState": "_read.state",
+    "EntryProof": "_prove.proofs",
     "Event": "_events.event",
     "ExportResult": "_transfer.export",
     "Fate": "_commits.commit",
+    "GrowthProof": "_prove.proofs",
     "ImportResult": "_transfer.importing",
     "IntegrityReport": "_check.report",
     "Journal": "_journal",
@@ -104,9 +111,12 @@ _HOME = {
     "Page": "_read.pages",
     "PreparedEvents": "_commits.staged",
     "Problem": "_check.report",
+    "Prover": "_prove.prover",
+    "SignedCheckpoint": "_prove.checkpoints",
     "StagedReader": "_commits.staged",
     "Staging": "_commits.staged",
     "Target": "_commits.commit",
+    "Witness": "_prove.witness",
     "arrow_to_events": "_events.event",
     "changed": "_values.values",
     "encode_value": "_values.text",
@@ -129,9 +139,11 @@ __all__ = [
     "CompletenessReport",
     "Cut",
     "EntityState",
+    "EntryProof",
     "Event",
     "ExportResult",
     "Fate",
+    "GrowthProof",
     "ImportResult",
     "IntegrityReport",
     "Journal",
@@ -141,9 +153,12 @@ __all__ = [
     "Page",
     "PreparedEvents",
     "Problem",
+    "Prover",
+    "SignedCheckpoint",
     "StagedReader",
     "Staging",
     "Target",
+    "Witness",
     "arrow_to_events",
     "changed",
     "encode_value",
