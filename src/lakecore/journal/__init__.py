@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import scan_schema
     from lakecore.journal._read.state import AsOf, EntityState
+    from lakecore.journal._read.tail import Tail, TailBatch
     from lakecore.journal._transfer.cut import Cut
     from lakecore.journal._transfer.export import ExportResult
     from lakecore.journal._transfer.importing import ImportResult
@@ -115,6 +116,8 @@ _HOME = {
     "SignedCheckpoint": "_prove.checkpoints",
     "StagedReader": "_commits.staged",
     "Staging": "_commits.staged",
+    "Tail": "_read.tail",
+    "TailBatch": "_read.tail",
     "Target": "_commits.commit",
     "Witness": "_prove.witness",
     "arrow_to_events": "_events.event",

@@ -38,6 +38,7 @@ from lakecore.journal._read.filter import EventFilter
 from lakecore.journal._read.pages import Page, blame, history, moment_us, page
 from lakecore.journal._read.scan import Scanner, concat, scan_schema
 from lakecore.journal._read.state import AsOf, EntityState, entity_state, seen_from
+from lakecore.journal._read.tail import POLL_S, Tail, TailOptions
 from lakecore.journal._record import Recorder
 from lakecore.journal._sqlite import alone, watch_forks
 from lakecore.journal._stats import journal_stats
@@ -337,6 +338,37 @@ class Journal(Recorder, Provable):
             event_id=event_id,
         )
         return page(self._scanner.snapshot(), wanted, limit=limit, cursor=cursor)
+
+    def tail(
+        self,
+        cursor: str | None = None,
+        *,
+        from_seq: int = 0,
+        follow: bool = False,
+        timeout_s: float | None = None,
+        poll_s: float = POLL_S,
+        limit: int | None = None,
+    ) -> Tail:
+        """Sealed events in order, in batches that each have a `cursor` to go on from.
+
+        Args:
+            cursor: go on behind it, once it is proven that nothing before it was rewritten.
+            from_seq: without a cursor, begin here; below 0, so many events before the end.
+            follow: wait for further events, looking every `poll_s`, until `timeout_s` passed
+                without one, `limit` events were given, or the tail or the journal is closed.
+        """
+        options = TailOptions(
+            cursor=cursor,
+            from_seq=from_seq,
+            follow=follow,
+            timeout_s=timeout_s,
+            poll_s=poll_s,
+            limit=limit,
+        )
+        origin: str = getattr(self, "origin", "")
+        return Tail(
+            self._store, self._footers, options, origin=origin, is_closed=lambda: self._is_closed
+        )
 
     def scan(
         self,

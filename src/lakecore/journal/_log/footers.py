@@ -127,7 +127,8 @@ class Footers:
     def add(self, footer: SegmentFooter) -> None:
         """Take in the next footer: one that was just made durable."""
         with self._lock:
-            self._guarded(lambda: self._add(footer, footer.path))
+            if footer.first_seq >= self._next_seq:  # else a reader has met it already
+                self._guarded(lambda: self._add(footer, footer.path))
 
     def made_by(self, first_seq: int) -> str | None:
         """The seal id of the run that made the segment at a position; None when there is none."""
