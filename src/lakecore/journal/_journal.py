@@ -365,9 +365,12 @@ class Journal(Recorder, Provable):
             poll_s=poll_s,
             limit=limit,
         )
-        origin: str = getattr(self, "origin", "")
         return Tail(
-            self._store, self._footers, options, origin=origin, is_closed=lambda: self._is_closed
+            self._store,
+            self._footers,
+            options,
+            origin=self._origin,
+            is_closed=lambda: self._is_closed,
         )
 
     def scan(

@@ -168,7 +168,7 @@ def test_the_origin_is_part_of_the_cursor(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cursor of this log names it."""
-    monkeypatch.setattr(Journal, "origin", "example.com/lake", raising=False)
+    monkeypatch.setattr(journal, "_origin", "example.com/lake")
     cursor = journal.tail(limit=3).cursor
     assert TailCursor.from_text(cursor).origin == "example.com/lake"
     assert seqs(list(journal.tail(cursor))) == list(range(12))
