@@ -12,8 +12,21 @@ Python, the command line and the servers share.
 ('notes', 'green')
 """
 
+from lakecore.app._backup import backups_at, create_backup, restore_backup, verify_backups
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
 from lakecore.app._lake import Lake
-from lakecore.app._open import open_lake
+from lakecore.app._open import open_lake, system_user
 
-__all__ = ["Check", "DoctorReport", "Finding", "Lake", "VerifyReport", "open_lake"]
+__all__ = [
+    "Check",
+    "DoctorReport",
+    "Finding",
+    "Lake",
+    "VerifyReport",
+    "backups_at",
+    "create_backup",
+    "open_lake",
+    "restore_backup",
+    "system_user",
+    "verify_backups",
+]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from lakecore.backup import MARKER, Identity
 from lakecore.base import (
     AlreadyExists,
     Clock,
     CorruptData,
     NotFound,
+    Stop,
     UnsupportedFormat,
     format_timestamp,
 )
@@ -23,12 +26,18 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class LakeFormat:
-    """The identity of a lake: its id (UUID) and the origin of its log, as checkpoints name it."""
+    """The identity of a lake: its id (UUID) and the origin of its log, as checkpoints name it.
+
+    `restored_from` cites the lake and the backup that it was restored from: lake_id, origin,
+    tree_size, root, checkpoint, backup, at. Members that this release does not know are left
+    alone: the file is never written again.
+    """
 
     lake_id: str
     origin: str
     created_at: str
     format: int = FORMAT
+    restored_from: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 def read_format(store: Store) -> LakeFormat:
@@ -52,7 +61,11 @@ def read_format(store: Store) -> LakeFormat:
         texts = [content.get(name) for name in ("lake_id", "origin", "created_at")]
         if not all(isinstance(text, str) and text for text in texts):
             raise _damaged(store, "JSON without lake_id, origin and created_at")
-        return LakeFormat(*texts)
+        lake_id, origin, created_at = texts
+        former = content.get("restored_from")
+        return LakeFormat(
+            lake_id, origin, created_at, restored_from=former if isinstance(former, dict) else None
+        )
     raise UnsupportedFormat(
         "the lake's format is unknown",
         expected=FORMAT,
@@ -78,8 +91,14 @@ def create_format(store: Store, clock: Clock) -> LakeFormat:
         return read_format(store)
     except NotFound:
         pass
-    lake_id = str(uuid.uuid4())
-    made = LakeFormat(lake_id, f"lakecore/{lake_id}", format_timestamp(clock.now_us()))
+    if store.exists(MARKER):
+        raise Stop(
+            "a backup is being restored here, or was and did not end",
+            where=store.url,
+            hint="Run `lakecore backup restore` again as it was; it goes on where it ended.",
+        )
+    identity = new_identity()
+    made = LakeFormat(identity.lake_id, identity.origin, format_timestamp(clock.now_us()))
     content = {
         "format": made.format,
         "lake_id": made.lake_id,
@@ -91,3 +110,9 @@ def create_format(store: Store, clock: Clock) -> LakeFormat:
     except AlreadyExists:
         return read_format(store)
     return made
+
+
+def new_identity() -> Identity:
+    """An id and an origin that no lake has."""
+    lake_id = str(uuid.uuid4())
+    return Identity(lake_id, f"lakecore/{lake_id}")

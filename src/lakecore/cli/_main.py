@@ -35,6 +35,7 @@ SECTIONS = {
         "blame": "who last changed each field of one row",
         "journal": "the events themselves",
         "verify": "check that the record is whole and the data is what it says",
+        "backup": "copies of the lake in another place, and lakes made of them",
     },
     "Shell": {"completion": "tab completion for bash, zsh, fish"},
 }

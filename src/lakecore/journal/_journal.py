@@ -419,7 +419,7 @@ class Journal(Recorder, Provable):
         since: datetime | str | int | None = None,
         until: datetime | str | int | None = None,
         overwrite: bool = False,
-        source: str = "lakecore",
+        cloudevents_source: str = "lakecore",
         **columns: Any,
     ) -> ExportResult:
         """Write events to a file or stream; filters as `query`. See `_transfer.export`."""
@@ -436,7 +436,7 @@ class Journal(Recorder, Provable):
             since_seq=since_seq,
             until_seq=until_seq,
             overwrite=overwrite,
-            source=source,
+            source=cloudevents_source,
         )
 
     def import_events(

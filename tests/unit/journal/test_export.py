@@ -76,7 +76,7 @@ FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef￾￿]")
 
 def test_cloudevents_keep_the_rules(journal: Journal) -> None:
     """Required attributes, names, types and formats of CloudEvents 1.0, line by line."""
-    lines = exported(journal, "cloudevents", source="urn:lake:1").splitlines()
+    lines = exported(journal, "cloudevents", cloudevents_source="urn:lake:1").splitlines()
     assert len(lines) == 4
     seen = set()
     for line in lines:
