@@ -26,6 +26,7 @@ from lakecore.journal._events.event import Event
 from lakecore.journal._hot.direct import DirectStage
 from lakecore.journal._hot.group import Entry
 from lakecore.journal._hot.log import HotLog
+from lakecore.journal._index import CATCH_UP_EVENTS, Index, Indexer, roots_of
 from lakecore.journal._log.background import BackgroundSealer
 from lakecore.journal._log.footers import Footers
 from lakecore.journal._log.once import IsGiven, Once
@@ -159,10 +160,19 @@ class Journal(Recorder, Provable):
             )
         )
         self._once = Once(self._footers, self._ids, self._direct)
+        roots = roots_of(self._footers)
+        self._index = Index(self._store, roots)
+        self._scanner = Scanner(self._store, self._footers, self._pending, self._hot, self._index)
+        self._indexer = Indexer(self._store, self._index, roots, self._scanner.sealed)
         self._sealer = Sealer(
-            self._store, self._footers, self._pending, self._hot, self._clock, self._ids
+            self._store,
+            self._footers,
+            self._pending,
+            self._hot,
+            self._clock,
+            self._ids,
+            self._indexer.submit,
         )
-        self._scanner = Scanner(self._store, self._footers, self._pending, self._hot)
         self._background = BackgroundSealer(
             self._seal_in_background,
             seal_events=settings.seal_events,
@@ -234,6 +244,7 @@ class Journal(Recorder, Provable):
             self._direct.close()
             self._hot.close()
             self._footers.close()
+            self._index.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -474,6 +485,7 @@ class Journal(Recorder, Provable):
             "flush_threshold": self._settings.seal_events,
             "seal_errors": self._background.error_count,
             "last_seal_error": None if error is None else str(error),
+            "index": self._indexer.stats(),
         }
 
     # Verification
@@ -541,7 +553,9 @@ class Journal(Recorder, Provable):
         if outcome is None:
             # Another process seals, but may have looked before our events were there.
             self._notify(1)
-        elif outcome.problems:
+            return
+        self._indexer.catch_up(self._footers.next_seq, max_events=CATCH_UP_EVENTS)
+        if outcome.problems:
             raise outcome.problems[0]
 
     def _run_sealer(self, wait_s: float) -> SealOutcome | None:
@@ -552,6 +566,9 @@ class Journal(Recorder, Provable):
         with alone(self._state_dir / _SEAL_LOCK, wait_s) as is_alone:
             if not is_alone and not wait_s:
                 return None
-            outcome = self._sealer.seal()
+            try:
+                outcome = self._sealer.seal()
+            finally:
+                self._indexer.wait()
         self._problems = outcome.problems
         return outcome

@@ -22,6 +22,6 @@ one is durable; a reader that loses a file under its hands looks again.
 """
 
 from lakecore.journal._index.index import Found, Index, roots_of
-from lakecore.journal._index.indexer import Indexer
+from lakecore.journal._index.indexer import CATCH_UP_EVENTS, Indexer
 
-__all__ = ["Found", "Index", "Indexer", "roots_of"]
+__all__ = ["CATCH_UP_EVENTS", "Found", "Index", "Indexer", "roots_of"]

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.base import CorruptData, LakecoreError
+from lakecore.base import CorruptData
 from lakecore.base.limits import MIB, SEGMENT_EVENTS
 from lakecore.journal._index.names import MERGED_EVENTS, Name, choose
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from lakecore.storage import Store
 
 FAN_IN: Final = 16
+CATCH_UP_EVENTS: Final = 4 * SEGMENT_EVENTS
+"""What a run in the background fills of gaps, so that it stays short."""
 _MAX_LINES_BYTES: Final = 256 * MIB
 """Lines that are put together are in memory at once: large values stay in small files."""
 
@@ -99,13 +101,17 @@ class Indexer:
     def catch_up(self, size: int, *, max_events: int | None = None) -> int:
         """Build what is missing of a journal of `size` events; how many events that were.
 
+        Nothing is asked of the store where nothing is known to be missing.
+
         Args:
             max_events: stop after about so many; the next call goes on.
         """
         done = 0
         with self._lock, self._counting():
+            self._index.refresh(size)
+            if not self._index.gaps() and not self._index.damaged():
+                return 0
             self._drop_damaged()
-            self._index.invalidate()
             self._index.refresh(size)
             for first, end in self._index.gaps():
                 for start in range(first - first % SEGMENT_EVENTS, end, SEGMENT_EVENTS):
@@ -252,7 +258,7 @@ class Indexer:
         try:
             yield
             self.last_error = None
-        except (LakecoreError, OSError, MemoryError) as error:
+        except Exception as error:
             self.error_count += 1
             self.last_error = error
 

@@ -26,7 +26,7 @@ Crash windows, and what the next run finds:
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -68,8 +68,14 @@ if TYPE_CHECKING:
     from lakecore.journal._log.pending import Pending, StagedCommit
     from lakecore.storage import Store
 
+OnSealed = Callable[["pa.Table", int], None]
+"""Told of each segment once it is durable: its events, its first position. Must not fail."""
 _SPOOL_BYTES: Final = 32 * MIB
 _HASH_BYTES: Final = 32
+
+
+def _ignore(events: pa.Table, first_seq: int) -> None:
+    """What is done about a segment where nobody asks for it: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class Sealer:
         hot: HotLog,
         clock: Clock,
         ids: SealedIds,
+        on_sealed: OnSealed = _ignore,
     ) -> None:
         self._store = store
         self._footers = footers
@@ -99,6 +106,7 @@ class Sealer:
         self._hot = hot
         self._clock = clock
         self._ids = ids
+        self._on_sealed = on_sealed
         self._lock = threading.Lock()
 
     def seal(self) -> SealOutcome:
@@ -111,7 +119,13 @@ class Sealer:
         """
         with self._lock:
             return _Run(
-                self._store, self._footers, self._pending, self._hot, self._clock, self._ids
+                self._store,
+                self._footers,
+                self._pending,
+                self._hot,
+                self._clock,
+                self._ids,
+                self._on_sealed,
             ).run()
 
 
@@ -126,6 +140,7 @@ class _Run:
         hot: HotLog,
         clock: Clock,
         ids: SealedIds,
+        on_sealed: OnSealed = _ignore,
     ) -> None:
         self._store = store
         self._footers = footers
@@ -133,6 +148,7 @@ class _Run:
         self._hot = hot
         self._clock = clock
         self._ids = ids
+        self._on_sealed = on_sealed
         self._seal_id = uuid7(clock)
         self._problems: list[LakecoreError] = []
         self._waiting = Waiting()
@@ -267,6 +283,7 @@ class _Run:
             # A put that was retried below us found its own first try.
         else:
             self._footers.add(replace(footer, checksum=checksum_of(data)[0]))
+        self._on_sealed(events, footer.first_seq)
         self._events += footer.count
         self._segments += 1
         return True
