@@ -28,6 +28,8 @@ from lakecore.journal._hot.group import Entry
 from lakecore.journal._hot.log import HotLog
 from lakecore.journal._index import CATCH_UP_EVENTS, Index, Indexer, roots_of
 from lakecore.journal._log.background import BackgroundSealer
+from lakecore.journal._log.compact import CompactReport
+from lakecore.journal._log.compaction import Compaction
 from lakecore.journal._log.footers import Footers
 from lakecore.journal._log.once import IsGiven, Once
 from lakecore.journal._log.pending import Pending
@@ -72,6 +74,9 @@ class JournalSettings:
             the store, or by the kind of store. A hot log for a remote store is faster, and
             what is not sealed yet is lost with this machine.
         linger_s: how long the first of a group of staged direct events waits for company.
+        compact: merge small segments in the background once a range is complete.
+        compact_grace_s: how old a merged file has to be before what it merges is replaced by
+            stubs; a query that runs longer may miss what it had not read by then.
         idempotency_days: for how long an event id that a caller supplied is known again.
     """
 
@@ -83,6 +88,8 @@ class JournalSettings:
     append_timeout_s: float = 30.0
     direct: Literal["auto", "hot", "staged"] = "auto"
     linger_s: float = 0.1
+    compact: bool = True
+    compact_grace_s: float = 600.0
     idempotency_days: int = 7
 
 
@@ -173,6 +180,14 @@ class Journal(Recorder, Provable):
             self._ids,
             self._indexer.submit,
         )
+        self._compaction = Compaction(
+            self._store,
+            self._footers,
+            self._clock,
+            self._state_dir,
+            is_automatic=settings.compact and settings.background,
+            grace_s=settings.compact_grace_s,
+        )
         self._background = BackgroundSealer(
             self._seal_in_background,
             seal_events=settings.seal_events,
@@ -226,6 +241,17 @@ class Journal(Recorder, Provable):
 
     flush = seal
 
+    def compact(self, *, grace_s: float | None = None) -> CompactReport:
+        """Merge small segments into runs now, and replace those that are merged by stubs.
+
+        Args:
+            grace_s: how old a run has to be for that; the settings' by default.
+
+        Raises:
+            CorruptData: a range is damaged; it is left as it is, and the rest is compacted.
+        """
+        return self._compaction.compact(grace_s)
+
     def close(self) -> None:
         """Seal what this process recorded, and let go of everything.
 
@@ -236,6 +262,7 @@ class Journal(Recorder, Provable):
         if self._is_closed:
             return
         self._background.stop()
+        self._compaction.stop()
         try:
             if self._background.is_due and not self._is_forked:
                 self.seal()
@@ -477,7 +504,7 @@ class Journal(Recorder, Provable):
 
     def stats(self) -> dict[str, Any]:
         """Counters, the tree, what is pending and for how long, and what sealing fails at."""
-        error = self._background.last_error
+        error, failed = self._background.last_error, self._compaction.last_error
         figures = journal_stats(
             self._scanner.snapshot(), self._store, self._problems, now_us=self._clock.now_us()
         )
@@ -485,6 +512,8 @@ class Journal(Recorder, Provable):
             "flush_threshold": self._settings.seal_events,
             "seal_errors": self._background.error_count,
             "last_seal_error": None if error is None else str(error),
+            "compact_errors": self._compaction.error_count,
+            "last_compact_error": None if failed is None else str(failed),
             "index": self._indexer.stats(),
         }
 
@@ -554,6 +583,7 @@ class Journal(Recorder, Provable):
             # Another process seals, but may have looked before our events were there.
             self._notify(1)
             return
+        self._compaction.after_seal()
         self._indexer.catch_up(self._footers.next_seq, max_events=CATCH_UP_EVENTS)
         if outcome.problems:
             raise outcome.problems[0]

@@ -22,10 +22,19 @@ class BackgroundSealer:
     Args:
         seal_events: seal at once when so many events wait.
         interval_s: seal at the latest so long after the first event that waits.
+        name: of the thread.
     """
 
-    def __init__(self, seal: Callable[[], object], *, seal_events: int, interval_s: float) -> None:
+    def __init__(
+        self,
+        seal: Callable[[], object],
+        *,
+        seal_events: int,
+        interval_s: float,
+        name: str = "lakecore-sealer",
+    ) -> None:
         self._seal = seal
+        self._name = name
         self._seal_events = seal_events
         self._interval_s = interval_s
         self.error_count = 0
@@ -40,6 +49,11 @@ class BackgroundSealer:
         self._due: float | None = None
         self._thread: threading.Thread | None = None
         self._is_stopped = False
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called: a long run should come to an end."""
+        return self._is_stopped
 
     @property
     def is_due(self) -> bool:
@@ -58,10 +72,15 @@ class BackgroundSealer:
                 self._due = now if is_full else now + self._interval_s
                 self._changed.notify_all()
             if start and self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="lakecore-sealer", daemon=True
-                )
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
+
+    def later(self, pause_s: float) -> None:
+        """Be due again after a pause, unless something is sooner."""
+        with self._changed:
+            due = time.monotonic() + pause_s
+            self._due = due if self._due is None else min(due, self._due)
+            self._changed.notify_all()
 
     def sealed(self) -> None:
         """Somebody has sealed everything by hand."""

@@ -160,6 +160,11 @@ class SegmentFooter:
         return Frontier(self.tree_size, [bytes.fromhex(node) for node in self.edge])
 
     @property
+    def is_archived(self) -> bool:
+        """Whether it is of a stub whose events have left the lake."""
+        return self.moved is not None and bool(self.moved.archive)
+
+    @property
     def first_checksum(self) -> str:
         """The checksum of the file as it was made, before a stub replaced it."""
         return self.moved.checksum if self.moved else self.checksum
