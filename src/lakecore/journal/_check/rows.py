@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakecore.base import CorruptData, Inconclusive, NotFound, UnsupportedFormat
+from lakecore.journal._check.derived import check_lines, name_fields
 from lakecore.journal._check.report import MAX_PROBLEMS, Problem
 from lakecore.journal._check.tree import TreePart
 from lakecore.journal._events.hashing import hash_events
@@ -27,10 +28,13 @@ from lakecore.journal._log.segment import (
 )
 
 if TYPE_CHECKING:
+    from lakecore.journal._index.names import Name
     from lakecore.storage import Store
     from lakecore.tlog import Hashes
 
 _MAX_TRIES = 3
+_MAX_LINES = 20
+"""Damaged rows of a position whose fields are named."""
 _COLUMNS = [*FIELDS, LEAF_CHECK]
 
 
@@ -42,6 +46,8 @@ class RangeCheck:
         part: its leaves; None when its rows could not be read, or not judged.
         commits: the parts of commits that are continued in other positions.
         rows: rows whose leaf is not the one that they were stored with.
+        lines: {row: (seq, canonical line as it is now)} of some of those.
+        derived: index files of these events that are not what they should be.
         unknown: why it could not be judged; None when it could.
     """
 
@@ -50,6 +56,8 @@ class RangeCheck:
     commits: list[tuple[SealedCommit, TreePart]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     rows: list[Problem] = field(default_factory=list)
+    lines: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    derived: list[Problem] = field(default_factory=list)
     unknown: str | None = None
 
     @property
@@ -60,10 +68,39 @@ class RangeCheck:
         self.problems.append(Problem(where, None, part, str(expected), str(found)))
 
 
-def check_ranges(store: Store, ranges: Sequence[SealedRange]) -> list[RangeCheck]:
-    """Look at positions that follow each other; a file that they share is read once."""
+def check_ranges(
+    store: Store, ranges: Sequence[SealedRange], names: Sequence[Name], *, with_index: bool
+) -> list[RangeCheck]:
+    """Look at positions that follow each other; a file that they share is read once.
+
+    Args:
+        names: the index files there are.
+        with_index: compare those of these events with them.
+    """
     with RowReader(store, verify_pages=True) as reader:
-        return [_settled(store, sealed, reader) for sealed in ranges]
+        checks = [_settled(store, sealed, reader) for sealed in ranges]
+    for check in checks:
+        check.rows = name_fields(store, names, check.rows, check.lines)
+    if with_index:
+        _check_index(store, checks, names)
+    return checks
+
+
+def _check_index(store: Store, checks: list[RangeCheck], names: Sequence[Name]) -> None:
+    """Compare the index with each row of whole positions."""
+    import numpy as np
+
+    group: list[RangeCheck] = []
+    for check in [*checks, None]:
+        part = check.part if check is not None and not check.rows else None
+        last = group[-1].part if group else None
+        if group and (part is None or last is None or part.first != last.end):
+            parts = [item.part for item in group if item.part is not None]
+            hashes = np.concatenate([item.hashes for item in parts])
+            group[0].derived = check_lines(store, names, parts[0].first, hashes)
+            group = []
+        if check is not None and part is not None:
+            group.append(check)
 
 
 def check_file(store: Store, path: str) -> list[Problem]:
@@ -140,7 +177,7 @@ def _read_rows(check: RangeCheck, reader: RowReader) -> None:
                 raise CorruptData("a segment lacks columns", found=", ".join(missing))
             _check_seq(check, table, seq, row)
             hashes.append(hash_events(table.select(["leaf", *STAGED_FIELDS])))
-            _check_leaves(check, table, hashes[-1], row)
+            _check_leaves(check, table, hashes[-1], row, seq)
         seq += table.num_rows
         row += table.num_rows
     part = TreePart.of(footer.first_seq, np.concatenate(hashes))
@@ -180,14 +217,20 @@ def _check_seq(check: RangeCheck, table: Any, first: int, row: int) -> None:
         check.problems.append(found)
 
 
-def _check_leaves(check: RangeCheck, table: Any, hashes: Hashes, row: int) -> None:
+def _check_leaves(check: RangeCheck, table: Any, hashes: Hashes, row: int, seq: int) -> None:
     import numpy as np
+
+    from lakecore.journal._events.leaf import leaf_lines
 
     found = np.ascontiguousarray(hashes[:, :4]).view("<i4").ravel()
     stored = table.column(LEAF_CHECK).to_numpy()
     where = check.sealed.rows_path
     for at in np.flatnonzero(found != stored)[:MAX_PROBLEMS]:
-        check.rows.append(Problem(where, row + int(at), None, _hex(stored[at]), _hex(found[at])))
+        place = int(at)
+        check.rows.append(Problem(where, row + place, None, _hex(stored[at]), _hex(found[at])))
+        if len(check.lines) < _MAX_LINES:
+            line = leaf_lines(table.slice(place, 1).select(["leaf", *STAGED_FIELDS]))[0].as_py()
+            check.lines[row + place] = (seq + place, line)
 
 
 def _unreadable(store: Store, path: str, error: Any) -> Problem:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from lakecore.base import Clock, SystemClock
 from lakecore.base.limits import SEGMENT_EVENTS
 from lakecore.journal._check.anchors import Checkpoints
+from lakecore.journal._check.derived import check_postings, index_names
 from lakecore.journal._check.incremental import (
     Known,
     Listing,
@@ -46,6 +47,7 @@ from lakecore.journal._log.runs import MERGED, SealedRange, sealed_ranges
 from lakecore.journal._log.segment import LEAF_CHECK, SegmentFooter, position_of, run_of
 
 if TYPE_CHECKING:
+    from lakecore.journal._index.names import Name
     from lakecore.storage import Store
     from lakecore.tlog import VerifierKey
 
@@ -54,7 +56,16 @@ __all__ = ["IntegrityReport", "Problem", "verify_log"]
 _MAX_BATCH = 4_096
 """Positions that one thread takes at a time: they are short when there are so many."""
 
-Job = Callable[[], list[RangeCheck] | list[Problem]]
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A problem of a file that can be built again."""
+
+    problem: Problem
+
+
+Found = list[RangeCheck] | list[Problem] | list[Derived]
+Job = Callable[[], Found]
 
 
 def verify_log(
@@ -87,43 +98,64 @@ def verify_log(
         at_us=(clock or SystemClock()).now_us(),
     )  # fmt: skip
     count = threads or len(os.sched_getaffinity(0))
-    for found in _in_order(_jobs(store, start.after, files), count):
+    for found in _in_order(_jobs(store, start.after, files, index_names(store)), count):
         for item in found:
             if isinstance(item, Problem):
                 run.problems.append(item)
+            elif isinstance(item, Derived):
+                run.derived.append(item.problem)
             else:
                 run.take(item)
     return run.report()
 
 
-def _jobs(store: Store, after: str | None, files: Listing) -> Iterator[Job]:
+def _jobs(store: Store, after: str | None, files: Listing, names: Sequence[Name]) -> Iterator[Job]:
     """What threads can do at the same time, in the order of the log."""
+    of_slot: dict[int, list[Name]] = {}
+    for name in names:
+        of_slot.setdefault(name.first // SEGMENT_EVENTS, []).append(name)
+    # What is derived is compared when everything is.
+    is_full = after is None
+
+    def look(batch: list[SealedRange]) -> Job:
+        found = of_slot.get(_slot(batch[0]), [])
+        return partial(check_ranges, store, batch, found, with_index=is_full)
+
     batch: list[SealedRange] = []
     runs: set[str] = set()
     for sealed in sealed_ranges(store, after=after):
         if batch and (_slot(batch[-1]) != _slot(sealed) or len(batch) == _MAX_BATCH):
-            yield partial(check_ranges, store, batch)
+            yield look(batch)
             batch = []
         batch.append(sealed)
         if sealed.rows_path != sealed.path and sealed.rows_path not in runs:
             runs.add(sealed.rows_path)
             yield partial(check_file, store, sealed.rows_path)
     if batch:
-        yield partial(check_ranges, store, batch)
+        yield look(batch)
+    if not is_full:
+        return
     for path in files:
         # Stubs of runs, and runs that nothing leads to yet.
-        if path.startswith(MERGED) and run_of(path) and path not in runs and after is None:
+        if path.startswith(MERGED) and run_of(path) and path not in runs:
             yield partial(check_file, store, path)
+    for name in names:
+        if not name.is_lines:
+            yield partial(_derived, store, name)
+
+
+def _derived(store: Store, name: Name) -> Found:
+    return [Derived(problem) for problem in check_postings(store, name)]
 
 
 def _slot(sealed: SealedRange) -> int:
     return (position_of(sealed.path) or 0) // SEGMENT_EVENTS
 
 
-def _in_order(jobs: Iterator[Job], threads: int) -> Iterator[list[RangeCheck] | list[Problem]]:
+def _in_order(jobs: Iterator[Job], threads: int) -> Iterator[Found]:
     """What the jobs give, in their order; few are under way or waiting at a time."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="lakecore-verify")
-    waiting: deque[Future[list[RangeCheck] | list[Problem]]] = deque()
+    waiting: deque[Future[Found]] = deque()
     try:
         for job in jobs:
             waiting.append(pool.submit(job))
@@ -149,6 +181,7 @@ class _Integrity:
     segments: int = 0
     problems: list[Problem] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    derived: list[Problem] = field(default_factory=list)
     tree: GrowingTree = field(init=False)
     hot: dict[str, int] = field(init=False)
     open_commits: dict[str, GrowingTree] = field(init=False)
@@ -182,7 +215,9 @@ class _Integrity:
         elif self.unknown:
             status = "inconclusive"
         earlier = self.start.earlier
-        derived = self.tiles.problems(size) if self.tiles and self.is_whole else []
+        derived = self.derived
+        if self.tiles and self.is_whole:
+            derived = derived + self.tiles.problems(size)
         return IntegrityReport(
             ok=status == "green",
             status=status,
@@ -207,6 +242,7 @@ class _Integrity:
             self.add(path, "first_seq", self.tree.size, position)
             self._lose()
         self.problems += check.problems
+        self.derived += check.derived
         if check.unknown is not None:
             self.unknown.append(f"{path}: {check.unknown}")
         if part is None or footer is None:
