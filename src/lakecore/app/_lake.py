@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
 from lakecore.app._components import Components
-from lakecore.app._keys import typed_key
+from lakecore.app._entities import Entities
 from lakecore.app._rows import to_batches
-from lakecore.base import InvalidInput, NotFound
+from lakecore.base import InvalidInput
 from lakecore.journal import Author
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Lake:
     def __init__(self, components: Components, *, actor: str) -> None:
         self._parts = components
         self._actor = actor
+        self._entities = Entities(lambda: components.tables, components.journal)
 
     # -- the lake ---------------------------------------------------------------------
 
@@ -268,7 +269,8 @@ class Lake:
         """Run one read-only SQL statement over the datasets and `system.*`.
 
         Limits: `timeout_s`, `max_rows`, `memory_limit_bytes`. Time travel by
-        ``as_of('planes', 3)``, ``as_of('planes', '2026-01-31T12:00:00Z')`` or ``"planes@3"``.
+        ``as_of('planes', 3)``, ``as_of('planes', '2026-01-31T12:00:00Z')`` or ``"planes@3"``;
+        ``history('planes', 'N10156')`` and ``changes('planes', 1, 5)`` are tables, too.
         """
         return self._parts.query.sql(query, params, **limits)
 
@@ -286,23 +288,44 @@ class Lake:
         moment = version if version is not None else "'" + str(time).replace("'", "''") + "'"
         return self._parts.query.sql(f"select * from as_of('{name}', {moment})")
 
-    def history(self, dataset: str, key: object, field: str | None = None) -> list[Event]:
+    def history(
+        self,
+        dataset: str,
+        key: object,
+        field: str | None = None,
+        *,
+        workspace_id: str | None = "",
+    ) -> list[Event]:
         """What happened to one entity, oldest first.
 
         Args:
             key: the key's value; for a composite key a sequence or a mapping of its columns.
                 Texts are read as the columns' types where they are not found as they stand.
             field: only what concerns this column; whole-row events are kept.
+            workspace_id: ``""`` leaves out what is not merged from a workspace; a workspace's
+                id asks for its events alone, None for everybody's.
         """
         entry = self.dataset(dataset)
-        entity = self._entity_id(entry, key)
-        events = self.journal.entity_history(entity, dataset_id=entry.dataset_id)
-        if not events and (view := self._parts.tables.open(entry)) is not None:
-            # A time has many spellings, an entity's id is one of them.
-            typed = self._entity_id(entry, typed_key(view.schema, entry.key, key))
-            if typed != entity:
-                events = self.journal.entity_history(typed, dataset_id=entry.dataset_id)
+        events = self._entities.history(entry, key, workspace_id=workspace_id)
         return [event for event in events if field is None or event.field in (field, "*")]
+
+    def entity(
+        self,
+        dataset: str,
+        key: object,
+        *,
+        seq: int | None = None,
+        version: int | None = None,
+        time: datetime | str | None = None,
+    ) -> dict[str, Any] | None:
+        """One row as the journal has it at a seq, a version or a time, inclusive; None: gone.
+
+        The values are those of the events' JSON: what it has no word for is text. A column
+        that the dataset got later is not in it. A time means the last version at or before it.
+        """
+        entry = self.dataset(dataset)
+        state = self._entities.state(entry, key, seq=seq, version=version, time=time)
+        return None if state is None else state.values()
 
     def blame(self, dataset: str, key: object) -> dict[str, Event]:
         """The last event that set each field of an entity; '*' is the row as a whole."""
@@ -355,17 +378,6 @@ class Lake:
             raise InvalidInput("system datasets are written by Lakecore alone", found=entry.name)
         author = self._author(actor, source, reason)
         return change(entry, *rows, author=author, dry_run=is_dry_run, **options)
-
-    def _entity_id(self, entry: Dataset, key: object) -> str:
-        from lakecore.tables import entity_id
-
-        if not entry.key:
-            raise NotFound(
-                "the dataset has no key, so its rows have no history of their own",
-                where=entry.name,
-                hint="its batch events are in system.journal",
-            )
-        return entity_id(entry.key, key)
 
 
 def _is_dry_run(tier: str) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from lakecore.app._entities import Entities
 from lakecore.base import InvalidInput
 from lakecore.catalog import Catalog, Dataset, split_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakecore.journal import Journal
+    from lakecore.journal import Event, Journal
     from lakecore.storage import Store
     from lakecore.tables import Tables, TableView
 
@@ -40,6 +41,18 @@ def facts(dataset: Dataset, view: TableView | None) -> dict[str, Any]:
     }
 
 
+def to_table(events: list[Event]) -> pa.Table:
+    """Events as a table: all fields, `seq` null where an event is not sealed yet."""
+    import pyarrow as pa
+
+    from lakecore.journal import scan_schema
+
+    schema = scan_schema()
+    columns = [[getattr(event, name) for event in events] for name in schema.names]
+    arrays = [pa.array(cells, kind) for cells, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
 class LakeTables:
     """Resolves the table names of a query, one at a time, when the query names them."""
 
@@ -48,6 +61,7 @@ class LakeTables:
         self._catalog = catalog
         self._tables = tables
         self._journal = journal
+        self._entities = Entities(lambda: tables, journal)
         self._views: dict[str, Callable[[], Any]] = {
             "datasets": self._datasets,
             "journal": self._events,
@@ -85,7 +99,7 @@ class LakeTables:
                     hint="filter its rows by timestamp or seq instead",
                 )
             return self._views[name]()
-        dataset = self._catalog.find(name if schema == MAIN else f"{schema}.{name}")
+        dataset = self._dataset(schema, name)
         if dataset is None:
             latest = version is None and time is None
             return self._no_rejects() if latest and f"{schema}.{name}" == QUARANTINE else None
@@ -96,6 +110,24 @@ class LakeTables:
             # The table's own provider does not find the bucket from within DataFusion.
             return view.delta.to_pyarrow_dataset()
         return view.delta
+
+    def history(self, schema: str, name: str, key: object) -> pa.Table | None:
+        """The events of one row as a table, oldest first; None when there is no such dataset."""
+        dataset = self._dataset(schema, name)
+        return None if dataset is None else to_table(self._entities.history(dataset, key))
+
+    def changes(
+        self, schema: str, name: str, after: int | datetime | None, until: int | datetime | None
+    ) -> Any:
+        """What changed behind one version or time up to another; None: no such dataset."""
+        dataset = self._dataset(schema, name)
+        if dataset is None:
+            return None
+        found = self._entities.changes(dataset, after, until)
+        return found if found is not None else self._journal.changes("", -1, -1)
+
+    def _dataset(self, schema: str, name: str) -> Dataset | None:
+        return self._catalog.find(name if schema == MAIN else f"{schema}.{name}")
 
     def _empty(self, dataset: Dataset) -> pa.Table:
         """A dataset that is registered and holds nothing yet: its key columns, no rows."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from lakecore.base import Clock, LakecoreError, SystemClock
 from lakecore.base.limits import GIB, MIB, SEGMENT_EVENTS
-from lakecore.journal._check.anchors import verifier_keys
-from lakecore.journal._check.completeness import CompletenessReport, match_commits
-from lakecore.journal._check.incremental import Verified
-from lakecore.journal._check.report import IntegrityReport
-from lakecore.journal._check.verify import verify_log
+from lakecore.journal._check.face import Checkable
 from lakecore.journal._commits.commit import Target
 from lakecore.journal._commits.staged import Staging
 from lakecore.journal._events.event import Event
@@ -93,7 +88,7 @@ class JournalSettings:
     idempotency_days: int = 7
 
 
-class Journal(Recorder, Provable):
+class Journal(Recorder, Provable, Checkable):
     """One lake's journal. Threads share it; processes and machines may each have one."""
 
     def __init__(
@@ -516,35 +511,6 @@ class Journal(Recorder, Provable):
             "last_compact_error": None if failed is None else str(failed),
             "index": self._indexer.stats(),
         }
-
-    # Verification
-
-    def verify(self, *, full: bool = False, vkeys: Sequence[str] = ()) -> IntegrityReport:
-        """Recompute leaves and tree from the files: of what is new or changed since this
-        machine verified it, or of everything.
-
-        Args:
-            full: everything, also what no change of size or time shows: a disk that decays.
-            vkeys: verifier keys whose signatures under checkpoints count, beside this
-                machine's own.
-        """
-        keys = verifier_keys(self._state_dir, vkeys)
-        with closing(Verified(self._state_dir)) as verified:
-            return verify_log(
-                self._store, verified=verified, full=full, keys=keys, clock=self._clock
-            )
-
-    def completeness(self, commits: Iterable[tuple[str, bytes]]) -> CompletenessReport:
-        """Match commits with events, both ways.
-
-        Args:
-            commits: (path, bytes) of every commit object of the lake: of each table every
-                log entry, of each document every version.
-        """
-        files = self._pending.files()
-        self._footers.refresh()
-        staged = self._pending.judge(files)
-        return match_commits(commits, self._footers, staged, self._clock.now_us())
 
     def _append(self, entry: Entry, is_given: IsGiven) -> None:
         log = self._direct_log()

@@ -127,6 +127,18 @@ class _Above:
 
         return unpack(self._ask("table", schema, name, version, time))
 
+    def history(self, schema: str, name: str, key: object) -> object | None:
+        from lakecore.query._wire import unpack
+
+        return unpack(self._ask("history", schema, name, key))
+
+    def changes(
+        self, schema: str, name: str, after: int | datetime | None, until: int | datetime | None
+    ) -> object | None:
+        from lakecore.query._wire import unpack
+
+        return unpack(self._ask("changes", schema, name, after, until))
+
     def send(self, message: object) -> None:
         with self._lock:
             self._connection.send(message)

@@ -64,7 +64,9 @@ class QueryEngine:
         Args:
             text: one SELECT, EXPLAIN, DESCRIBE or SHOW statement. Names without a schema are in
                 `main`. ``as_of('planes', 3)``, ``as_of('planes', '2026-01-31T12:00:00Z')`` and
-                ``"planes@3"`` are a table as it was at a version or time.
+                ``"planes@3"`` are a table as it was at a version or time;
+                ``history('planes', 'N10156')`` are the events of a row, and
+                ``changes('planes', 1, 5)`` what changed behind version or time 1 up to 5.
             params: values for ``$name`` (a mapping) or ``$1``, ``$2``, … (a sequence).
             timeout_s: seconds from now to the last batch; default: the settings'.
             max_rows: rows that the result may have, further ones are cut off; default: the

@@ -130,7 +130,7 @@ def _no_table(match: re.Match[str], statement: Statement) -> LakecoreError:
 def _no_function(match: re.Match[str], statement: Statement) -> LakecoreError:
     return NotFound(
         "no such table function",
-        expected="as_of, generate_series or range",
+        expected="as_of, changes, history, generate_series or range",
         found=match[1],
         where=statement.find(match[1]),
         hint="SQL reads no files: `lakecore ingest` makes tables of them",

@@ -21,7 +21,7 @@ import pyarrow as pa
 from lakecore.base import Bug, InvalidInput, LakecoreError, Refused
 from lakecore.query._child import BATCH, STOP
 from lakecore.query._errors import cancelled, time_limit
-from lakecore.query._source import TableSource
+from lakecore.query._source import TableSource, events_of
 from lakecore.query._stream import Deadline
 from lakecore.query._wire import Ask, Job, NotPortable, pack
 
@@ -171,12 +171,9 @@ class IsolatedStream:
 
     def _answer(self, ask: Ask) -> object:
         try:
-            if ask.method != "table":
-                names = self._source.schemas() if ask.method == "schemas" else None
-                return list(self._source.tables(*ask.args) if names is None else names)
-            schema, name, version, at = ask.args
-            found = self._source.table(schema, name, version=version, time=at)
-            return pack(found, Path(self._job.scratch))
+            if ask.method in ("schemas", "tables"):
+                return list(getattr(self._source, ask.method)(*ask.args))
+            return pack(self._find(ask), Path(self._job.scratch))
         except NotPortable:
             if self._planned:
                 return None
@@ -185,6 +182,13 @@ class IsolatedStream:
             return error
         except Exception as error:
             return Bug("a table cannot be opened", found=f"{type(error).__name__}: {error}")
+
+    def _find(self, ask: Ask) -> object | None:
+        if ask.method != "table":
+            found: object | None = getattr(events_of(self._source), ask.method)(*ask.args)
+            return found
+        schema, name, version, at = ask.args
+        return self._source.table(schema, name, version=version, time=at)
 
     def _expire(self) -> None:
         self._kill(time_limit(self._deadline.seconds or 0.0))

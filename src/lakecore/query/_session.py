@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,7 +23,7 @@ from lakecore.base import Bug, InvalidInput, LakecoreError
 from lakecore.query._errors import Statement, translate
 from lakecore.query._names import NOW, Moment, parse_moment, split_moment, split_schema
 from lakecore.query._providers import to_table
-from lakecore.query._source import MAIN, TableSource
+from lakecore.query._source import MAIN, TableSource, events_of
 
 CATALOG: Final = "lake"
 
@@ -39,7 +40,7 @@ class Tables:
         self._source = source
         self._scratch = scratch
         self._params = params
-        self._known: dict[tuple[str, str, Moment], Table | None] = {}
+        self._known: dict[tuple[object, ...], Table | None] = {}
         self.planned = False
         self.failure: LakecoreError | None = None
         """DataFusion keeps only the text of an error, and of some not even that."""
@@ -71,8 +72,19 @@ class Tables:
 
     def as_of(self, *args: Any) -> Table:
         """The table function ``as_of(name, version or time)``."""
+        return self._called(self._as_of, args)
+
+    def history(self, *args: Any) -> Table:
+        """The table function ``history(name, key, …)``: the events of one row."""
+        return self._called(self._history, args)
+
+    def changes(self, *args: Any) -> Table:
+        """The table function ``changes(name, after, until)``: what changed between versions."""
+        return self._called(self._changes, args)
+
+    def _called(self, function: Callable[[list[Any]], Table | None], args: Sequence[Any]) -> Table:
         values = [self._literal(arg) for arg in args]
-        table = self._guarded(lambda: self._as_of(values), None)
+        table = self._guarded(lambda: function(values), None)
         if table is None:
             raise ValueError(
                 f"table '{CATALOG}.{'.'.join(split_schema(str(values[0])))}' not found"
@@ -88,6 +100,41 @@ class Tables:
             )
         schema, name = split_schema(values[0])
         return self.resolve(schema, name, parse_moment(values[1]))
+
+    def _history(self, values: list[Any]) -> Table | None:
+        name, *parts = values or [None]
+        if not isinstance(name, str) or not parts or any(part is None for part in parts):
+            raise InvalidInput(
+                "history takes a table's name and a row's key",
+                expected="history('planes', 'N10156'); of several columns one value each",
+                found=", ".join(map(repr, values)),
+            )
+        key = parts[0] if len(parts) == 1 else parts
+        schema, table = split_schema(name)
+        return self._once(
+            ("history", name, *map(repr, parts)),
+            lambda: events_of(self._source).history(schema, table, key),
+        )
+
+    def _changes(self, values: list[Any]) -> Table | None:
+        if not 1 <= len(values) <= 3 or not isinstance(values[0], str):
+            raise InvalidInput(
+                "changes takes a table's name and two versions or times",
+                expected="changes('planes', 1, 5): behind the one, up to and with the other",
+                found=", ".join(map(repr, values)),
+            )
+        after, until = (_bound(value) for value in [*values[1:], None, None][:2])
+        schema, table = split_schema(values[0])
+        return self._once(
+            ("changes", values[0], after, until),
+            lambda: events_of(self._source).changes(schema, table, after, until),
+        )
+
+    def _once(self, key: tuple[object, ...], find: Callable[[], object | None]) -> Table | None:
+        if key not in self._known:
+            found = find()
+            self._known[key] = None if found is None else to_table(found, self._scratch)
+        return self._known[key]
 
     def _literal(self, arg: Any) -> Any:
         """A constant argument's value. Parameters are filled in later, so they are looked up."""
@@ -118,6 +165,12 @@ class Tables:
                 error = bug
             self.failure = error
             raise error from error.__cause__
+
+
+def _bound(value: object) -> int | datetime | None:
+    """A version or a time; None where there is no bound."""
+    moment = NOW if value is None else parse_moment(value)
+    return moment.time if moment.version is None else moment.version
 
 
 class SchemaTables:
@@ -165,7 +218,9 @@ class Session:
         self.params = params
         catalog: Any = self.tables  # it has the methods that are called, without the base class
         self.context.register_catalog_provider(CATALOG, catalog)
-        self.context.register_udtf(udtf(self.tables.as_of, "as_of"))
+        functions = (self.tables.as_of, self.tables.history, self.tables.changes)
+        for function in functions:
+            self.context.register_udtf(udtf(function, function.__name__))
 
     def plan(self, text: str, max_rows: int | None) -> DataFrame:
         """The statement as a plan that only reads; cut to `max_rows` + 1 where it can be.

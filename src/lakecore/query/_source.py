@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
+
+from lakecore.base import NotFound
 
 MAIN: Final = "main"
 """The schema of names without a schema."""
@@ -40,6 +42,35 @@ class TableSource(Protocol):
             NotFound: the table exists, but not at that version or time; says which exist.
         """
         ...
+
+
+@runtime_checkable
+class EventSource(Protocol):
+    """What a table source may know beside tables: what happened to their rows.
+
+    Both return what `TableSource.table` does, or None when there is no such table, and raise
+    `NotFound` or `InvalidInput` for a table, key, version or time that has no answer.
+    """
+
+    def history(self, schema: str, name: str, key: object) -> object | None:
+        """The events of one row, oldest first; `key` is a value, or a list for several columns."""
+        ...
+
+    def changes(
+        self, schema: str, name: str, after: int | datetime | None, until: int | datetime | None
+    ) -> object | None:
+        """One row a changed row and field, behind one version or time up to and with another.
+
+        None is before the first version, and now.
+        """
+        ...
+
+
+def events_of(source: object) -> EventSource:
+    """The source as one that knows events; `NotFound` when it is none."""
+    if isinstance(source, EventSource):
+        return source
+    raise NotFound("these tables keep no record of changes", expected="tables of a lake")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,17 @@
 """Commits against events, both ways: does every commit have its events, every event its commit?
 
 The footers know the digest of every sealed commit, and `verify_segments` shows that they
-are right; here they are compared with what the commit objects themselves say.
+are right; here they are compared with what the commit objects themselves say. Which objects
+are sealed is kept in a temporary file, so that ten million of them take no more memory
+than ten: what is in memory is what is wrong, and what is pending.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lakecore.base import CorruptData, UnsupportedFormat
 from lakecore.journal._check.report import Problem
@@ -17,7 +20,11 @@ from lakecore.journal._commits.commit import CommitRecord, Fate, read_commit_rec
 if TYPE_CHECKING:
     from lakecore.journal._log.footer_cache import Piece
     from lakecore.journal._log.footers import Footers
-    from lakecore.journal._log.pending import PendingList
+    from lakecore.journal._log.pending import PendingList, StagedCommit
+
+
+_CACHE_KIB: Final = 16_384
+"""Of the temporary file in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +63,86 @@ def match_commits(
         commits: (path, bytes) of every commit object that there should be events of.
     """
     pending = {c.header.target.path: c for c in staged.with_fate(Fate.COMMITTED)}
-    # What the journal says of each object: who made it.
-    told = {piece.commit.target: piece.commit.commit_id for piece in footers.all_pieces()}
+    told = _Told(footers)
+    try:
+        return _match(commits, footers, staged, pending, told, now_us)
+    finally:
+        told.close()
+
+
+class _Told:
+    """What the journal says of each object, who made it; and which objects were listed."""
+
+    def __init__(self, footers: Footers) -> None:
+        # Without a name: a temporary file, removed when it is closed.
+        self._database = sqlite3.connect("", isolation_level=None)
+        run = self._database.execute
+        run("PRAGMA journal_mode = OFF")
+        run(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        run("CREATE TABLE told (path TEXT PRIMARY KEY, commit_id TEXT, listed INTEGER) "
+            "WITHOUT ROWID")  # fmt: skip
+        run("BEGIN")
+        self._database.executemany(
+            "INSERT OR REPLACE INTO told VALUES (?, ?, 0)",
+            ((p.commit.target, p.commit.commit_id) for p in footers.all_pieces()),
+        )
+
+    def listed(self, path: str) -> str | None:
+        """The commit that the journal has sealed for an object that is there."""
+        found = self._database.execute(
+            "SELECT commit_id FROM told WHERE path = ?", (path,)
+        ).fetchone()
+        if found is None:
+            return None
+        self._database.execute("UPDATE told SET listed = 1 WHERE path = ?", (path,))
+        return str(found[0])
+
+    def without_object(self) -> list[str]:
+        """The sealed commits whose object was not listed; direct events have none."""
+        rows = self._database.execute(
+            "SELECT path FROM told WHERE NOT listed AND path != '' ORDER BY path"
+        )
+        return [path for (path,) in rows]
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def _match(
+    commits: Iterable[tuple[str, bytes]],
+    footers: Footers,
+    staged: PendingList,
+    pending: Mapping[str, StagedCommit],
+    told: _Told,
+    now_us: int,
+) -> CompletenessReport:
     unreadable = [Problem(e.where or "", None, None, "", str(e)) for e in staged.problems]
     matched = 0
     missing: list[Problem] = []
     foreign: list[str] = []
-    listed: set[str] = set()
     ages: dict[str, float] = {}
     for path, data in commits:
-        listed.add(path)
+        sealed = told.listed(path)
         try:
             record = read_commit_record(data)
         except (CorruptData, UnsupportedFormat) as error:
             unreadable.append(Problem(path, None, None, "a commit", str(error)))
             continue
+        if record is None and sealed is not None:
+            # The journal knows who made this version; it says so no more.
+            missing.append(Problem(path, None, "commit record", sealed, "none"))
+            continue
         if record is None:
             foreign.append(path)
             continue
-        problem = _compare(path, record, footers.pieces(record.commit_id), told.get(path))
+        problem = _compare(path, record, footers.pieces(record.commit_id), sealed)
         if problem is None:
             matched += 1
         elif path in pending:
             ages[path] = (now_us - pending[path].timestamp_us) / 1e6
         else:
             missing.append(problem)
-    without_object = sorted(told.keys() - listed - {""})
-    # The journal knows who made these versions; they say so no more.
-    missing += [
-        Problem(path, None, "commit record", told[path], "none") for path in foreign if path in told
-    ]
-    foreign = [path for path in foreign if path not in told]
+    without_object = told.without_object()
     return CompletenessReport(
         ok=not (missing or without_object or foreign or unreadable),
         matched=matched,

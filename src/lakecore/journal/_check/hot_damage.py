@@ -60,18 +60,26 @@ class HotDamage:
         self._database = Database(self.path, "")
 
     def find(self, *, start: int = 0) -> Iterator[DamagedBatch]:
-        """The damaged batches from an offset on, in order.
+        """The damaged batches with events from an offset on, in order.
 
         Raises:
             CorruptData: the file itself is damaged, beyond a batch.
         """
         held: tuple[Any, ...] | None = None
         for row in self._rows(start):
-            if held is not None:
+            if held is not None and row[0] > start:
                 yield from _judged(held, row[0])
             held = row
-        if held is not None:
+        if held is not None and held[0] + held[1] > start:
             yield from _judged(held, None)
+
+    def log_id(self) -> str | None:
+        """The name of the log; None when there is none."""
+        if not self.path.exists():
+            return None
+        with self._database.read() as reader:
+            row = reader and reader.execute("SELECT log_id FROM meta").fetchone()
+        return str(row[0]) if row else None
 
     def replace(self, batch: DamagedBatch, log_id: str, clock: Clock) -> None:
         """Put events that tell of the loss in the batch's place; it was kept elsewhere before."""
@@ -89,7 +97,7 @@ class HotDamage:
         self._database.close()
 
     def _rows(self, start: int) -> Iterator[tuple[Any, ...]]:
-        after = start - 1
+        after = self._first_before(start) - 1
         while self.path.exists():
             with self._database.read() as reader:
                 rows = (
@@ -105,6 +113,19 @@ class HotDamage:
                 return
             yield from rows
             after = rows[-1][0]
+
+    def _first_before(self, offset: int) -> int:
+        """The offset of the batch that an offset is in."""
+        if not self.path.exists():
+            return 0
+        with self._database.read() as reader:
+            row = (
+                reader
+                and reader.execute(
+                    "SELECT max(first) FROM batch WHERE first <= ?", (offset,)
+                ).fetchone()
+            )
+        return int(row[0]) if row and row[0] is not None else 0
 
 
 def keep(batch: DamagedBatch, folder: Path, log_id: str) -> Path:
