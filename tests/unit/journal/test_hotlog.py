@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,9 +14,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from tests.fakes.journals import sample
+from tests.golden.generate_hot_log import LOG_ID, LOG_V1, LOG_V2, events
 
 from lakecore.base import CorruptData, InvalidInput, Unavailable, UnsupportedFormat
 from lakecore.journal._hot.batch import ARROW, FEW_EVENTS, ROWS, decode_batches, encode_table
+from lakecore.journal._hot.group import Entry
+from lakecore.journal._hot.keys import key_of
 from lakecore.journal._hot.log import FILE, HotLog
 
 
@@ -238,3 +242,36 @@ def test_processes_share_the_log(tmp_path: Path) -> None:
     offsets = [int(line) for run in runs for line in run.communicate()[0].split()]
     assert sorted(offsets) == list(range(0, 300, 2))
     assert len(set(ids(HotLog(tmp_path)))) == 300
+
+
+def test_a_log_of_format_1_is_extended(tmp_path: Path) -> None:
+    """It is read as it is; the first append adds what it lacks, and keeps its events and name."""
+    shutil.copy(LOG_V1, tmp_path / FILE)
+    log = HotLog(tmp_path)
+    before = ids(log)
+    assert (log.log_id, before) == (LOG_ID, ["a:0", "a:1", *(f"b:{n}" for n in range(40))])
+    assert all(piece.supplied is None for piece in log.read_from(0, 42))
+    log.close()
+    log = HotLog(tmp_path)
+    encoding, data = encode_table(sample("c", 1))
+    assert log.append_once(Entry(encoding, 1, data, key_of("c:0"))) == {}
+    assert log.append_once(Entry(encoding, 1, data, key_of("c:0"))) == {0: 42}
+    assert (log.log_id, ids(log)) == (LOG_ID, [*before, "c:0"])
+    (piece,) = log.read_from(0, 43)
+    assert piece.supplied is not None
+    assert piece.supplied.nonzero()[0].tolist() == [42]
+    log.close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        assert connection.execute("SELECT format FROM meta").fetchone() == (2,)
+    connection.close()
+
+
+def test_the_stored_log_of_format_2(tmp_path: Path) -> None:
+    """Events and marks of the golden file are read as they were written."""
+    shutil.copy(LOG_V2, tmp_path / FILE)
+    log = HotLog(tmp_path)
+    (piece,) = log.read_from(0, log.end())
+    assert piece.table.equals(events())
+    assert piece.supplied is not None
+    assert piece.supplied.tolist() == [False, False, *([True, False] * 20)]
+    log.close()

