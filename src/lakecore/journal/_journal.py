@@ -372,6 +372,12 @@ class Journal(Recorder, Provable, Checkable):
         )
         return page(self._scanner.snapshot(), wanted, limit=limit, cursor=cursor)
 
+    def changes(self, dataset_id: str, after: int, until: int) -> pa.RecordBatchReader:
+        """What changed in a dataset behind one version up to another; see `_read.changes`."""
+        from lakecore.journal._read.changes import changes
+
+        return changes(self._scanner.snapshot(), dataset_id, after, until)
+
     def tail(
         self,
         cursor: str | None = None,
