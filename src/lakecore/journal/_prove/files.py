@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from lakecore.base import AlreadyExists, CorruptData, ReadOnly, Unavailable
@@ -60,7 +61,8 @@ def write_private(path: Path, data: bytes, *, replace: bool) -> None:
             "a file of the state directory cannot be written", found=error.strerror, where=path
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _sync_directory(path: Path) -> None:
