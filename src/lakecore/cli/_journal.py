@@ -17,6 +17,8 @@ from lakecore.cli._group import group
 from lakecore.cli._journal_prove import add_to
 from lakecore.cli._journal_transfer import export, import_
 from lakecore.cli._output import flattened, note, print_json, print_pairs, print_text
+from lakecore.cli._repair import repair
+from lakecore.cli._tail import tail
 from lakecore.cli._text import count
 
 _RECORD_BATCH: Final = 1_000
@@ -28,11 +30,15 @@ def command() -> None:
     """The events: who, when, why, field by field, old → new."""
 
 
+command.add_command(tail)
+
+
 add_to(command)
 
 
 command.add_command(export)
 command.add_command(import_)
+command.add_command(repair)
 
 
 @command.command("recent", epilog="Example: lakecore journal recent --limit 20")

@@ -51,7 +51,9 @@ from typing import TYPE_CHECKING
 from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from lakecore.journal._check.anchors import AnchorReport
     from lakecore.journal._check.completeness import CompletenessReport
+    from lakecore.journal._check.repair import Loss, Repair, RepairReport
     from lakecore.journal._check.report import IntegrityReport, Problem
     from lakecore.journal._commits.commit import (
         CommitRecord,
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     from lakecore.journal._values.values import changed, json_text, row_json
 
 _HOME = {
+    "AnchorReport": "_check.anchors",
     "AsOf": "_read.state",
     "Author": "_events.event",
     "CommitRecord": "_commits.commit",
@@ -107,12 +110,15 @@ _HOME = {
     "IntegrityReport": "_check.report",
     "Journal": "_journal",
     "JournalSettings": "_journal",
+    "Loss": "_check.repair",
     "MultisetHash": "_values.multiset",
     "Mutation": "_commits.commit",
     "Page": "_read.pages",
     "PreparedEvents": "_commits.staged",
     "Problem": "_check.report",
     "Prover": "_prove.prover",
+    "Repair": "_check.repair",
+    "RepairReport": "_check.repair",
     "SignedCheckpoint": "_prove.checkpoints",
     "StagedReader": "_commits.staged",
     "Staging": "_commits.staged",
@@ -136,6 +142,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AnchorReport",
     "AsOf",
     "Author",
     "CommitRecord",
@@ -151,15 +158,20 @@ __all__ = [
     "IntegrityReport",
     "Journal",
     "JournalSettings",
+    "Loss",
     "MultisetHash",
     "Mutation",
     "Page",
     "PreparedEvents",
     "Problem",
     "Prover",
+    "Repair",
+    "RepairReport",
     "SignedCheckpoint",
     "StagedReader",
     "Staging",
+    "Tail",
+    "TailBatch",
     "Target",
     "Witness",
     "arrow_to_events",
