@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lakecore.cli._output import print_table
-from lakecore.cli._text import moment
+from lakecore.cli._text import moment, printable, shortened
 
 if TYPE_CHECKING:
     from lakecore.journal import Event
+
+_MAX_LINE = 400
+"""Characters of an event's line; whoever needs whole values asks for JSON."""
 
 
 def change_text(event: Event) -> str:
@@ -74,6 +77,20 @@ def print_events(events: Iterable[Event]) -> None:
         ],
         right=["seq"],
     )
+
+
+def event_line(event: Event) -> str:
+    """One event on one line, for a stream that has no end to align columns by."""
+    parts = [
+        f"{event.seq:,}" if event.seq is not None else "pending",
+        moment(event.timestamp),
+        event.actor,
+        event.action,
+        f"{event.entity_type} {event.entity_id}",
+        event.field,
+        change_text(event),
+    ]
+    return shortened(printable("  ".join(part for part in parts if part)), _MAX_LINE)
 
 
 def _value(text: str | None) -> str:

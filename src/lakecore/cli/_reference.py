@@ -56,6 +56,11 @@ _OBJECTS: Final = (
         "`field`, `old_value`, `new_value`}",
     ),
     ("history, journal recent", "list of events, as in [data.md](data.md#events)"),
+    ("history with --as-of", "column to value, null when there was no such row"),
+    (
+        "journal tail",
+        "a line for each event; the last of each batch has `cursor`, where the next tail goes on",
+    ),
     ("blame", "column to event; `*` is the row as a whole"),
     ("journal query", "`items`: list of events, `next`: cursor or null"),
     (
