@@ -54,6 +54,7 @@ from lakecore.journal._log.segment import (
     SegmentFooter,
     footer_of,
     open_segment,
+    read_footer,
     segment_path,
     stored_checksum,
 )
@@ -167,14 +168,17 @@ class Compactor:
                 made[run] = self._store.head(run.path).modified_us
         for run in sorted(run for run in made if run.level == level):
             self._go_on()
-            if run in self._failed or self._is_done(run, made):
-                continue
-            rest_s = grace_s - (self._clock.now_us() - made[run]) / 1e6 if grace_s > 0 else 0.0
-            if rest_s > 0:
-                report.waiting_s = min(rest_s, report.waiting_s or rest_s)
+            if run in self._failed:
                 continue
             with self._problems(run, report):
-                self._swap(run, made, report)
+                if self._is_done(run, made):
+                    continue
+                age_s = (self._clock.now_us() - made[run]) / 1e6
+                if grace_s > 0 and age_s < grace_s:
+                    rest_s = grace_s - age_s
+                    report.waiting_s = min(rest_s, report.waiting_s or rest_s)
+                else:
+                    self._swap(run, made, report)
 
     @contextmanager
     def _problems(self, run: Run, report: CompactReport) -> Iterator[None]:
@@ -182,8 +186,17 @@ class Compactor:
         try:
             yield
         except _PROBLEMS as error:
+            if self._is_overtaken(run):
+                return
             report.problems.append(error)
             self._failed.add(run)
+
+    def _is_overtaken(self, run: Run) -> bool:
+        """Whether others have merged a run into a larger one meanwhile."""
+        try:
+            return read_footer(self._store, run.path).moved is not None
+        except _PROBLEMS:
+            return False
 
     def _listed(self) -> dict[Run, int]:
         """The runs there are, and since when."""
@@ -261,8 +274,8 @@ class Compactor:
             with (
                 self._store.upload(run.path) as file,
                 RowReader(self._store, verify_pages=True) as reader,
+                RunWriter(file, schema) as writer,
             ):
-                writer = RunWriter(file, schema)
                 for group in _groups(reader, sources, is_whole=run.level == runs.LEVELS[0]):
                     self._go_on()
                     for path, row, table in group:
@@ -273,6 +286,11 @@ class Compactor:
                     raise _wrong("root", last.footer.root, tree.root().hex(), last.path)
                 writer.finish(_footer(run, sources).to_json())
         except AlreadyExists:
+            return False
+        except CorruptData:
+            # Files that were merged by another meanwhile are no damage.
+            if not self._store.exists(run.path):
+                raise
             return False
         return True
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class RunWriter:
     """Writes tables as row groups; `finish` writes the footer with the file's checksum.
 
+    A block that it is used in and that raises leaves the file as it is.
+
     Args:
         schema: of the file; a table without one of its columns has nulls there.
     """
@@ -34,6 +36,15 @@ class RunWriter:
         self._sink = _HashingSink(file)
         self._schema = schema
         self._writer: Any = None
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            # Parquet's writer ends its file when it goes, whatever became of that.
+            self._sink.discard()
+            self._writer.close()
 
     def write(self, tables: list[pa.Table]) -> None:
         """One more row group."""
@@ -59,7 +70,7 @@ class _HashingSink(io.RawIOBase):
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
-        self._file = file
+        self._file: BinaryIO | None = file
         self._digest = hashlib.sha256()
         self._position = 0
         self._held: bytearray | None = None
@@ -75,7 +86,7 @@ class _HashingSink(io.RawIOBase):
         self._position += len(view)
         if self._held is not None:
             self._held += view
-        else:
+        elif self._file is not None:
             self._digest.update(view)
             self._file.write(view)
         return len(view)
@@ -85,7 +96,12 @@ class _HashingSink(io.RawIOBase):
 
     def release(self) -> None:
         end, self._held = bytes(self._held or b""), None
-        self._file.write(with_checksum(end, self._digest)[0])
+        if self._file is not None:
+            self._file.write(with_checksum(end, self._digest)[0])
+
+    def discard(self) -> None:
+        """Take what is written from now on for nothing."""
+        self._file, self._held = None, None
 
     def close(self) -> None:
         """The file is the caller's."""
