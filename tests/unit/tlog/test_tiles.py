@@ -287,7 +287,9 @@ def test_a_client_takes_the_full_tile_when_the_partial_one_is_gone() -> None:
 def test_a_client_sees_a_log_that_was_rewritten() -> None:
     """Another entry, other tiles, a fork: none of them agrees with the checkpoint."""
     log = Log(SIZE)
-    log.objects["tile/entries/000"] = log.objects["tile/entries/000"].replace(b"\0\x017", b"\0\x018")
+    log.objects["tile/entries/000"] = log.objects["tile/entries/000"].replace(
+        b"\0\x017", b"\0\x018"
+    )
     with pytest.raises(CorruptData):
         fetch_entry(log.fetch, checkpoint(SIZE), 7)
     fork = Checkpoint(ORIGIN, 1_000, bytes(32))
@@ -297,3 +299,18 @@ def test_a_client_sees_a_log_that_was_rewritten() -> None:
         check_consistency(log.fetch, Checkpoint("b", 1, bytes(32)), checkpoint(SIZE))
     with pytest.raises(InvalidInput):
         fetch_entry(log.fetch, checkpoint(SIZE), SIZE)
+
+
+@pytest.mark.parametrize("size", [10_000_000, 2**40 + 12_345])
+def test_a_proof_reads_little(size: int) -> None:
+    """A proof in a log of ten million entries reads no more than 60 kB of hashes."""
+    for index in (0, 1, size // 3, size - 300, size - 1):
+        read: list[Tile] = []
+
+        def load(tile: Tile, read: list[Tile] = read) -> bytes:
+            read.append(tile)
+            return bytes(32 * tile.width)
+
+        inclusion_path(tile_nodes(load, size), index, size)
+        assert len(read) == len(set(read))
+        assert sum(32 * tile.width for tile in read) <= 60_000 * size.bit_length() / 24
