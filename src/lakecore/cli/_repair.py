@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lakecore.cli._context import SOURCE, State, pass_state
+from lakecore.cli._group import command as make_command
 from lakecore.cli._output import print_json, print_text
 from lakecore.cli._text import count, printable
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from lakecore.journal import Loss, Repair, RepairReport
 
 
-@click.command("repair", epilog="Example: lakecore journal repair --dry-run")
+@make_command(name="repair", epilog="Example: lakecore journal repair --dry-run")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--actor", metavar="NAME", help="Who repairs, for the event that tells of it.")
 @click.pass_context
