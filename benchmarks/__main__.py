@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.data import flights_folder
 from benchmarks.pairs import report
 
-ALL = ("ingest", "query", "cli", "memory")
+ALL = ("ingest", "query", "cli", "memory", "journal-append")
 
 
 def main() -> None:
@@ -19,7 +19,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temp:
         folder = flights_folder(Path(temp))
         for name in sys.argv[1:] or ALL:
-            results += importlib.import_module(f"benchmarks.bench_{name}").run(folder)
+            results += importlib.import_module(f"benchmarks.bench_{name.replace('-', '_')}").run(
+                folder
+            )
     print(f"written to {report(results, Path(__file__).parent / 'results')}")
 
 
