@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakecore.app._archives import Archives
 from lakecore.app._format import LakeFormat, create_format, read_format
 from lakecore.app._source import LakeTables, facts
 from lakecore.base import Clock, SystemClock
@@ -39,11 +40,13 @@ class Components:
         self.clock = clock or SystemClock()
         self.format: LakeFormat = create_format(store, self.clock) if create else read_format(store)
         self.state_dir = state_dir or state_directory(store, self.format.lake_id)
+        self.archives = Archives(settings)
         self.journal = Journal.open(
             store,
             self.state_dir,
             clock=self.clock,
             origin=self.format.origin,
+            archives=self.archives,
             settings=SealSettings(
                 seal_events=settings.journal.seal_events,
                 seal_interval_s=settings.journal.seal_interval_s,

@@ -18,7 +18,7 @@ from lakecore.journal import Author
 if TYPE_CHECKING:
     from lakecore.catalog import Dataset
     from lakecore.ingest import IngestOptions, IngestResult, Progress
-    from lakecore.journal import Event, Journal
+    from lakecore.journal import ArchiveReport, Event, Journal
     from lakecore.query import QueryResult
     from lakecore.tables import MutationResult
 
@@ -347,6 +347,10 @@ class Lake:
                 machine's own.
         """
         return verify(self._parts, full=full, vkeys=vkeys)
+
+    def archive_journal(self, archive: str, **bounds: Any) -> ArchiveReport:
+        """Move old events to an archive, by its name or place; bounds as `Journal.archive`."""
+        return self.journal.archive(self._parts.archives.name_of(archive), **bounds)
 
     def status(self) -> dict[str, Any]:
         """What the lake holds and what waits: JSON-ready."""

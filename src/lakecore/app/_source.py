@@ -153,7 +153,7 @@ class LakeTables:
 
         paths, unsealed = self._journal.parts()
         files = [self._store.local_path(path) for path in paths]
-        if any(file is None for file in files):
+        if any(file is None for file in files) or self._journal.has_archives:
             return self._journal.scan()
         schema = scan_schema()
         held = ds.dataset(unsealed.select(schema.names).cast(schema))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lakecore.backup._copy import PIECE_BYTES, copy_checked, sha256_of, side_by_side
+from lakecore.backup._copy import side_by_side
 from lakecore.backup._manifest import (
     MAX_OBJECTS,
     OBJECTS,
@@ -33,7 +33,7 @@ from lakecore.base import (
     format_timestamp,
 )
 from lakecore.journal import Journal
-from lakecore.storage import ObjectInfo, Store
+from lakecore.storage import PIECE_BYTES, ObjectInfo, Store, copy_object, sha256_of
 
 MAX_ATTEMPTS: Final = 8
 """At a cut whose objects are all still there when they are copied."""
@@ -206,7 +206,7 @@ class _Copier:
                 return entry, False
         else:
             try:
-                copy_checked(self._lake, info.path, self._destination, entry.place, found, sha256)
+                copy_object(self._lake, info.path, self._destination, entry.place, found, sha256)
             except CorruptData as error:
                 raise Changed(info.path) from error
         return entry, True

@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from lakecore.backup._copy import copy_checked, side_by_side
+from lakecore.backup._copy import side_by_side
 from lakecore.backup._create import Progress
 from lakecore.backup._manifest import Entry, Manifest, read_manifest
 from lakecore.backup._plan import CHECKPOINTS, LAKE
@@ -41,7 +41,7 @@ from lakecore.base import (
     format_timestamp,
 )
 from lakecore.journal import Event, Journal, JournalSettings
-from lakecore.storage import Store
+from lakecore.storage import Store, copy_object
 
 MARKER: Final = "lakecore-restore.json"
 FORMAT: Final = 1
@@ -172,7 +172,7 @@ def _write_objects(
         if path.startswith(CHECKPOINTS):
             path = f"{FORMER}{manifest.lake_id}/{path.removeprefix('journal/')}"
         try:
-            copy_checked(backups, entry.place, target, path, entry.size_bytes, entry.sha256)
+            copy_object(backups, entry.place, target, path, entry.size_bytes, entry.sha256)
         except NotFound as error:
             if error.where != entry.place:
                 raise

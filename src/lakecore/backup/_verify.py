@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal
 
-from lakecore.backup._copy import sha256_of, side_by_side
+from lakecore.backup._copy import side_by_side
 from lakecore.backup._manifest import Entry, Manifest, numbers, read_manifest
 from lakecore.backup._plan import is_commit
 from lakecore.backup._view import BackupView
 from lakecore.base import CorruptData, LakecoreError, NotFound, Retry, UnsupportedFormat
 from lakecore.journal import Journal, JournalSettings
-from lakecore.storage import Store
+from lakecore.storage import Store, sha256_of
 
 Status = Literal["green", "broken", "inconclusive"]
 

@@ -15,7 +15,7 @@ from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._events import print_events
 from lakecore.cli._group import group
 from lakecore.cli._journal_prove import add_to
-from lakecore.cli._journal_transfer import export, import_
+from lakecore.cli._journal_transfer import archive, export, import_
 from lakecore.cli._output import flattened, note, print_json, print_pairs, print_text
 from lakecore.cli._repair import repair
 from lakecore.cli._tail import tail
@@ -38,6 +38,7 @@ add_to(command)
 
 command.add_command(export)
 command.add_command(import_)
+command.add_command(archive)
 command.add_command(repair)
 
 

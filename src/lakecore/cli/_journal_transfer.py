@@ -1,4 +1,4 @@
-"""``lakecore journal export`` and ``import``: events to files, and back."""
+"""``lakecore journal export``, ``import`` and ``archive``: events to other places, and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lakecore.base import InvalidInput
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import command as make_command
 from lakecore.cli._output import note, print_json, print_text
-from lakecore.cli._text import count, printable
+from lakecore.cli._text import count, printable, size
 
 EXPORT_FORMATS: Final = ("parquet", "ndjson", "csv", "cloudevents")
 IMPORT_FORMATS: Final = ("auto", "parquet", "ndjson", "csv")
@@ -171,3 +171,48 @@ def import_(
             else f"{count(result.recorded, 'event')} recorded"
         )
     ctx.exit(1 if result.bad_count else 0)
+
+
+@make_command(
+    name="archive",
+    epilog=(
+        "Examples:\n\n"
+        "lakecore journal archive --to cold --before 2025-01-01 --dry-run\n\n"
+        "lakecore journal archive --to cold --before-seq 10000000"
+    ),
+)
+@click.option(
+    "--to", metavar="NAME", required=True, help="The archive, as [journal.archives] names it."
+)
+@click.option("--before", metavar="TIME", help="Only events before this time.")
+@click.option(
+    "--before-seq", metavar="SEQ", type=click.IntRange(min=0), help="Only events before this one."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would move, move nothing.")
+@pass_state
+def archive(
+    state: State, to: str, before: str | None, before_seq: int | None, dry_run: bool
+) -> None:
+    """Move old events to another store; the log stays whole and goes on being read.
+
+    Whole files move, of 65,536 events or more that compaction has merged; copies are read
+    back before the originals make room for stubs. Where an archive cannot be reached,
+    reads that need its events say so, and verify cannot tell about them.
+    """
+    from lakecore.cli._journal import parse_time
+
+    if before is None and before_seq is None:
+        raise InvalidInput("which events?", expected="--before TIME or --before-seq SEQ")
+    moment = None if before is None else parse_time(before, option="--before")
+    with state.open_lake() as lake:
+        report = lake.archive_journal(to, before=moment, before_seq=before_seq, dry_run=dry_run)
+    if state.as_json:
+        print_json(report)
+        return
+    verb = "would move" if dry_run else "moved"
+    print_text(
+        f"{count(len(report.files), 'file')} {verb}: {count(report.events, 'event')}, "
+        f"{size(report.size_bytes)}"
+    )
+    if report.waiting:
+        note(f"{count(report.waiting, 'file')} to be merged first: lakecore journal compact")

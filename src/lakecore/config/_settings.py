@@ -77,6 +77,11 @@ class JournalSettings:
         "beyond it new events are refused with an error to try again.",
         minimum=1 * MIB,
     )
+    archives: Mapping[str, str] = setting(
+        _NO_OPTIONS,
+        "Where events are that left the lake: the URI of each archive by its name, as "
+        "`journal archive --to NAME` and the stubs in the log have it.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from lakecore.journal._read.scan import scan_schema
     from lakecore.journal._read.state import AsOf, EntityState
     from lakecore.journal._read.tail import Tail, TailBatch
+    from lakecore.journal._transfer.archive import ArchiveReport
     from lakecore.journal._transfer.cut import Cut
     from lakecore.journal._transfer.export import ExportResult
     from lakecore.journal._transfer.importing import ImportResult
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AnchorReport": "_check.anchors",
+    "ArchiveReport": "_transfer.archive",
     "AsOf": "_read.state",
     "Author": "_events.event",
     "CommitRecord": "_commits.commit",
@@ -143,6 +145,7 @@ _HOME = {
 
 __all__ = [
     "AnchorReport",
+    "ArchiveReport",
     "AsOf",
     "Author",
     "CommitRecord",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lakecore.base import Clock, LakecoreError, SystemClock
 from lakecore.base.limits import GIB, MIB, SEGMENT_EVENTS
@@ -22,6 +21,7 @@ from lakecore.journal._hot.direct import DirectStage
 from lakecore.journal._hot.group import Entry
 from lakecore.journal._hot.log import HotLog
 from lakecore.journal._index import CATCH_UP_EVENTS, Index, Indexer, roots_of
+from lakecore.journal._log.archived import ArchivedStore, Archives, no_archives
 from lakecore.journal._log.background import BackgroundSealer
 from lakecore.journal._log.compact import CompactReport
 from lakecore.journal._log.compaction import Compaction
@@ -40,14 +40,12 @@ from lakecore.journal._read.tail import POLL_S, Tail, TailOptions
 from lakecore.journal._record import Recorder
 from lakecore.journal._sqlite import alone, watch_forks
 from lakecore.journal._stats import journal_stats
+from lakecore.journal._transfer.face import Transferable
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from lakecore.journal._transfer.cut import Cut
-    from lakecore.journal._transfer.export import ExportResult
-    from lakecore.journal._transfer.importing import ImportResult
     from lakecore.storage import Store
 
 _SEAL_LOCK: Final = "seal.lock"
@@ -88,7 +86,7 @@ class JournalSettings:
     idempotency_days: int = 7
 
 
-class Journal(Recorder, Provable, Checkable):
+class Journal(Recorder, Provable, Checkable, Transferable):
     """One lake's journal. Threads share it; processes and machines may each have one."""
 
     def __init__(
@@ -99,8 +97,10 @@ class Journal(Recorder, Provable, Checkable):
         clock: Clock,
         settings: JournalSettings,
         origin: str = "",
+        archives: Archives = no_archives,
     ) -> None:
-        self._store = store
+        self._store: Store = ArchivedStore(store, archives)
+        self._archives = archives
         self._state_dir = state_dir
         self._clock = clock
         self._settings = settings
@@ -119,6 +119,7 @@ class Journal(Recorder, Provable, Checkable):
         clock: Clock | None = None,
         settings: JournalSettings | None = None,
         origin: str = "",
+        archives: Archives = no_archives,
     ) -> Journal:
         """The journal of the lake in `store`; nothing is read or written yet.
 
@@ -126,6 +127,7 @@ class Journal(Recorder, Provable, Checkable):
             state_dir: this machine's directory for this lake: the hot log, caches. Never
                 copied to another machine.
             origin: the name of the log in checkpoints; without one, nothing is signed.
+            archives: from an archive's name to its store; asked when its events are read.
         """
         return cls(
             store,
@@ -133,6 +135,7 @@ class Journal(Recorder, Provable, Checkable):
             clock=clock or SystemClock(),
             settings=settings or JournalSettings(),
             origin=origin,
+            archives=archives,
         )
 
     def _build(self) -> None:
@@ -447,61 +450,6 @@ class Journal(Recorder, Provable, Checkable):
         snapshot = self._scanner.snapshot()
         paths = dict.fromkeys(place.path for place in snapshot.places)
         return list(paths), concat(snapshot.unsealed())
-
-    def export(
-        self,
-        target: str | os.PathLike[str] | BinaryIO,
-        format: str | None = None,  # noqa: A002 - the word for it
-        *,
-        since_seq: int | None = None,
-        until_seq: int | None = None,
-        since: datetime | str | int | None = None,
-        until: datetime | str | int | None = None,
-        overwrite: bool = False,
-        cloudevents_source: str = "lakecore",
-        **columns: Any,
-    ) -> ExportResult:
-        """Write events to a file or stream; filters as `query`. See `_transfer.export`."""
-        from lakecore.journal._transfer.export import export_events
-
-        wanted = EventFilter.of(
-            since_us=moment_us(since, "since"), until_us=moment_us(until, "until"), **columns
-        )
-        return export_events(
-            self._scanner.snapshot(),
-            target,
-            format_name=format,
-            wanted=wanted,
-            since_seq=since_seq,
-            until_seq=until_seq,
-            overwrite=overwrite,
-            source=cloudevents_source,
-        )
-
-    def import_events(
-        self,
-        source: str | os.PathLike[str] | BinaryIO,
-        format: str = "auto",  # noqa: A002 - as `export`
-        **options: Any,
-    ) -> ImportResult:
-        """Record the events of a file that `export` wrote. See `_transfer.importing`."""
-        from lakecore.journal._transfer.importing import import_events
-
-        return import_events(
-            source, self.record_batch, now_us=self._clock.now_us(), format_name=format, **options
-        )
-
-    def cut(self) -> Cut:
-        """Everything that is committed now, sealed; and the objects that hold it, to be copied.
-
-        What cannot be sealed, because it is damaged, does not keep the rest from being copied:
-        it is in the cut's `problems`.
-        """
-        from lakecore.journal._transfer.cut import take_cut
-
-        outcome = self._run_sealer(_SEAL_LOCK_TIMEOUT_S)
-        problems = outcome.problems if outcome is not None else ()
-        return take_cut(self._store, self._footers, self._pending, problems)
 
     def stats(self) -> dict[str, Any]:
         """Counters, the tree, what is pending and for how long, and what sealing fails at."""

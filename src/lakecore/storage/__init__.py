@@ -9,6 +9,7 @@ adapters promise the same and pass the same tests:
 - `_local`: a directory; every write is fsynced, create-only by hard link;
 - `_memory`: a private directory that goes with its store;
 - `_remote`: buckets, through obstore;
+- `_copy`: an object from one store to another, checked;
 - `_probe`: does a store keep the promise? Some look-alikes of S3 do not.
 
 >>> from lakecore.storage import open_store
@@ -25,8 +26,18 @@ b'rst'
 >>> store.close()
 """
 
+from lakecore.storage._copy import PIECE_BYTES, copy_object, sha256_of
 from lakecore.storage._open import open_store
 from lakecore.storage._port import ObjectInfo, Store
 from lakecore.storage._probe import ProbeResult, probe_create_only
 
-__all__ = ["ObjectInfo", "ProbeResult", "Store", "open_store", "probe_create_only"]
+__all__ = [
+    "PIECE_BYTES",
+    "ObjectInfo",
+    "ProbeResult",
+    "Store",
+    "copy_object",
+    "open_store",
+    "probe_create_only",
+    "sha256_of",
+]

@@ -107,8 +107,9 @@ def check_file(store: Store, path: str) -> list[Problem]:
     """Whether a file of the log is the bytes that it was: its checksum."""
     try:
         expected, found = stored_checksum(store, path)
-    except NotFound:
-        return []  # replaced or gone since it was listed; who needs it finds out
+    except (NotFound, Inconclusive):
+        # Replaced or gone since it was listed, or out of reach: who needs its rows says so.
+        return []
     except CorruptData as error:
         return [_unreadable(store, path, error)]
     if expected == found:

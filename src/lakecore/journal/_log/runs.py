@@ -25,6 +25,7 @@ from lakecore.base import (
     NotFound,
     UnsupportedFormat,
 )
+from lakecore.journal._log.archived import archived_path
 from lakecore.journal._log.segment import (
     FOLDER,
     Moved,
@@ -226,7 +227,7 @@ def open_place(store: Store, place: Place) -> Iterator[tuple[Any, Place]]:
 
     Raises:
         CorruptData: a file does not decode; stubs lead in a circle, or to nowhere.
-        NotFound: the events are in an archive.
+        Unavailable: the events are in an archive that cannot be reached.
     """
     for _ in range(MAX_HOPS):
         with open_file(store, place) as parquet:
@@ -275,9 +276,12 @@ def _follow(store: Store, path: str, moved: Moved, known: dict[str, str]) -> tup
         known: where runs have led before; thousands of stubs name the same one.
     """
     for _ in range(MAX_HOPS):
-        _not_archived(path, moved)
         path = moved.path
         run = run_of(path)
+        if moved.archive:
+            # The archive itself is asked only for rows.
+            first = run[0] if run else position_of(path)
+            return archived_path(moved.archive, path), first or 0
         if run is None:
             raise CorruptData("a stub names no run", found=path)
         if known.get(path) == path:
@@ -302,21 +306,13 @@ def _follow(store: Store, path: str, moved: Moved, known: dict[str, str]) -> tup
 
 
 def _moved_place(place: Place, moved: Moved) -> Place:
-    _not_archived(place.path, moved)
+    if moved.archive:
+        # The very file that the stub replaced: the row is the same.
+        return replace(place, path=archived_path(moved.archive, moved.path))
     run = run_of(moved.path)
     if run is None:
         raise CorruptData("a stub names no run", found=moved.path, where=place.path)
     return place.moved_to(moved.path, run[0])
-
-
-def _not_archived(path: str, moved: Moved) -> None:
-    if moved.archive:
-        raise NotFound(
-            "these events are in an archive",
-            found=moved.archive,
-            where=path,
-            hint="bring the archive back first",
-        )
 
 
 def _missing(path: str) -> CorruptData:
