@@ -183,3 +183,18 @@ def test_the_same_proof_by_event_id(made: Path) -> None:
     )
     assert shown["entry"].encode() == (made / "row.entry").read_bytes()
     assert shown["proof"].encode() == (made / "row.tlog-proof").read_bytes()
+
+
+def test_init_makes_the_key(tmp_path: Path) -> None:
+    """For its owner alone, and not in what the lake shows or stores elsewhere."""
+    lakecore_command(tmp_path / "lake", "init")
+    path = tmp_path / "lake" / ".local" / "signing-key.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    seed = json.loads(path.read_text())["keys"][0]["seed"]
+    before = path.read_bytes()
+    for command in (["init"], ["journal", "checkpoint"], ["journal", "key", "show", "--json"]):
+        assert seed not in lakecore_command(tmp_path / "lake", *command)
+    assert path.read_bytes() == before
+    for other in (tmp_path / "lake").rglob("*"):
+        if other.is_file() and other != path:
+            assert seed.encode() not in other.read_bytes()

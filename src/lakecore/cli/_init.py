@@ -16,6 +16,7 @@ def command(state: State) -> None:
     Making it is not needed before the first ingest: that makes it, too.
     """
     with state.open_lake(create=True) as lake:
+        lake.journal.ensure_key()
         if state.as_json:
             print_json({"lake": lake.url, "lake_id": lake.lake_id})
         else:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lakecore.journal._prove.witness import Witness
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import Scanner
-    from lakecore.storage import Store
     from lakecore.tlog import NoteSignature
 
 KEY_ENTITY: Final = "journal.key"
@@ -32,7 +31,8 @@ KEY_ENTITY: Final = "journal.key"
 class Provable(ABC):
     """The calls that sign and prove; what they need is made when it is first used."""
 
-    _store: Store
+    _store: Any
+    """A `Store`; the face's other bases ask more of it."""
     _footers: Footers
     _state_dir: Path
     _clock: Clock
@@ -113,6 +113,10 @@ class Provable(ABC):
     ) -> dict[str, NoteSignature | LakecoreError]:
         """Have the last checkpoint, or that of a size, cosigned; a result or error for each."""
         return self.prover.cosign(witnesses, size)
+
+    def ensure_key(self) -> bool:
+        """Make this machine's signing key, if the log was never signed; whether it has one."""
+        return self.prover.ensure_key() is not None
 
     def signing_keys(self) -> list[dict[str, Any]]:
         """The public side of this machine's keys, the oldest first; the last one is current."""
