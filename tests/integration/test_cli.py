@@ -247,6 +247,7 @@ def test_the_json_of_every_command_is_as_documented(tmp_path: Path) -> None:
         ("journal query", "journal query"),
         ("journal stats", "journal stats"),
         ("journal flush", "journal flush"),
+        ("journal compact", "journal compact"),
         ("verify", "verify"),
     ):
         printed = json.loads(run(tmp_path, *command.split(), "--json", stdin=line).stdout)

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any, Final
 
 import click
@@ -123,6 +124,38 @@ def flush(state: State) -> None:
         print_json({"sealed": sealed})
     else:
         print_text(f"{count(sealed, 'event')} sealed")
+
+
+@command.command("compact", epilog="Example: lakecore journal compact --grace 0")
+@click.option(
+    "--grace",
+    "grace_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Replace what was merged so long ago; queries that began before have ended by then. "
+    "The setting `journal.compact_grace_s` when not given.",
+)
+@pass_state
+def compact(state: State, grace_s: float | None) -> None:
+    """Merge the small files of the sealed log into large ones.
+
+    Every merged file is verified before what it merges is replaced by stubs, which keep
+    their names and say where the events are. A long-running process does this by itself.
+    """
+    with state.open_lake() as lake:
+        report = lake.journal.compact(grace_s=grace_s)
+    if state.as_json:
+        content = asdict(report)
+        del content["problems"]
+        print_json(content)
+        return
+    saved = report.bytes_before - report.bytes_after
+    print_text(
+        f"{count(len(report.runs), 'file')} made, {count(report.replaced, 'file')} replaced, "
+        f"{saved:,} bytes saved"
+    )
+    if report.waiting_s is not None:
+        note(f"more can be replaced in {report.waiting_s:.0f} s: queries may still read it")
 
 
 @command.command(

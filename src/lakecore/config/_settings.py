@@ -60,7 +60,7 @@ class StorageSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSettings:
-    """When events are sealed, and how many may wait."""
+    """When events are sealed, how many may wait, and when sealed files are merged."""
 
     seal_events: int = setting(
         65_536,
@@ -76,6 +76,16 @@ class JournalSettings:
         "Bytes of acknowledged events that may wait for sealing; "
         "beyond it new events are refused with an error to try again.",
         minimum=1 * MIB,
+    )
+    compact: bool = setting(
+        True, "Merge small files of the sealed log in the background of long-running processes."
+    )
+    compact_grace_s: float = setting(
+        600.0,
+        "Seconds before files that were merged are replaced by stubs. "
+        "A query of `system.journal` on a local lake that runs longer may miss rows.",
+        minimum=0,
+        maximum=604_800,
     )
     archives: Mapping[str, str] = setting(
         _NO_OPTIONS,

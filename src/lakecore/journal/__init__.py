@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         staged_schema,
     )
     from lakecore.journal._journal import Journal, JournalSettings
+    from lakecore.journal._log.compact import CompactReport
     from lakecore.journal._prove.checkpoints import SignedCheckpoint
     from lakecore.journal._prove.proofs import EntryProof, GrowthProof
     from lakecore.journal._prove.prover import Prover
@@ -100,6 +101,7 @@ _HOME = {
     "AsOf": "_read.state",
     "Author": "_events.event",
     "CommitRecord": "_commits.commit",
+    "CompactReport": "_log.compact",
     "CompletenessReport": "_check.completeness",
     "Cut": "_transfer.cut",
     "EntityState": "_read.state",
@@ -149,6 +151,7 @@ __all__ = [
     "AsOf",
     "Author",
     "CommitRecord",
+    "CompactReport",
     "CompletenessReport",
     "Cut",
     "EntityState",
