@@ -83,12 +83,14 @@ class Footers:
 
     def frontier(self) -> Frontier:
         """The Merkle tree over all sealed events; a copy."""
-        edge = self._state.get("edge", [])
-        return Frontier(self._next_seq, [bytes.fromhex(node) for node in edge])
+        with self._lock:
+            edge = self._state.get("edge", [])
+            return Frontier(self._next_seq, [bytes.fromhex(node) for node in edge])
 
     def frontier_at(self, seq: int) -> Frontier | None:
         """The tree over the first `seq` events, where a footer says it."""
-        state = self._state_at(seq)
+        with self._lock:
+            state = self._state_at(seq)
         if state is None:
             return None if seq else Frontier.empty()
         return Frontier(seq, [bytes.fromhex(node) for node in state["edge"]])

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, StagedCommit
     from lakecore.storage import Store
-    from lakecore.tlog import Hashes
+    from lakecore.tlog import Frontier, Hashes
 
 OnSealed = Callable[["pa.Table", int], None]
 """Told of each segment once it is durable: its events, its first position. Must not fail."""
@@ -268,13 +268,16 @@ class _Run:
         import numpy as np
         import pyarrow as pa
 
-        if not self._is_next(parts):
+        # The end of the log is looked at once, and first. A thread that reads may take in
+        # further footers at any time; then this position is taken, and nothing is sealed twice.
+        tree = self._footers.frontier()
+        if not self._is_next(parts) or sum(map(len, parts)) > room_at(tree.size):
             # Another sealer's clearing was seen before its footers were.
             self._footers.refresh()
             return False
         events = pa.concat_tables([part.events for part in parts])
         hashes = np.concatenate([part.hashes for part in parts])
-        footer = self._footer(parts, events, hashes)
+        footer = self._footer(parts, events, hashes, tree)
         data = encode_segment(events, hashes, footer)
         try:
             self._store.create(footer.path, data)  # the commit point
@@ -290,11 +293,13 @@ class _Run:
         self._segments += 1
         return True
 
-    def _footer(self, parts: list[Part], events: pa.Table, hashes: Any) -> SegmentFooter:
+    def _footer(
+        self, parts: list[Part], events: pa.Table, hashes: Any, frontier: Frontier
+    ) -> SegmentFooter:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        frontier = self._footers.frontier()
+        first_seq = frontier.size
         frontier.append(hashes)
         hot = self._footers.hot
         commits: list[SealedCommit] = []
@@ -322,7 +327,7 @@ class _Run:
         twice = 0 if supplied is None else len(supplied.duplicates)
         times = pc.min_max(events.column("timestamp").cast(pa.int64())).as_py()
         return SegmentFooter(
-            first_seq=self._footers.next_seq,
+            first_seq=first_seq,
             count=row,
             seal_id=self._seal_id,
             sealed_at_us=self._clock.now_us(),
