@@ -172,8 +172,8 @@ class Index:
         if end_seq > view.size:
             yield Found(max(0, view.size), end_seq, None)
         for piece in reversed(view.lines):
-            is_gap = isinstance(piece, tuple)
-            first, end = piece if isinstance(piece, tuple) else (piece.first, piece.end)
+            is_gap = not isinstance(piece, Name)
+            first, end = piece[:2]
             end = min(end, end_seq)
             if is_gap and first < end:
                 yield Found(first, end, None)
@@ -227,7 +227,7 @@ class Index:
     # Inside
 
     def _walk_piece(self, key: int, piece: Name | Span) -> Iterator[Found]:
-        if isinstance(piece, tuple):
+        if not isinstance(piece, Name):
             yield Found(*piece, None)
             return
         try:
@@ -241,7 +241,7 @@ class Index:
                     yield Found(first, piece.end, [first + position for position in positions])
                 return
         # Damaged, gone, or too heavy for merged postings: what lies below answers.
-        below = [n for n in self.names() if piece.contains(n) and n != piece]
+        below = [n for n in self.names() if piece.covers(n) and n != piece]
         is_smaller = [n for n in below if n.is_lines or n.end - n.first < piece.end - piece.first]
         for smaller in reversed(choose(is_smaller, piece.first, piece.end)):
             yield from self._walk_piece(key, smaller)
@@ -270,8 +270,7 @@ class Index:
         if at < 0:
             return None
         piece = view.lines[at]
-        end = piece.end if isinstance(piece, Name) else piece[1]
-        return piece if seq < end else None
+        return piece if seq < piece[1] else None
 
     def _lost(self, name: Name, error: LakecoreError) -> None:
         """Look again without a file that does not answer."""
@@ -332,5 +331,5 @@ class Index:
     def _look(self, size: int) -> _View:
         usable = self.names()
         lines = tuple(choose((n for n in usable if n.is_lines), 0, size))
-        starts = tuple(p.first if isinstance(p, Name) else p[0] for p in lines)
+        starts = tuple(piece[0] for piece in lines)
         return _View(size, tuple(choose(usable, 0, size)), lines, starts)

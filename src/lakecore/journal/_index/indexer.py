@@ -222,9 +222,9 @@ class Indexer:
         there = self._index.names()
         for first in range(0, size - size % span, span):
             name = Name(first, first + span, False)
-            if any(other.contains(name) for other in there if not other.is_lines):
+            if any(other.covers(name) for other in there if not other.is_lines):
                 continue
-            below = [n for n in there if name.contains(n)]
+            below = [n for n in there if name.covers(n)]
             chosen = choose(below, name.first, name.end)
             sources = [n for n in chosen if isinstance(n, Name)]
             root = self._root_at(name.end)
@@ -241,7 +241,7 @@ class Indexer:
             largest: Name | None = None
             names = (name for name in self._index.names() if name.is_lines is kind)
             for name in sorted(names, key=lambda n: (n.first, -n.end)):
-                if largest is not None and largest.contains(name):
+                if largest is not None and largest.covers(name):
                     self._store.delete(name.path)
                     self._index.invalidate()
                 else:

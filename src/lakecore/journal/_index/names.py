@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from lakecore.base.limits import SEGMENT_EVENTS
 
@@ -16,8 +15,7 @@ MERGED_EVENTS: Final = (1 << 20, 1 << 24)
 _NAME: Final = re.compile(r"(\d{20})-(\d{20})\.(lines|postings)")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Name:
+class Name(NamedTuple):
     """An index file for the events [first, end)."""
 
     first: int
@@ -29,7 +27,7 @@ class Name:
         kind = "lines" if self.is_lines else "postings"
         return f"{FOLDER}{self.first:020d}-{self.end:020d}.{kind}"
 
-    def contains(self, other: Name) -> bool:
+    def covers(self, other: Name) -> bool:
         return self.first <= other.first and other.end <= self.end
 
 
@@ -68,4 +66,4 @@ def choose(names: Iterable[Name], first: int, end: int) -> list[Name | tuple[int
 
 def gaps(chosen: Sequence[Name | tuple[int, int]]) -> list[tuple[int, int]]:
     """The ranges without a file."""
-    return [piece for piece in chosen if isinstance(piece, tuple)]
+    return [piece for piece in chosen if not isinstance(piece, Name)]

@@ -38,12 +38,25 @@ def newest(snapshot: Snapshot, wanted: EventFilter, end: int, limit: int) -> lis
     """The newest `limit` sealed events before `end` that match."""
     end = min(end, snapshot.size)
     found: list[Event] = []
+    # Few of an entity's events are in one file: they are read together, across files.
+    waiting: list[int] = []
     for piece in _pieces(snapshot, wanted, end):
-        rest = limit - len(found)
-        if rest <= 0:
-            break
-        found += islice(_newest_of(snapshot, wanted, piece, rest), rest)
-    return found
+        if piece.seqs is not None:
+            waiting += reversed(piece.seqs)
+        while waiting and (
+            piece.seqs is None or len(waiting) >= min(limit - len(found), _CHUNK_EVENTS)
+        ):
+            # What the filter drops is made up for by the next ones.
+            count = min(limit - len(found), _CHUNK_EVENTS)
+            found += _events(snapshot, wanted, waiting[:count])
+            del waiting[:count]
+            if len(found) >= limit:
+                return found
+        if piece.seqs is None:
+            found += islice(_from_range(snapshot, wanted, piece), limit - len(found))
+            if len(found) >= limit:
+                return found
+    return found + _events(snapshot, wanted, waiting)
 
 
 def all_events(snapshot: Snapshot, wanted: EventFilter) -> list[Event]:
@@ -51,22 +64,14 @@ def all_events(snapshot: Snapshot, wanted: EventFilter) -> list[Event]:
     return newest(snapshot, wanted, snapshot.size, sys.maxsize)[::-1]
 
 
-def _newest_of(
-    snapshot: Snapshot, wanted: EventFilter, piece: Found, limit: int
-) -> Iterator[Event]:
-    if piece.seqs is None:
-        for table in snapshot.sealed(
-            wanted, newest_first=True, first_seq=piece.first, end_seq=piece.end
-        ):
-            tail = table.slice(max(0, table.num_rows - limit))
-            yield from reversed(arrow_to_events(tail))
-        return
-    stop = len(piece.seqs)
-    while stop > 0:
-        # What the filter drops is made up for by the next chunk.
-        start = max(0, stop - min(limit, _CHUNK_EVENTS))
-        yield from reversed(_events(snapshot, wanted, piece.seqs[start:stop]))
-        stop = start
+def _from_range(snapshot: Snapshot, wanted: EventFilter, piece: Found) -> Iterator[Event]:
+    """The events of a range without an index, the newest first."""
+    for table in snapshot.sealed(
+        wanted, newest_first=True, first_seq=piece.first, end_seq=piece.end
+    ):
+        for stop in range(table.num_rows, 0, -_CHUNK_EVENTS):
+            start = max(0, stop - _CHUNK_EVENTS)
+            yield from reversed(arrow_to_events(table.slice(start, stop - start)))
 
 
 def _pieces(snapshot: Snapshot, wanted: EventFilter, end: int) -> Iterator[Found]:
@@ -79,7 +84,7 @@ def _pieces(snapshot: Snapshot, wanted: EventFilter, end: int) -> Iterator[Found
 
 
 def _events(snapshot: Snapshot, wanted: EventFilter, seqs: Sequence[int]) -> list[Event]:
-    """The events at these positions that match, in the order of the positions."""
+    """The events at these positions, the newest first, that match."""
     decode = _decoder().decode
     set_field = object.__setattr__
     equals = list(wanted.equals.items())
@@ -95,19 +100,22 @@ def _events(snapshot: Snapshot, wanted: EventFilter, seqs: Sequence[int]) -> lis
             missing.append(seq)
             continue
         set_field(event, "seq", seq)
-        if all(getattr(event, name) == value for name, value in equals) and not (
-            is_timed and not _is_in_time(event, wanted)
-        ):
+        if is_timed and not _is_in_time(event, wanted):
+            continue
+        for name, value in equals:
+            if getattr(event, name) != value:
+                break
+        else:
             found.append(event)
     if missing:
         found += _from_segments(snapshot, wanted, missing)
-        found.sort(key=lambda event: event.seq or 0)
+        found.sort(key=lambda event: event.seq or 0, reverse=True)
     return found
 
 
 def _from_segments(snapshot: Snapshot, wanted: EventFilter, seqs: list[int]) -> list[Event]:
     left = set(seqs)
-    tables = snapshot.sealed(wanted, first_seq=seqs[0], end_seq=seqs[-1] + 1)
+    tables = snapshot.sealed(wanted, first_seq=min(left), end_seq=max(left) + 1)
     return [event for table in tables for event in _at(table, left)]
 
 
