@@ -12,7 +12,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +39,7 @@ class DamagedBatch:
         offset, count: its place in the log.
         reason: what is wrong with it.
         data: its bytes.
+        whole: its events, where it is only their number that is not what it should be.
         event_ids, first_us, last_us: what still could be read of it; unchecked.
     """
 
@@ -49,6 +50,12 @@ class DamagedBatch:
     event_ids: tuple[str, ...] = ()
     first_us: int | None = None
     last_us: int | None = None
+    whole: pa.Table | None = None
+
+    @property
+    def lost(self) -> int:
+        """How many of its events cannot be read."""
+        return self.count - (self.whole.num_rows if self.whole is not None else 0)
 
 
 class HotDamage:
@@ -83,13 +90,21 @@ class HotDamage:
 
     def replace(self, batch: DamagedBatch, log_id: str, clock: Clock) -> None:
         """Put events that tell of the loss in the batch's place; it was kept elsewhere before."""
-        encoding, data = encode_table(_substitutes(batch, log_id, clock))
         with self._database.write() as writer:
+            (following,) = writer.execute(
+                "SELECT min(first) FROM batch WHERE first > ?", (batch.offset,)
+            ).fetchone()
+            if following is not None:
+                # What was appended meanwhile began where a wrong count said.
+                batch = replace(batch, count=following - batch.offset)
+            encoding, data = encode_table(_substitutes(batch, log_id, clock))
             writer.execute(
                 "UPDATE batch SET count = ?, encoding = ?, crc = ?, data = ? WHERE first = ?",
                 (batch.count, encoding, zlib.crc32(data), data, batch.offset),
             )
-            if any(row[1] == "keys" for row in writer.execute("PRAGMA table_info(batch)")):
+            if batch.lost and any(
+                row[1] == "keys" for row in writer.execute("PRAGMA table_info(batch)")
+            ):
                 # The ids that callers supplied are free again: what they named is lost.
                 writer.execute("UPDATE batch SET keys = NULL WHERE first = ?", (batch.offset,))
 
@@ -173,11 +188,15 @@ def _judged(row: tuple[Any, ...], following: int | None) -> Iterator[DamagedBatc
         reason = reason or str(error)
     except (sqlite3.Error, ArithmeticError, ValueError, TypeError) as error:
         reason = reason or f"does not decode: {error}"
-    found = table.num_rows if table is not None else None
+    found = table.num_rows if table is not None else 0
     right = following - first if following is not None else count
-    if not reason and (found != count or right != count):
-        reason = f"{right} events expected, {found} found"
     if not reason:
+        # The bytes are right: they say how many events there are, if nothing else does.
+        if found == count == right or found == right == (following or 0) - first:
+            return
+        right = max(found, right) if following is not None else found
+        reason = f"{count} events said to be there, {right} expected, {found} found"
+        yield DamagedBatch(first, right, reason, data, whole=table)
         return
     if not 0 < right <= _MAX_COUNT:
         right = found or 1
@@ -198,6 +217,9 @@ def _described(batch: DamagedBatch, table: pa.Table | None) -> DamagedBatch:
 
 
 def _substitutes(batch: DamagedBatch, log_id: str, clock: Clock) -> pa.Table:
+    """What can be read of a batch, and an event for each that cannot."""
+    import pyarrow as pa
+
     events = (
         Event(
             entity_type="journal",
@@ -206,6 +228,7 @@ def _substitutes(batch: DamagedBatch, log_id: str, clock: Clock) -> pa.Table:
             source="repair",
             context=json.dumps({"offset": batch.offset + number, "reason": batch.reason}),
         )
-        for number in range(batch.count)
+        for number in range(batch.count - batch.lost, batch.count)
     )
-    return events_to_arrow(events, now_us=clock.now_us(), id_prefix=uuid7(clock))
+    lost = events_to_arrow(events, now_us=clock.now_us(), id_prefix=uuid7(clock))
+    return pa.concat_tables([batch.whole, lost]) if batch.whole is not None else lost

@@ -232,8 +232,10 @@ class Repairer:
             where=_place(hot, batch),
             reason=batch.reason,
             moved_to=str(folder / f"hot-{log_id}-{batch.offset:020d}.bin"),
-            loss=Loss(
-                count=batch.count,
+            loss=None
+            if not batch.lost
+            else Loss(
+                count=batch.lost,
                 event_ids=batch.event_ids,
                 first=_time(batch.first_us),
                 last=_time(batch.last_us),
@@ -373,6 +375,7 @@ def check_hot(state_dir: Path, sealed: Mapping[str, int]) -> list[Problem]:
         return [
             Problem(_place(hot, batch), None, None, f"{batch.count} events", batch.reason)
             for batch in hot.find(start=start)
+            if batch.lost
         ]
     except CorruptData as error:
         return [Problem(str(hot.path), None, None, "a SQLite file that reads", str(error))]
