@@ -61,7 +61,8 @@ def encode_table(events: pa.Table) -> tuple[int, bytes]:
         ]
         return ROWS, _HEAD + _encode(list(zip(*columns, strict=True))) + b"}"
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    # Handing a few kilobytes to a pool of threads costs more than compressing them.
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.ipc.new_stream(sink, staged_schema(), options=options) as stream:
         stream.write_table(events.combine_chunks())
     return ARROW, sink.getvalue().to_pybytes()
@@ -117,7 +118,8 @@ def _table_of_rows(rows: Iterable[list[Any]]) -> pa.Table:
 def _table_of_stream(data: bytes, where: str) -> pa.Table:
     import pyarrow as pa
 
-    with pa.ipc.open_stream(data) as stream:
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    with pa.ipc.open_stream(data, options=options) as stream:
         table = stream.read_all()
     _check_columns(table.schema.names, where)
     table.validate(full=True)
