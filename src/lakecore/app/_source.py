@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.app._entities import Entities
+from lakecore.app._journal_table import journal_table
 from lakecore.base import InvalidInput
 from lakecore.catalog import Catalog, Dataset, split_name
 
@@ -142,25 +143,7 @@ class LakeTables:
         return quarantine_schema().empty_table()
 
     def _events(self) -> Any:
-        """`system.journal`: sealed and unsealed events as one.
-
-        On a local lake a dataset over the segments, so that columns and conditions are
-        pushed down to Parquet; elsewhere a stream.
-        """
-        import pyarrow.dataset as ds
-
-        from lakecore.journal import scan_schema
-
-        paths, unsealed = self._journal.parts()
-        files = [self._store.local_path(path) for path in paths]
-        if any(file is None for file in files) or self._journal.has_archives:
-            return self._journal.scan()
-        schema = scan_schema()
-        held = ds.dataset(unsealed.select(schema.names).cast(schema))
-        if not files:
-            return held
-        sealed = ds.dataset([str(file) for file in files], schema=schema, format="parquet")
-        return ds.dataset([sealed, held])
+        return journal_table(self._store, self._journal)
 
     def _datasets(self) -> pa.Table:
         """`system.datasets`: one row a dataset, as of now."""

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from lakecore.journal._prove.proofs import EntryProof, GrowthProof
     from lakecore.journal._prove.prover import Prover
     from lakecore.journal._prove.witness import Witness
+    from lakecore.journal._read.files import SealedFile
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import scan_schema
     from lakecore.journal._read.state import AsOf, EntityState
@@ -125,6 +126,7 @@ _HOME = {
     "RepairReport": "_check.repair",
     "SignedCheckpoint": "_prove.checkpoints",
     "StagedReader": "_commits.staged",
+    "SealedFile": "_read.files",
     "Staging": "_commits.staged",
     "Tail": "_read.tail",
     "TailBatch": "_read.tail",
@@ -174,6 +176,7 @@ __all__ = [
     "Repair",
     "RepairReport",
     "SignedCheckpoint",
+    "SealedFile",
     "StagedReader",
     "Staging",
     "Tail",

@@ -32,6 +32,7 @@ from lakecore.journal._log.seal import Sealer, SealOutcome
 from lakecore.journal._log.sealed_ids import SealedIds
 from lakecore.journal._log.staged_ids import StagedIds
 from lakecore.journal._prove.face import Provable
+from lakecore.journal._read.files import SealedFile, files_of
 from lakecore.journal._read.filter import EventFilter
 from lakecore.journal._read.pages import Page, blame, history, moment_us, page
 from lakecore.journal._read.scan import Scanner, concat, scan_schema
@@ -445,11 +446,15 @@ class Journal(Recorder, Provable, Checkable, Transferable):
 
         The segments have one column more than events have, ``leaf_check``.
         """
+        files, unsealed = self.files()
+        return [file.path for file in files], unsealed
+
+    def files(self) -> tuple[list[SealedFile], pa.Table]:
+        """As `parts`, with what each file is known to have."""
         # What is swapped for stubs later has a run by now, or gets one and a time of grace.
         self._footers.look_for_runs()
         snapshot = self._scanner.snapshot()
-        paths = dict.fromkeys(place.path for place in snapshot.places)
-        return list(paths), concat(snapshot.unsealed())
+        return files_of(snapshot), concat(snapshot.unsealed())
 
     def stats(self) -> dict[str, Any]:
         """Counters, the tree, what is pending and for how long, and what sealing fails at."""

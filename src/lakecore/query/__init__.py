@@ -55,7 +55,7 @@ from typing import TYPE_CHECKING
 
 from lakecore.base.lazy import lazy_exports
 from lakecore.query._settings import QuerySettings
-from lakecore.query._source import EventSource, ParquetFiles, TableSource
+from lakecore.query._source import EventSource, Guarded, ParquetFiles, TableSource
 from lakecore.query._versions import check_versions
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ _HOME = {"QueryEngine": "_engine", "QueryResult": "_result", "FORMATS": "_format
 __all__ = [
     "FORMATS",
     "EventSource",
+    "Guarded",
     "ParquetFiles",
     "QueryEngine",
     "QueryResult",

@@ -87,6 +87,8 @@ def _run(above: _Above, session: Any, job: Any) -> None:
         if above.stopped():
             break
         above.send_batch(_message(batch.to_pyarrow()))
+    else:
+        session.tables.check()
     above.send(None)
 
 

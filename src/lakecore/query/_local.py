@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from lakecore.base import LakecoreError
 from lakecore.query._errors import cancelled, time_limit
+from lakecore.query._providers import LINKS
 from lakecore.query._stream import Deadline
 
 if TYPE_CHECKING:
@@ -134,7 +135,9 @@ class Runaways:
 
 def _held_open(folder: Path) -> bool:
     # DataFusion makes a folder inside and removes it with the last task of the query.
-    return any(child.is_dir() for child in folder.iterdir()) if folder.is_dir() else False
+    if not folder.is_dir():
+        return False
+    return any(child.is_dir() for child in folder.iterdir() if not child.name.startswith(LINKS))
 
 
 def make_scratch(spill_directory: Any) -> Path:
@@ -194,12 +197,22 @@ class LocalStream:
         if isinstance(found, BaseException):
             raise self._failed(found) from found
         if found is None:
+            self._check()
             self._stop(finished=True)
             return None
         with self._lock:
             if not self._ended:  # one ahead: the reader and DataFusion work at the same time
                 self._waiting = self._loop.submit(self._stream)
         return found.to_pyarrow()
+
+    def _check(self) -> None:
+        session = self._session
+        try:
+            if session is not None:
+                session.tables.check()
+        except LakecoreError:
+            self._stop(finished=True)
+            raise
 
     def _failed(self, error: BaseException) -> LakecoreError:
         session = self._session

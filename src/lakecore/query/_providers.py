@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -11,23 +12,35 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from datafusion import DataFrame, SessionContext
+from datafusion import DataFrame, SessionConfig, SessionContext
 from datafusion.catalog import Table
 
-from lakecore.base import Bug
+from lakecore.base import Bug, Unavailable
 from lakecore.base.limits import MIB
-from lakecore.query._source import ParquetFiles
+from lakecore.query._source import Guarded, ParquetFiles
 
 MAX_BUFFERED_BYTES: Final = 64 * MIB
 """A reader's rows up to this size are kept in memory, larger ones in a file."""
 
 
-def to_table(found: object, scratch: Path) -> Table:
-    """A DataFusion table over what a source returned; `scratch` outlives the query."""
+LINKS: Final = "links-"
+"""What folders in a query's scratch begin with that hold links to the files it reads."""
+
+Checks = list[Callable[[], None]]
+
+
+def to_table(found: object, scratch: Path, checks: Checks) -> Table:
+    """A DataFusion table over what a source returned; `scratch` outlives the query.
+
+    To `checks` is added what is to be asked when the rows were read.
+    """
+    if isinstance(found, Guarded):
+        checks.append(found.check)
+        return to_table(found.table, scratch, checks)
     if hasattr(found, "__datafusion_table_provider__") or isinstance(found, ds.Dataset):
         return Table(found)
     if isinstance(found, ParquetFiles):
-        return Table(_parquet(found))
+        return Table(_parquet(found, scratch, checks))
     if isinstance(found, pa.RecordBatch):
         return _in_memory(found.schema, [found])
     if isinstance(found, pa.Table):
@@ -35,7 +48,7 @@ def to_table(found: object, scratch: Path) -> Table:
     if isinstance(found, pa.RecordBatchReader):
         return _spooled(found, scratch)
     if callable(found):
-        return to_table(found(), scratch)
+        return to_table(found(), scratch, checks)
     raise Bug("a table source returned something that is no table", found=type(found).__name__)
 
 
@@ -43,7 +56,10 @@ def to_table(found: object, scratch: Path) -> Table:
 def _factory() -> SessionContext:
     # Tables are made by a context of their own: one that belonged to the query would hold,
     # through its catalog, the objects that hold it, across a border no collector crosses.
-    return SessionContext()
+    # Of the columns that no condition is about only those pages are decoded that have a match.
+    config = SessionConfig().set("datafusion.execution.parquet.pushdown_filters", "true")
+    config = config.set("datafusion.execution.parquet.reorder_filters", "true")
+    return SessionContext(config)
 
 
 def _in_memory(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Table:
@@ -55,23 +71,62 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
 
 
-def _parquet(files: ParquetFiles) -> DataFrame:
+def _parquet(files: ParquetFiles, scratch: Path, checks: Checks) -> DataFrame:
     order: Any = [[_sort_key(name) for name in files.sort_by]] if files.sort_by else None
     if not files.paths:
         raise Bug("a table of no Parquet files", hint="return an empty pyarrow Table instead")
+    folder = _linked(files, scratch, checks)
 
     def read() -> DataFrame:
-        whole, *others = (
-            _factory().read_parquet(path, file_sort_order=order) for path in files.paths
+        found = _factory().read_parquet(
+            f"{folder}{os.sep}", schema=files.schema, file_sort_order=order
         )
-        for frame in others:
-            whole = whole.union(frame)
-        return whole
+        if files.rest is None or not files.rest.num_rows:
+            return found
+        return found.union(_factory().read_batches(files.rest.to_batches()))
 
     # DataFusion asks for tables from within its runtime, where reading a footer, which waits
     # for that same runtime, is an error. A thread outside may wait.
     with ThreadPoolExecutor(max_workers=1) as aside:
         return aside.submit(read).result()
+
+
+def _linked(files: ParquetFiles, scratch: Path, checks: Checks) -> str:
+    """A folder with exactly these files: DataFusion plans one folder faster than many files."""
+    folder = tempfile.mkdtemp(prefix=LINKS, dir=scratch)
+    is_held = True
+    before = {}
+    for number, path in enumerate(files.paths):
+        name = os.path.join(folder, f"{number:08d}.parquet")
+        try:
+            if is_held:
+                os.link(path, name)
+        except OSError:  # another disk, or one without hard links
+            is_held = False
+        if not is_held:
+            before[path] = _identity(path)
+            os.symlink(os.path.abspath(path), name)
+    if before:
+        checks.append(lambda: _check_unchanged(before))
+    return folder
+
+
+def _identity(path: str | Path) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _check_unchanged(before: dict[str | Path, tuple[int, ...] | None]) -> None:
+    for path, identity in before.items():
+        if _identity(path) != identity:
+            raise Unavailable(
+                "a file was replaced while the query read it",
+                where=path,
+                hint="run the query again",
+            )
 
 
 def _sort_key(name: str) -> Any:

@@ -41,6 +41,7 @@ class Tables:
         self._scratch = scratch
         self._params = params
         self._known: dict[tuple[object, ...], Table | None] = {}
+        self._checks: list[Callable[[], None]] = []
         self.planned = False
         self.failure: LakecoreError | None = None
         """DataFusion keeps only the text of an error, and of some not even that."""
@@ -66,9 +67,14 @@ class Tables:
         key = (schema, name, moment)
         if key not in self._known:
             # Where only information_schema asks, a table that cannot be opened is still listed.
-            missing = to_table(pa.table({}), self._scratch) if self.planned else None
+            missing = to_table(pa.table({}), self._scratch, []) if self.planned else None
             self._known[key] = self._guarded(lambda: self._find(schema, name, moment), missing)
         return self._known[key]
+
+    def check(self) -> None:
+        """Ask, at the end, whether all rows of the tables were read."""
+        for check in self._checks:
+            check()
 
     def as_of(self, *args: Any) -> Table:
         """The table function ``as_of(name, version or time)``."""
@@ -133,7 +139,9 @@ class Tables:
     def _once(self, key: tuple[object, ...], find: Callable[[], object | None]) -> Table | None:
         if key not in self._known:
             found = find()
-            self._known[key] = None if found is None else to_table(found, self._scratch)
+            self._known[key] = (
+                None if found is None else to_table(found, self._scratch, self._checks)
+            )
         return self._known[key]
 
     def _literal(self, arg: Any) -> Any:
@@ -150,7 +158,7 @@ class Tables:
         if moment is NOW:
             name, moment = split_moment(name)
         found = self._source.table(schema, name, version=moment.version, time=moment.time)
-        return None if found is None else to_table(found, self._scratch)
+        return None if found is None else to_table(found, self._scratch, self._checks)
 
     def _guarded(self, call: Callable[[], _T], otherwise: _T) -> _T:
         try:
@@ -239,6 +247,10 @@ class Session:
     def translate(self, error: BaseException, text: str) -> LakecoreError:
         if self.tables.failure is not None:
             return self.tables.failure
+        try:
+            self.tables.check()  # files that are not what they were fail in many ways
+        except LakecoreError as changed:
+            return changed
         self.tables.planned = True  # a source that fails now must not hide the error
         return translate(error, Statement(text, self.tables.all_names))
 

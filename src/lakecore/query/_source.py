@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from lakecore.base import NotFound
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAIN: Final = "main"
 """The schema of names without a schema."""
@@ -36,7 +39,7 @@ class TableSource(Protocol):
 
         One of: a `deltalake.DeltaTable` or anything else with a DataFusion table provider; a
         pyarrow Table, RecordBatch or Dataset; a RecordBatchReader, or a function that returns
-        one (read whole, spooled to disk when it is large); `ParquetFiles`.
+        one (read whole, spooled to disk when it is large); `ParquetFiles`; any of these `Guarded`.
 
         Raises:
             NotFound: the table exists, but not at that version or time; says which exist.
@@ -77,8 +80,27 @@ def events_of(source: object) -> EventSource:
 class ParquetFiles:
     """Parquet files on this machine, read as one table in a known order.
 
-    `sort_by` names columns, ``-`` before a name for descending: every file is sorted by them.
+    A query holds the files: whoever replaces one of them does not disturb it.
+
+    Attributes:
+        sort_by: names of columns, ``-`` before a name for descending: every file is sorted by
+            them, and the files are in this order, too.
+        schema: the columns that the table has; without it those of the files.
+        rest: further rows, of this schema, that are in no file.
     """
 
     paths: Sequence[str | Path]
     sort_by: Sequence[str] = ()
+    schema: pa.Schema | None = None
+    rest: pa.Table | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """A table, and a question that is asked when its rows were read.
+
+    `check` raises a `LakecoreError` when they may not have been all: the query fails with it.
+    """
+
+    table: object
+    check: Callable[[], None]

@@ -10,8 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.fs as fs
 
-from lakecore.query._source import ParquetFiles
+from lakecore.query._source import Guarded, ParquetFiles
 
 
 class NotPortable(Exception):
@@ -69,6 +70,13 @@ def pack(found: object, scratch: Path) -> object:
     """
     from deltalake import DeltaTable
 
+    if isinstance(found, Guarded):
+        try:
+            return pack(found.table, scratch)
+        finally:
+            found.check()  # also where reading failed: that may be why
+    if isinstance(found, ds.FileSystemDataset) and isinstance(found.filesystem, fs.PyFileSystem):
+        return _spool(found.scanner().to_reader(), scratch)
     if found is None or isinstance(found, ParquetFiles | ds.FileSystemDataset):
         return found
     if isinstance(found, DeltaTable):
