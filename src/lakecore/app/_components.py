@@ -51,6 +51,7 @@ class Components:
                 seal_events=settings.journal.seal_events,
                 seal_interval_s=settings.journal.seal_interval_s,
                 max_hot_bytes=settings.journal.max_hot_bytes,
+                idempotency_days=settings.journal.idempotency_days,
                 compact=settings.journal.compact,
                 compact_grace_s=settings.journal.compact_grace_s,
             ),

@@ -77,6 +77,13 @@ class JournalSettings:
         "beyond it new events are refused with an error to try again.",
         minimum=1 * MIB,
     )
+    idempotency_days: int = setting(
+        7,
+        "Days for which an event id that a caller supplied is known again, from sealing on: "
+        "the same event again is acknowledged and not recorded twice.",
+        minimum=1,
+        maximum=366,
+    )
     compact: bool = setting(
         True, "Merge small files of the sealed log in the background of long-running processes."
     )
