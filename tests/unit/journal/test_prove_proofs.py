@@ -228,3 +228,32 @@ def test_rebuilding_needs_the_right_events(store: Store, journal: Journal, tmp_p
         store.put(info.path, other_store.get(info.path))
     with pytest.raises(CorruptData, match="does not continue"):
         journal.prover.rebuild_tiles()
+
+
+def test_a_wrong_index_keeps_nobody_from_a_proof(store: Store, journal: Journal) -> None:
+    """Lines of other events, or none: the segments are asked."""
+    right = journal.prove(7)
+    prover = journal.prover
+    asked: list[int] = []
+
+    def wrong(first: int, end: int) -> list[bytes]:
+        asked.append(first)
+        return [b"{}"] * (end - first)
+
+    journal._made_prover = type(prover)(
+        store,
+        journal._footers,
+        journal._state_dir,
+        journal._clock,
+        ORIGIN,
+        sealed=journal._scanner.sealed,
+        lines=wrong,
+    )
+    assert journal.prove(7) == right
+    assert asked == [7]
+    for info in list(store.list_objects("journal/index/")):
+        store.delete(info.path)
+    journal._made_prover = None
+    journal._index.invalidate()
+    assert journal.prove(7) == right
+    assert journal.consistency(300).holds()

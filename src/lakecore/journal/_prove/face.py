@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import Clock, InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lakecore.base import LakecoreError
     from lakecore.journal._events.event import Event
+    from lakecore.journal._index import Index
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._prove.checkpoints import SignedCheckpoint
     from lakecore.journal._prove.proofs import EntryProof, GrowthProof
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from lakecore.journal._prove.witness import Witness
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import Scanner
-    from lakecore.tlog import NoteSignature
+    from lakecore.tlog import Hashes, NoteSignature
 
 KEY_ENTITY: Final = "journal.key"
 """The entity type of the events that name the log's keys."""
@@ -38,6 +37,7 @@ class Provable(ABC):
     _clock: Clock
     _origin: str
     _scanner: Scanner
+    _index: Index
     _made_prover: Prover | None
 
     @abstractmethod
@@ -64,7 +64,9 @@ class Provable(ABC):
                 self._state_dir,
                 self._clock,
                 self._origin,
-                sealed=self._sealed_events,
+                sealed=self._scanner.sealed,
+                leaves=self._indexed_leaves,
+                lines=self._indexed_lines,
             )
         return self._made_prover
 
@@ -173,5 +175,14 @@ class Provable(ABC):
             )
         return found[0].seq
 
-    def _sealed_events(self, first: int, end: int) -> Iterator[pa.Table]:
-        return self._scanner.snapshot().sealed(first_seq=first, end_seq=end)
+    def _indexed_leaves(self, first: int, end: int) -> Hashes:
+        return self._fresh_index(end).leaves(first, end)
+
+    def _indexed_lines(self, first: int, end: int) -> list[bytes]:
+        return self._fresh_index(end).lines(range(first, end))
+
+    def _fresh_index(self, end: int) -> Index:
+        if self._footers.next_seq < end:
+            self._footers.refresh()
+        self._index.refresh(self._footers.next_seq)
+        return self._index

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lakecore.base import CorruptData
 from lakecore.journal._events.hashing import hash_ahead
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.tlog import Hashes
+
+Result = TypeVar("Result")
 
 Sealed = Callable[[int, int], "Iterator[pa.Table]"]
 """``sealed(first, end)``: the sealed events from one `seq` up to but without another."""
@@ -54,6 +56,22 @@ def sealed_lines(sealed: Sealed) -> Lines:
         return [line for table in tables for line in leaf_lines(table).to_pylist()]
 
     return lines
+
+
+def either(
+    indexed: Callable[[int, int], Result] | None, recomputed: Callable[[int, int], Result]
+) -> Callable[[int, int], Result]:
+    """What an index says of a range, or what the segments give where it says nothing."""
+    if indexed is None:
+        return recomputed
+
+    def call(first: int, end: int) -> Result:
+        try:
+            return indexed(first, end)
+        except CorruptData:
+            return recomputed(first, end)
+
+    return call
 
 
 def _in_order(tables: Iterator[pa.Table], first: int, end: int) -> Iterator[pa.Table]:

@@ -7,7 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakecore.base import AlreadyExists, InvalidInput, LakecoreError, NotFound, format_timestamp
+from lakecore.base import (
+    AlreadyExists,
+    CorruptData,
+    InvalidInput,
+    LakecoreError,
+    NotFound,
+    format_timestamp,
+)
 from lakecore.journal._prove.checkpoints import Checkpoints, SignedCheckpoint, checkpoint_path
 from lakecore.journal._prove.keys import (
     SigningKeys,
@@ -16,7 +23,14 @@ from lakecore.journal._prove.keys import (
     new_seed,
     no_key,
 )
-from lakecore.journal._prove.leaves import Leaves, Lines, Sealed, sealed_leaves, sealed_lines
+from lakecore.journal._prove.leaves import (
+    Leaves,
+    Lines,
+    Sealed,
+    either,
+    sealed_leaves,
+    sealed_lines,
+)
 from lakecore.journal._prove.proofs import (
     EntryProof,
     GrowthProof,
@@ -43,8 +57,9 @@ class Prover:
     Args:
         origin: the name of the log; '' for a journal that is never signed.
         sealed: the sealed events of a range, from the segments.
-        leaves, lines: the same range's leaf hashes and canonical lines, for proofs; from
-            an index where there is one. Signing always reads the segments.
+        leaves, lines: the same range's leaf hashes and canonical lines from an index, for
+            proofs and tiles; what they cannot give, or give wrong, comes from the segments.
+            Signing always reads the segments.
     """
 
     def __init__(
@@ -64,12 +79,12 @@ class Prover:
         self._origin = origin
         self._is_local = store.local_path("journal") is not None
         self._checkpoints = Checkpoints(store, origin)
-        self._tiles = StoredTiles(store, leaves or sealed_leaves(sealed))
-        self._lines = lines or sealed_lines(sealed)
-        # The signer's level 0 comes from the segments, whatever proofs read.
-        recomputed = StoredTiles(store, sealed_leaves(sealed))
+        self._recomputed = StoredTiles(store, sealed_leaves(sealed))
+        self._recomputed_lines = sealed_lines(sealed)
+        self._tiles = StoredTiles(store, either(leaves, sealed_leaves(sealed)))
+        self._lines = either(lines, self._recomputed_lines)
         self._signer = CheckpointSigner(
-            footers, state_dir, origin, self._checkpoints, recomputed, sealed
+            footers, state_dir, origin, self._checkpoints, self._recomputed, sealed
         )
         self._clients: dict[Witness, WitnessClient] = {}
         self._signed_us: int | None = None
@@ -171,12 +186,21 @@ class Prover:
         head = self.latest()
         if head is None or seq >= head.size:
             head = self.checkpoint()
-        return entry_proof(head, self._checkpoints, self._tiles, self._lines, seq)
+        try:
+            return entry_proof(head, self._checkpoints, self._tiles, self._lines, seq)
+        except CorruptData:
+            # A wrong index must not keep anybody from a proof.
+            again = self._recomputed, self._recomputed_lines
+            return entry_proof(head, self._checkpoints, *again, seq)
 
     def consistency(self, old_size: int, size: int | None = None) -> GrowthProof:
         """The proof from the checkpoint of one size to that of another, or to the last one."""
         new = self._latest_or_raise() if size is None else self.at(size)
-        return growth_proof(self.at(old_size), new, self._checkpoints, self._tiles)
+        old = self.at(old_size)
+        try:
+            return growth_proof(old, new, self._checkpoints, self._tiles)
+        except CorruptData:
+            return growth_proof(old, new, self._checkpoints, self._recomputed)
 
     # Tiles
 
