@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from tests.fakes.compaction import seal_pieces, small_ranges
 from tests.fakes.journals import open_journal, sample
 
 from lakecore.app._journal_table import journal_table
@@ -237,3 +238,21 @@ def test_what_the_table_is(store: Store, journal: Journal) -> None:
     assert isinstance(found, ParquetFiles)
     assert (len(found.paths), list(found.sort_by)) == (6, ["seq"])
     assert isinstance(journal_table(Remote(store), journal), Guarded)
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_after_compaction(store: Store, tmp_path: Path, is_remote: bool) -> None:
+    """Runs are read in the place of what they merged; a query from before says it cannot."""
+    with small_ranges(), open_journal(store, tmp_path / "state") as journal:
+        seal_pieces(journal, 5, 11, 16, 1, 15, 16, 7, 9, 4)
+        asked: Any = Remote(store) if is_remote else store
+        query = "select seq from system.journal where seq >= 3 order by seq"
+        with QueryEngine(Source(asked, journal)) as engine:
+            early = engine.sql("select seq from system.journal where seq >= 3 order by seq")
+            assert journal.compact(grace_s=0).replaced
+            if is_remote:
+                with pytest.raises(Unavailable):
+                    early.to_arrow()
+            else:
+                assert early.to_pydict()["seq"] == list(range(3, 84))
+            assert engine.sql(query).to_pydict()["seq"] == list(range(3, 84))

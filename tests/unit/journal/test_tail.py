@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.fakes.compaction import seal_pieces, small_ranges
 from tests.fakes.journals import open_journal, sample
 
 from lakecore.base import CorruptData, InvalidInput
@@ -234,3 +235,23 @@ def test_sealing_beside_a_tail_leaves_no_gap(store: Store, tmp_path: Path) -> No
         writer.join()
         assert seqs(batches) == list(range(total))
         assert TailCursor.from_text(batches[-1].cursor).root == journal.stats()["root"]
+
+
+@pytest.mark.parametrize("at", [1, 5, 8, 16, 17, 31, 64, 70])
+def test_compaction_beside_a_tail_leaves_no_gap(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Segments become runs and stubs between two batches: every event once, under one root."""
+    monkeypatch.setattr(tail_module, "MAX_BATCH_EVENTS", 3)
+    with small_ranges(), open_journal(store, tmp_path / "state") as journal:
+        seal_pieces(journal, 5, 11, 16, 1, 15, 16, 7, 9, 4)
+        cursor = list(journal.tail(limit=at))[-1].cursor
+        tail = journal.tail()
+        found = [next(tail)]
+        assert journal.compact(grace_s=0).replaced
+        found += list(tail)
+        assert seqs(found) == list(range(84))
+        assert seqs(list(journal.tail(cursor))) == list(range(at, 84))
+        assert TailCursor.from_text(found[-1].cursor).root == journal.stats()["root"]
+    with small_ranges(), open_journal(store, tmp_path / "another machine") as journal:
+        assert seqs(list(journal.tail(cursor))) == list(range(at, 84))
