@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow.dataset as ds
 import pytest
@@ -20,6 +22,7 @@ from lakecore.journal import JournalSettings
 from lakecore.journal._log.footers import Footers
 from lakecore.journal._log.segment import segment_path
 from lakecore.storage import Store, open_store
+from lakecore.storage._remote_files import open_ranges
 
 
 @pytest.fixture(autouse=True)
@@ -253,3 +256,47 @@ def test_sealing_while_compacting(store: Store, tmp_path: Path) -> None:
     with open_journal(store, tmp_path / "fresh") as fresh:
         assert fresh.completeness(commits).ok
         assert fresh.completeness(commits).matched == 30
+
+
+class RangedStore(HookedStore):
+    """Opens files as a bucket does: every part of them is asked for when it is needed."""
+
+    def open(self, path: str) -> BinaryIO:
+        size = self.head(path).size_bytes
+        return open_ranges(lambda start, length: self.get_range(path, start, length), size)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_swap_between_two_parts_of_a_file(tmp_path: Path, at: int) -> None:
+    """A file that becomes a stub while it is read in parts is read again, in the run."""
+    store = open_store("memory://")
+    with open_journal(store, tmp_path / "writer") as journal:
+        for number, count in enumerate((5, 11, 16, 4)):
+            journal.record_batch(sample(f"e{number}", count).set_column(*long_values(count)))
+            journal.seal()
+        ids = sealed_ids(journal)
+    ranged = RangedStore(store)
+    asked: list[str] = []
+    with (
+        open_journal(store, tmp_path / "other") as other,
+        open_journal(ranged, tmp_path / "reader") as reader,
+    ):
+        snapshot = reader._scanner.snapshot()
+
+        def before(name: str, path: str) -> None:
+            if (name, path) == ("get_range", segment_path(5)):
+                asked.append(path)
+                if len(asked) == at:
+                    other.compact(grace_s=0)
+
+        ranged.before = before
+        tables = list(snapshot.sealed(columns=["event_id", "new_value"]))
+        assert len(asked) >= at
+        assert [n for table in tables for n in table.column("event_id").to_pylist()] == ids
+
+
+def long_values(count: int) -> tuple[int, str, list[list[str]]]:
+    """A column of values that do not compress: too long for one part of a file."""
+    at = sample("e", 1).schema.get_field_index("new_value")
+    texts = [json.dumps(random.Random(n).randbytes(300_000).hex()) for n in range(count)]
+    return at, "new_value", [texts]

@@ -261,6 +261,15 @@ def moved_of(parquet: Any, path: str) -> Moved | None:
         return footer_of(parquet, path).moved
 
 
+def is_stub(store: Store, path: str) -> bool:
+    """Whether what lies there now is a stub; False also for what does not decode."""
+    try:
+        with open_segment(store, path) as parquet:
+            return moved_of(parquet, path) is not None
+    except (CorruptData, NotFound):
+        return False
+
+
 def encode_stub(parquet: Any, moved: Moved) -> bytes:
     """The stub of an open segment or run."""
     footer = raw_footer(parquet)

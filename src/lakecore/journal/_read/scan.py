@@ -22,7 +22,7 @@ from lakecore.journal._commits.commit import Fate
 from lakecore.journal._commits.staged import StagedReader
 from lakecore.journal._events.event import LEAF_VERSION, event_schema
 from lakecore.journal._events.rules import FIELDS, STAGED_FIELDS
-from lakecore.journal._log.runs import Place, open_place, row_groups
+from lakecore.journal._log.runs import Place, is_stub, open_place, row_groups
 from lakecore.journal._log.segment import decoding
 from lakecore.journal._read.filter import EventFilter
 
@@ -196,10 +196,20 @@ def concat(tables: Iterable[pa.Table]) -> pa.Table:
 def _read_place(
     store: Store, place: Place, wanted: EventFilter, columns: Sequence[str]
 ) -> tuple[pa.Table | None, bool]:
-    """The matching rows of a place, and whether they had moved from there.
+    """The matching rows of a place, and whether they had moved from there."""
+    try:
+        return _read_rows(store, place, wanted, columns)
+    except CorruptData:
+        # A file of a remote store is read in parts, and may become a stub between two of them.
+        if not is_stub(store, place.path):
+            raise
+        return _read_rows(store, place, wanted, columns)
 
-    The other columns are read only where there are any.
-    """
+
+def _read_rows(
+    store: Store, place: Place, wanted: EventFilter, columns: Sequence[str]
+) -> tuple[pa.Table | None, bool]:
+    """As `_read_place`. Other columns than the filter's are read only where something matches."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
