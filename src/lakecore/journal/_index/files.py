@@ -7,6 +7,7 @@ bounded, however long the journal gets.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections import OrderedDict
@@ -28,7 +29,10 @@ MAX_OPEN_FILES: Final = 192
 _TAIL_BYTES: Final = 32 * KIB
 """Read at once from the end of a remote file: the trailer, and both tables of `.lines`."""
 _PAGE_BYTES: Final = 16 * KIB
-_MAX_PAGES: Final = 32 * MIB // _PAGE_BYTES
+_MAX_KEPT_BYTES: Final = 32 * MIB
+
+
+_numbers = itertools.count()
 
 
 class IndexFile:
@@ -108,9 +112,11 @@ class _LocalFile(IndexFile):
 
 
 class _RemoteFile(IndexFile):
-    def __init__(self, name: Name, store: Store, pages: _Pages) -> None:
+    def __init__(self, name: Name, store: Store, kept: _Kept) -> None:
         self._store = store
-        self._pages = pages
+        self._kept = kept
+        # Not the path: a file that was damaged is written again under its name.
+        self._number = next(_numbers)
         tail = store.get_range(name.path, -_TAIL_BYTES, _TAIL_BYTES)
         trailer = Trailer.decode(tail[-TRAILER_BYTES:], name.path)
         super().__init__(name, trailer, max(trailer.size_bytes, len(tail)))
@@ -118,7 +124,14 @@ class _RemoteFile(IndexFile):
         self._tail_start = trailer.size_bytes - len(tail)
 
     def read(self, offset: int, size: int) -> bytes:
-        return self._store.get_range(self.path, offset, size)
+        # Kept for a moment: ranges are asked for ahead, many at once, and then one by one.
+        key = (self._number, offset, size)
+        data = self._kept.get(key)
+        if data is None:
+            data = self._store.get_range(self.path, offset, size)
+            if size <= _MAX_KEPT_BYTES:
+                self._kept.put(key, data)
+        return data
 
     def read_table(self, offset: int, size: int) -> bytes:
         if offset >= self._tail_start:
@@ -130,33 +143,32 @@ class _RemoteFile(IndexFile):
         return data[start : start + size]
 
     def _page(self, number: int) -> bytes:
-        key = (self.path, number)
-        page = self._pages.get(key)
-        if page is None:
-            page = self.read(number * _PAGE_BYTES, _PAGE_BYTES)
-            self._pages.put(key, page)
-        return page
+        return self.read(number * _PAGE_BYTES, _PAGE_BYTES)
 
 
-class _Pages:
-    """Pages of remote tables, the ones that were used last."""
+class _Kept:
+    """Ranges of remote files: the ones that were used last, up to so many bytes."""
 
     def __init__(self) -> None:
-        self._pages: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._ranges: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+        self._size_bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[str, int]) -> bytes | None:
+    def get(self, key: tuple[int, int, int]) -> bytes | None:
         with self._lock:
-            page = self._pages.get(key)
-            if page is not None:
-                self._pages.move_to_end(key)
-            return page
+            data = self._ranges.get(key)
+            if data is not None:
+                self._ranges.move_to_end(key)
+            return data
 
-    def put(self, key: tuple[str, int], page: bytes) -> None:
+    def put(self, key: tuple[int, int, int], data: bytes) -> None:
         with self._lock:
-            self._pages[key] = page
-            while len(self._pages) > _MAX_PAGES:
-                self._pages.popitem(last=False)
+            if key not in self._ranges:
+                self._size_bytes += len(data)
+            self._ranges[key] = data
+            while self._size_bytes > _MAX_KEPT_BYTES:
+                _, old = self._ranges.popitem(last=False)
+                self._size_bytes -= len(old)
 
 
 class OpenFiles:
@@ -170,7 +182,7 @@ class OpenFiles:
         self._store = store
         self._root_at = root_at
         self._files: OrderedDict[Name, IndexFile] = OrderedDict()
-        self._pages = _Pages()
+        self._kept = _Kept()
         self._lock = threading.Lock()
         self.is_local = store.local_path("journal/index") is not None
 
@@ -206,7 +218,7 @@ class OpenFiles:
     def _open(self, name: Name) -> IndexFile:
         local = self._store.local_path(name.path)
         if local is None:
-            return _RemoteFile(name, self._store, self._pages)
+            return _RemoteFile(name, self._store, self._kept)
         try:
             fd = os.open(local, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:

@@ -11,10 +11,12 @@ import os
 import threading
 import time
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import CorruptData, LakecoreError, NotFound, UnsupportedFormat
 from lakecore.journal._index import layout
@@ -34,6 +36,8 @@ _SETTLED_NS: Final = 100_000_000
 _RELIST_S: Final = 1.0
 _RELIST_UNCHANGED_S: Final = 30.0
 _MAX_UNUSABLE: Final = 4096
+_REMOTE_READS: Final = 16
+"""Ranges of a remote store that are read at once."""
 _PIECE_ROWS: Final = 4 * layout.BLOCK_ROWS
 
 Span = tuple[int, int]
@@ -159,12 +163,15 @@ class Index:
         """
         key = layout.key_of(entity_id)
         view = self._view
-        if end_seq < view.size:
-            view = self._look(end_seq)
         if view.size < end_seq:
-            yield Found(view.size, end_seq, None)
-        for piece in reversed(view.postings):
-            yield from self._walk_piece(key, piece)
+            yield Found(max(0, view.size), end_seq, None)
+        pieces = [piece for piece in reversed(view.postings) if piece[0] < end_seq]
+        for start in range(0, len(pieces), _REMOTE_READS):
+            some = pieces[start : start + _REMOTE_READS]
+            self._answer_ahead(key, some)
+            for piece in some:
+                for found in self._walk_piece(key, piece):
+                    yield from _before(end_seq, found)
 
     def positions(self, *, end_seq: int) -> Iterator[Found]:
         """As `walk`, for every event."""
@@ -195,6 +202,7 @@ class Index:
 
     def try_lines(self, seqs: Sequence[int]) -> list[bytes | None]:
         """As `lines`, with None for those that are not there or not readable."""
+        self._read_ahead(seqs)
         found: list[bytes | None] = []
         at, block, end = -1, None, -1
         for seq in seqs:
@@ -245,6 +253,39 @@ class Index:
         is_smaller = [n for n in below if n.is_lines or n.end - n.first < piece.end - piece.first]
         for smaller in reversed(choose(is_smaller, piece.first, piece.end)):
             yield from self._walk_piece(key, smaller)
+
+    def _answer_ahead(self, key: int, pieces: Sequence[Name | Span]) -> None:
+        """Ask the remote files all at once; the answers are found among the kept ranges."""
+        if not self._files.is_local:
+            names = [piece for piece in pieces if isinstance(piece, Name)]
+            self._at_once(lambda name: self._files.get(name).positions(key), names)
+
+    def _read_ahead(self, seqs: Sequence[int]) -> None:
+        """Read the remote blocks of these events all at once; they are found kept."""
+        if self._files.is_local:
+            return
+        places = [(name, seq) for seq in seqs if isinstance(name := self._place(seq), Name)]
+        self._at_once(self._files.get, sorted({name for name, _ in places}))
+        blocks = set()
+        for name, seq in places:
+            with suppress(LakecoreError):
+                blocks.add((name, (seq - name.first) // self._files.get(name).trailer.block_rows))
+        self._at_once(lambda block: self._files.get(block[0]).block(block[1]), sorted(blocks))
+
+    def _at_once(self, read: Callable[[Any], object], wanted: Sequence[Any]) -> None:
+        """Do all of it for its effect; what fails is met again, and handled, by who needs it."""
+        if len(wanted) < 2:
+            return
+
+        def attempt(item: Any) -> None:
+            with suppress(LakecoreError):
+                read(item)
+
+        threads = ThreadPoolExecutor(
+            min(_REMOTE_READS, len(wanted)), thread_name_prefix="lakecore-index"
+        )
+        with threads:
+            deque(threads.map(attempt, wanted), maxlen=0)
 
     def _block(self, seq: int) -> tuple[int, int, layout.Block | None]:
         """(first, end, lines) of the block with an event; None instead when there is none."""
@@ -318,7 +359,7 @@ class Index:
         }
         if names != self._names:
             self._names = names
-            self._view = _View(-1, (), (), ())
+            self._view = self._look(self._view.size)
 
     def _time_of_folder(self) -> int:
         if self._folder is None:
@@ -333,3 +374,14 @@ class Index:
         lines = tuple(choose((n for n in usable if n.is_lines), 0, size))
         starts = tuple(piece[0] for piece in lines)
         return _View(size, tuple(choose(usable, 0, size)), lines, starts)
+
+
+def _before(end_seq: int, found: Found) -> Iterator[Found]:
+    """What was found, without what lies at `end_seq` or after it."""
+    if found.end <= end_seq:
+        yield found
+    elif found.first < end_seq:
+        seqs = found.seqs
+        if seqs is not None:
+            seqs = [seq for seq in seqs if seq < end_seq]
+        yield Found(found.first, end_seq, seqs)

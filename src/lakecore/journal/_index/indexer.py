@@ -78,11 +78,11 @@ class Indexer:
             if self._is_time_to_merge(first_seq + events.num_rows):
                 self._merge(first_seq + events.num_rows)
 
-    def submit(self, events: pa.Table, first_seq: int) -> None:
+    def submit(self, events: pa.Table, lines: pa.ChunkedArray | None, first_seq: int) -> None:
         """`build` in a thread; the one before has to be done, so one segment is kept at most."""
         self.wait()
         thread = threading.Thread(
-            target=self.build, args=(events, None, first_seq), name="lakecore-index", daemon=True
+            target=self.build, args=(events, lines, first_seq), name="lakecore-index", daemon=True
         )
         self._running = thread
         thread.start()
