@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -200,15 +199,6 @@ def test_what_is_refused(tmp_path: Path) -> None:
     run(tmp_path, "backup", "restore", str(tmp_path / "no"), str(tmp_path / "x"), exit_code=2)
     run(tmp_path, "backup", "verify", str(tmp_path / "backups"), "--at", "7", exit_code=2)
     assert not (tmp_path / "x").exists()
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_place_that_may_not_be_written(tmp_path: Path) -> None:
-    """The error names the place, and there is no backup."""
-    with make(tmp_path / "lake") as lake:
-        (tmp_path / "closed").mkdir(mode=0o500)
-        with pytest.raises(lakecore.LakecoreError, match="closed"):
-            create_backup(lake, tmp_path / "closed")
 
 
 def test_the_command_line(tmp_path: Path) -> None:

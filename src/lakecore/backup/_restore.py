@@ -18,6 +18,7 @@ and one origin must never sign two histories. Its log has the old one as its pre
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -189,7 +190,6 @@ def _record(
     target: Store, identity: Identity, restored_from: Mapping[str, Any], actor: str, clock: Clock
 ) -> None:
     """The first event behind the backup's: once, however often this is run."""
-    event_id = f"restore:{identity.lake_id}"
     # The state directory of the machine that restores is not that of who will use the lake:
     # the event is acknowledged on the store, wherever that is.
     settings = JournalSettings(background=False, direct="staged", linger_s=0.0)
@@ -197,10 +197,19 @@ def _record(
         TemporaryDirectory(prefix="lakecore-restore-") as state_dir,
         Journal.open(target, Path(state_dir), clock=clock, settings=settings) as journal,
     ):
-        if not journal.query(event_id=event_id, limit=1).items:
+        # Only behind the backup: what is before it may be in an archive.
+        size = int(restored_from["tree_size"])
+        there = journal.export(
+            io.BytesIO(),
+            "ndjson",
+            since_seq=size,
+            entity_type="lake",
+            entity_id=identity.lake_id,
+            action="restore",
+        )
+        if not there.events:
             journal.record(
                 Event(
-                    event_id=event_id,
                     entity_type="lake",
                     entity_id=identity.lake_id,
                     action="restore",

@@ -73,6 +73,12 @@ _OBJECTS: Final = (
     ("journal compact", "`runs`, `replaced`, `bytes_before`, `bytes_after`, `waiting_s`"),
     ("journal record", "`recorded`"),
     (
+        "journal import",
+        "`format`, `rows`, `recorded`, `bad_count`, `bad`: the first of {`line`, `field`, "
+        "`reason`}",
+    ),
+    ("journal archive", "`files`, `events`, `size_bytes`, `waiting`"),
+    (
         "journal checkpoint, journal key rotate",
         "`origin`, `size`, `root` (base64), `vkey`, `note`: the signed note's text",
     ),
@@ -86,6 +92,26 @@ _OBJECTS: Final = (
         "verify",
         "`status`, and `integrity`, `anchored`, `completeness`: each {`status`, `summary`, "
         "`problems`, `detail`}; a status is green, broken, inconclusive or absent",
+    ),
+    (
+        "backup create",
+        "`number`, `at`, `tree_size`, `root`, `objects`, `size_bytes`, `copied_objects`, "
+        "`copied_bytes`, `warnings`",
+    ),
+    (
+        "backup list",
+        "list of {`number`, `at`, `lake_id`, `origin`, `tree_size`, `root`, `objects`, "
+        "`size_bytes`, `warnings`}",
+    ),
+    (
+        "backup restore",
+        "`lake_id`, `origin`, `number`, `objects`, `size_bytes`, `restored_from` {`lake_id`, "
+        "`origin`, `tree_size`, `root`, `checkpoint`, `backup`, `at`}",
+    ),
+    (
+        "backup verify",
+        "`status`, `backups`, `objects`, `size_bytes`, `events`, `root`, `problems`, "
+        "`problem_count`",
     ),
 )
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.fakes.journals import open_journal
 
-from lakecore.base import InvalidInput, NotFound, Unavailable
+from lakecore.base import AlreadyExists, Conflict, InvalidInput, NotFound, Unavailable
 from lakecore.journal import Journal
 from lakecore.journal._transfer import rows as import_rows
 from lakecore.storage import open_store
@@ -167,3 +167,20 @@ def test_bounds(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidInput, match="no such format"):
         journal.import_events(ndjson(), "xml")
     assert journal.import_events(ndjson(), "ndjson").rows == 0
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_the_same_file_again_repeats_nothing(journal: Journal, is_sealed: bool) -> None:
+    """Events with ids that are known are passed over, sealed or not; new ones are recorded."""
+    lines = [line(number, timestamp=None) for number in range(5)]
+    journal.import_events(ndjson(*lines[:3]))
+    if is_sealed:
+        journal.seal()
+    journal.import_events(ndjson(*lines))
+    journal.import_events(ndjson(*lines))
+    journal.seal()
+    assert [event.event_id for event in journal.recent(100)] == [
+        f"e:{number}" for number in range(4, -1, -1)
+    ]
+    with pytest.raises((InvalidInput, AlreadyExists, Conflict)):
+        journal.import_events(ndjson(line(1, action="another")))
