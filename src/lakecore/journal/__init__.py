@@ -15,6 +15,7 @@ two ways into the journal, and one way through it:
 `_commits`      commit targets and records, and staged files: the events of one attempt
 `_hot`          where direct events are acknowledged: the hot log, or the remote store
 `_log`          sealed events: segments and their footers, what is pending, sealing
+`_index`        line blocks and postings: where an entity's events are; derived
 `_read`         sealed, pending and hot events read as one, and questions to them
 `_transfer`     events to and from files, the cut that a backup copies, archives
 `_prove`        signed checkpoints, tiles, proofs, witnesses: what holds outside of the lake
