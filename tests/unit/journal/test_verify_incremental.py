@@ -143,8 +143,9 @@ def test_a_damaged_memory_is_only_forgotten(journal: Journal, state: Path, damag
     for suffix in ("-wal", "-shm"):
         if damage in ("bytes", "none"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-    report = journal.verify()
-    assert (report.status, report.events) == ("green", 1020)
+    for full in (False, True):
+        report = journal.verify(full=full)
+        assert (report.status, report.events) == ("green", 1020)
 
 
 def test_compaction_is_verified_again(store: Store, state: Path) -> None:

@@ -115,6 +115,7 @@ class Checkpoints:
         """
         problems = list(self._problems)
         unknown: list[str] = []
+        unsigned: list[str] = []
         best: _Signed | None = None
         for signed in self._signed:
             found = roots.get(signed.size)
@@ -128,7 +129,9 @@ class Checkpoints:
                 unknown.append(f"{signed.path}: the log is damaged before event {signed.size}")
             elif found != signed.root:
                 problems.append(Problem(signed.path, None, "root", signed.root, found))
-            elif signed.signers and (best is None or signed.size > best.size):
+            elif not signed.signers:
+                unsigned.append(f"{signed.path}: no key that was given signed it")
+            elif best is None or signed.size > best.size:
                 best = signed
         problems += self._origins()
         return AnchorReport(
@@ -139,7 +142,7 @@ class Checkpoints:
             problems=problems[:MAX_PROBLEMS],
             witnesses=list(best.cosigners) if best else [],
             unknown_keys=list(self._unknown_keys),
-            unknown=unknown,
+            unknown=unknown + unsigned,
         )
 
     def _status(

@@ -65,13 +65,14 @@ class Checkable(ABC):
             commits: (path, bytes) of every commit object of the lake: of each table every
                 log entry, of each document every version.
         """
-        from lakecore.journal._check.repair import check_hot
+        from lakecore.journal._check.repair import check_hot, check_staged
 
         files = self._pending.files()
         self._footers.refresh()
         staged = self._pending.judge(files)
         report = match_commits(commits, self._footers, staged, self._clock.now_us())
         damaged = check_hot(self._state_dir, self._footers.hot)
+        damaged += check_staged(self._store, staged)
         if not damaged:
             return report
         return replace(report, ok=False, unreadable=[*report.unreadable, *damaged])

@@ -88,6 +88,12 @@ class HotDamage:
             row = reader and reader.execute("SELECT log_id FROM meta").fetchone()
         return str(row[0]) if row else None
 
+    def first(self) -> int:
+        """The offset of the first batch that is not forgotten."""
+        with self._database.read() as reader:
+            row = reader and reader.execute("SELECT min(first) FROM batch").fetchone()
+        return int(row[0]) if row and row[0] is not None else 0
+
     def replace(self, batch: DamagedBatch, log_id: str, clock: Clock) -> None:
         """Put events that tell of the loss in the batch's place; it was kept elsewhere before."""
         with self._database.write() as writer:

@@ -11,6 +11,8 @@ events that this machine has seen. That is reported, whatever the log says of it
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +35,7 @@ FILE: Final = "verified-1.sqlite"
 _SCHEMA: Final = """
 CREATE TABLE position (
     first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at_us INTEGER NOT NULL,
-    files TEXT NOT NULL, root TEXT NOT NULL, state TEXT NOT NULL
+    files TEXT NOT NULL, root TEXT NOT NULL, state TEXT NOT NULL, digest TEXT NOT NULL
 );
 """
 _FAILS: Final = (CorruptData, OutOfSpace, ReadOnly, Unavailable)
@@ -84,6 +86,11 @@ class Known:
     @property
     def end_seq(self) -> int:
         return self.first_seq + self.count
+
+    def to_row(self) -> tuple[int | str, ...]:
+        files = json.dumps(self.files)
+        row = (self.first_seq, self.count, self.at_us, files, self.root, self.state)
+        return (*row, _digest(row))
 
 
 @dataclass(slots=True)
@@ -170,14 +177,11 @@ class Verified:
         waiting, self._waiting = self._waiting, []
         if not waiting or self._fails:
             return
-        rows = [
-            (item.first_seq, item.count, item.at_us, json.dumps(item.files), item.root, item.state)
-            for item in waiting
-        ]
+        rows = [item.to_row() for item in waiting]
         try:
             with self._database.write() as writer:
                 writer.executemany(
-                    "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?, ?, ?)", rows
+                    "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?, ?, ?, ?)", rows
                 )
         except _FAILS:
             self._fails = True
@@ -205,9 +209,19 @@ class Verified:
                 rows = (
                     [] if reader is None else reader.execute(statement, (after, limit)).fetchall()
                 )
-            return [Known(row[0], row[1], row[2], _files(row[3]), row[4], row[5]) for row in rows]
+            # A row that is not what was written is as good as none, and ends what is known.
+            known = itertools.takewhile(_is_as_written, rows)
+            return [Known(row[0], row[1], row[2], _files(row[3]), row[4], row[5]) for row in known]
         except (*_FAILS, ValueError, TypeError):
             return []
+
+
+def _digest(row: Sequence[int | str]) -> str:
+    return hashlib.sha256(repr(tuple(row)).encode()).hexdigest()
+
+
+def _is_as_written(row: Sequence[int | str]) -> bool:
+    return row[-1] == _digest(row[:-1])
 
 
 def _files(text: str) -> tuple[tuple[str, int, int], ...]:

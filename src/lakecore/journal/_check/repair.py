@@ -45,7 +45,7 @@ from lakecore.journal._check.hot_damage import DamagedBatch, HotDamage, keep
 from lakecore.journal._check.report import IntegrityReport, Problem
 from lakecore.journal._check.tiles import FOLDER as TILES
 from lakecore.journal._check.verify import verify_log
-from lakecore.journal._commits.commit import read_commit_record
+from lakecore.journal._commits.commit import Fate, read_commit_record
 from lakecore.journal._commits.staged import StagedReader
 from lakecore.journal._events.event import Event
 from lakecore.journal._index.names import FOLDER as INDEX
@@ -54,7 +54,7 @@ from lakecore.journal._log.runs import MERGED, sealed_ranges
 
 if TYPE_CHECKING:
     from lakecore.journal._log.footers import Footers
-    from lakecore.journal._log.pending import Pending
+    from lakecore.journal._log.pending import Pending, PendingList
     from lakecore.storage import ObjectInfo, Store
 
 QUARANTINE: Final = "journal/quarantine/"
@@ -371,7 +371,12 @@ def check_hot(state_dir: Path, sealed: Mapping[str, int]) -> list[Problem]:
     """What is damaged in the hot log and not sealed: acknowledged events that are lost."""
     hot = HotDamage(state_dir)
     try:
-        start = sealed.get(hot.log_id() or "", 0)
+        log_id = hot.log_id() or ""
+        start = sealed.get(log_id, 0)
+        if log_id and log_id not in sealed and (first := hot.first()):
+            # Only what is sealed is forgotten, and what is sealed names its hot log.
+            expected = f"the name of a hot log that is sealed up to {first} or more"
+            return [Problem(str(hot.path), None, "log_id", expected, log_id)]
         return [
             Problem(_place(hot, batch), None, None, f"{batch.count} events", batch.reason)
             for batch in hot.find(start=start)
@@ -381,6 +386,28 @@ def check_hot(state_dir: Path, sealed: Mapping[str, int]) -> list[Problem]:
         return [Problem(str(hot.path), None, None, "a SQLite file that reads", str(error))]
     finally:
         hot.close()
+
+
+def check_staged(store: Store, staged: PendingList) -> list[Problem]:
+    """What is damaged in staged files that are committed, or may be: their events are read."""
+    problems = []
+    for commit in staged.commits:
+        if commit.fate is Fate.DEAD:
+            continue
+        path = commit.info.path
+        try:
+            found = StagedReader(store, path, size_bytes=commit.info.size_bytes).check()
+        except NotFound:
+            continue  # sealed meanwhile
+        except (CorruptData, UnsupportedFormat) as error:
+            problems.append(Problem(path, None, None, "the staged events", str(error)))
+            continue
+        record = commit.record
+        if record is not None and found != (record.event_count, record.digest):
+            expected = f"{record.event_count} events, digest {record.digest}"
+            told = f"{found[0]} events, digest {found[1]}"
+            problems.append(Problem(path, None, None, expected, told))
+    return problems
 
 
 def _place(hot: HotDamage, batch: DamagedBatch) -> str:

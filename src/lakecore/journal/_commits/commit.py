@@ -182,7 +182,7 @@ def _commit_content(data: bytes) -> dict[str, Any]:
     """The object that may hold a record: a document, or the commitInfo of a Delta commit."""
     try:
         whole = _decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _commit_info(data)
     except RecursionError as error:
         raise CorruptData("a commit object is nested too deeply") from error
@@ -205,7 +205,7 @@ def _commit_info(data: bytes) -> dict[str, Any]:
             if "commitInfo" in action:
                 content = _decode(action["commitInfo"])
                 found = content if isinstance(content, dict) else {}
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CorruptData(
                 "a commit object is not JSON", where=f"action {actions + 1}", found=error
             ) from error
