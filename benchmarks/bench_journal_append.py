@@ -29,7 +29,7 @@ from lakecore.journal import Journal, JournalSettings
 from lakecore.storage import open_store
 
 BATCH = 1_000
-BATCHES = int(os.environ.get("LAKECORE_BENCH_BATCHES", "64"))
+BATCHES = int(os.environ.get("LAKECORE_BENCH_BATCHES", "200"))
 ARROW_BATCH = 10_000
 ARROW_BATCHES = 20
 SINGLES = 300
@@ -104,7 +104,8 @@ def journal(*, background: bool = False) -> Iterator[Journal]:
 
 def ours_of_objects(stack: ExitStack, *, sealed: bool) -> Prepare:
     def prepare() -> Callable[[], object]:
-        opened = stack.enter_context(journal())
+        # As it is by default: sealing runs beside, from 65,536 waiting events on.
+        opened = stack.enter_context(journal(background=sealed))
 
         def run() -> None:
             for batch in BATCHES_OF_OBJECTS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,6 +21,25 @@ def hash_events(events: pa.Table) -> Hashes:
     from lakecore.journal._events.leaf import event_hashes
 
     return event_hashes(events)
+
+
+def lines_ahead(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.ChunkedArray, Hashes]]:
+    """Each table's canonical lines and leaf hashes, in order; threads work on the next ones."""
+
+    def work(table: pa.Table) -> tuple[pa.ChunkedArray, Hashes]:
+        from lakecore.journal._events.leaf import leaf_hashes, leaf_lines
+
+        lines = leaf_lines(table)
+        return lines, leaf_hashes(lines)
+
+    with ThreadPoolExecutor(_HASH_THREADS, thread_name_prefix="lakecore-hash") as threads:
+        waiting: deque[Future[tuple[pa.ChunkedArray, Hashes]]] = deque()
+        for table in tables:
+            waiting.append(threads.submit(work, table))
+            if len(waiting) > _HASH_THREADS:
+                yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()
 
 
 def hash_ahead(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, Hashes]]:

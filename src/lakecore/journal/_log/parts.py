@@ -35,7 +35,8 @@ class Source:
 class Part:
     """Events on their way into a segment, from the source's `first` one on.
 
-    `supplied` marks those whose id was supplied by a caller; None = none.
+    `supplied` marks those whose id was supplied by a caller; None = none. `lines` are their
+    canonical lines, where they are at hand.
     """
 
     source: Source
@@ -44,6 +45,7 @@ class Part:
     hashes: Any
     size_bytes: int
     supplied: Mask | None = None
+    lines: pa.ChunkedArray | None = None
 
     def __len__(self) -> int:
         return int(self.events.num_rows)
@@ -60,13 +62,29 @@ class Part:
             self.events.slice(start, stop - start),
             self.hashes[start:stop],
             None if self.supplied is None else self.supplied[start:stop],
+            None if self.lines is None else self.lines.slice(start, stop - start),
         )
 
 
 def part_of(
-    source: Source, first: int, events: pa.Table, hashes: Any, supplied: Mask | None = None
+    source: Source,
+    first: int,
+    events: pa.Table,
+    hashes: Any,
+    supplied: Mask | None = None,
+    lines: pa.ChunkedArray | None = None,
 ) -> Part:
-    return Part(source, first, events, hashes, events.nbytes, supplied)
+    return Part(source, first, events, hashes, events.nbytes, supplied, lines)
+
+
+def lines_of(parts: list[Part]) -> pa.ChunkedArray | None:
+    """The lines of the parts' rows, one after the other; None when some are not at hand."""
+    import pyarrow as pa
+
+    known = [part.lines for part in parts if part.lines is not None]
+    if len(known) < len(parts):
+        return None
+    return pa.chunked_array([chunk for lines in known for chunk in lines.chunks])
 
 
 def supplied_rows(parts: list[Part]) -> Mask | None:

@@ -48,10 +48,10 @@ from lakecore.base import (
 from lakecore.base.limits import MAX_COMMIT_RETRIES, MIB, SEGMENT_EVENTS
 from lakecore.journal._commits.commit import Fate
 from lakecore.journal._commits.staged import StagedReader
-from lakecore.journal._events.hashing import hash_ahead
+from lakecore.journal._events.hashing import lines_ahead
 from lakecore.journal._events.supplied import Supplied
 from lakecore.journal._hot.keys import keys_of
-from lakecore.journal._log.parts import Part, Source, Waiting, part_of, supplied_rows
+from lakecore.journal._log.parts import Part, Source, Waiting, lines_of, part_of, supplied_rows
 from lakecore.journal._log.sealed_ids import SealedIds
 from lakecore.journal._log.segment import (
     SealedCommit,
@@ -70,13 +70,14 @@ if TYPE_CHECKING:
     from lakecore.storage import Store
     from lakecore.tlog import Frontier, Hashes
 
-OnSealed = Callable[["pa.Table", int], None]
-"""Told of each segment once it is durable: its events, its first position. Must not fail."""
+OnSealed = Callable[["pa.Table", "pa.ChunkedArray | None", int], None]
+"""Told of each segment once it is durable: its events, their canonical lines where they are
+at hand, its first position. Must not fail."""
 _SPOOL_BYTES: Final = 32 * MIB
 _HASH_BYTES: Final = 32
 
 
-def _ignore(events: pa.Table, first_seq: int) -> None:
+def _ignore(events: pa.Table, lines: pa.ChunkedArray | None, first_seq: int) -> None:
     """What is done about a segment where nobody asks for it: nothing."""
 
 
@@ -197,8 +198,8 @@ class _Run:
             try:
                 first = footers.hot.get(log_id, 0)
                 pieces = _ahead_of(self._hot.read_from(first, hot_end))
-                for piece, hashes in pieces:
-                    yield part_of(source, piece.first, piece.table, hashes, piece.supplied)
+                for piece, lines, hashes in pieces:
+                    yield part_of(source, piece.first, piece.table, hashes, piece.supplied, lines)
             except (CorruptData, InvalidInput, UnsupportedFormat) as error:
                 self._problems.append(error)
 
@@ -288,7 +289,7 @@ class _Run:
             # A put that was retried below us found its own first try.
         else:
             self._footers.add(replace(footer, checksum=checksum_of(data)[0]))
-        self._on_sealed(events, footer.first_seq)
+        self._on_sealed(events, lines_of(parts), footer.first_seq)
         self._events += footer.count
         self._segments += 1
         return True
@@ -375,8 +376,10 @@ class _Run:
         return True
 
 
-def _ahead_of(pieces: Iterator[HotEvents]) -> Iterator[tuple[HotEvents, Hashes]]:
-    """Pieces of at most a segment's size with their leaf hashes, some hashed ahead."""
+def _ahead_of(
+    pieces: Iterator[HotEvents],
+) -> Iterator[tuple[HotEvents, pa.ChunkedArray, Hashes]]:
+    """Pieces of at most a segment's size with their lines and leaf hashes, some made ahead."""
     read: deque[HotEvents] = deque()
     damage: list[LakecoreError] = []
 
@@ -390,8 +393,8 @@ def _ahead_of(pieces: Iterator[HotEvents]) -> Iterator[tuple[HotEvents, Hashes]]
         except LakecoreError as error:
             damage.append(error)  # told after what was read before it
 
-    for _, hashes in hash_ahead(tables()):
-        yield read.popleft(), hashes
+    for lines, hashes in lines_ahead(tables()):
+        yield read.popleft(), lines, hashes
     if damage:
         raise damage[0]
 
