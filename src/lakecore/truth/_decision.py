@@ -1,0 +1,149 @@
+"""What came of asking the rules about one context, for programs and for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lakecore.truth._path import MISSING
+from lakecore.truth._rule import Action, Rule
+from lakecore.truth._values import shown
+
+
+class Check(NamedTuple):
+    """One thing that a rule looked at."""
+
+    path: str
+    found: Any
+    """The value there; `MISSING` where the context has no such member."""
+
+    expected: str
+    holds: bool | None
+    """None where it could not be told."""
+
+    def to_dict(self) -> dict[str, Any]:
+        entry = {"path": self.path, "found": shown(self.found), "expected": self.expected}
+        missing = {"missing": True} if self.found is MISSING else {}
+        return {**entry, **missing, "holds": self.holds}
+
+
+class Outcome(NamedTuple):
+    """What one rule said."""
+
+    rule: Rule
+    fired: bool
+    """Its condition holds, or it could not be evaluated and counts as fired."""
+
+    action: Action | None
+    """What it demands; None where it did not fire."""
+
+    checks: tuple[Check, ...]
+    """Why: what was looked at, in order. Parts that could not matter any more are left out."""
+
+    error: str | None
+    """Why it could not be evaluated; None where it could."""
+
+    @property
+    def rule_id(self) -> str:
+        return self.rule.id
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule.id,
+            "fired": self.fired,
+            "action": None if self.action is None else self.action.value,
+            "severity": self.rule.severity.value,
+            "message": self.rule.message,
+            "actions": list(self.rule.actions),
+            "error": self.error,
+            "because": [check.to_dict() for check in self.checks],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What all rules said of one context; the strongest action that is demanded decides."""
+
+    task_class: str
+    action: Action
+    outcomes: tuple[Outcome, ...]
+    """One for each rule that concerns the task class, in the rule set's order."""
+
+    rule_set: str
+    version: int
+    hash: str
+    """SHA-256 of the rule set's canonical form, hex."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the change may go on now: nothing refuses it or asks for an approval."""
+        return self.action in (Action.ALLOW, Action.WARN)
+
+    @property
+    def fired(self) -> tuple[Outcome, ...]:
+        """The outcomes of the rules that fired."""
+        return tuple(outcome for outcome in self.outcomes if outcome.fired)
+
+    @property
+    def errors(self) -> tuple[Outcome, ...]:
+        """The outcomes of the rules that could not be evaluated."""
+        return tuple(outcome for outcome in self.outcomes if outcome.error is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decision as JSON."""
+        return {
+            "task_class": self.task_class,
+            "action": self.action.value,
+            "rule_set": {"name": self.rule_set, "version": self.version, "hash": self.hash},
+            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
+        }
+
+
+_SAYS = {
+    Action.ALLOW: "allowed",
+    Action.WARN: "allowed, with a warning",
+    Action.REQUIRE_APPROVAL: "needs an approval",
+    Action.DENY: "denied",
+}
+
+
+def explain(decision: Decision) -> str:
+    """The decision for people: the verdict, then each rule that fired or failed, and why."""
+    name = decision.rule_set or "the rules"
+    lines = [
+        f"{decision.task_class}: {_SAYS[decision.action]}"
+        f" by {name}, version {decision.version} ({decision.hash[:12]})"
+    ]
+    told = [o for o in decision.outcomes if o.fired or o.error is not None]
+    by_strength = sorted(told, key=lambda o: 0 if o.action is None else -1 - o.action.strength)
+    for outcome in by_strength:
+        lines += _told(outcome)
+    quiet = len(decision.outcomes) - len(told)
+    if decision.outcomes:
+        lines.append(f"  {quiet} of {len(decision.outcomes)} rules did not fire")
+    else:
+        lines.append("  no rule concerns this task class")
+    demanded = [outcome.action for outcome in told if outcome.action is not None]
+    if decision.action not in demanded and decision.action is not Action.ALLOW:
+        lines.append(f"  no rule allows it, and the rule set's default is {decision.action}")
+    return "\n".join(lines)
+
+
+def _told(outcome: Outcome) -> list[str]:
+    rule = outcome.rule
+    what = outcome.action.value if outcome.action else "skipped"
+    lines = [f"  {what}: {rule.message} [{rule.id}, {rule.severity}]"]
+    if outcome.error is not None:
+        lines.append(f"    could not be evaluated: {outcome.error}")
+    for check in outcome.checks:
+        found = "nothing" if check.found is MISSING else _text(check.found)
+        verb = {True: "is", False: "is not", None: "cannot be told to be"}[check.holds]
+        lines.append(f"    {check.path} = {found}: {verb} {check.expected}")
+    if outcome.fired:
+        lines += [f"    do: {text}" for text in rule.actions]
+    return lines
+
+
+def _text(value: Any) -> str:
+    return json.dumps(shown(value), ensure_ascii=False)
