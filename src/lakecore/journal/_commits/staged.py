@@ -348,6 +348,16 @@ class StagedReader:
             if error.where is not None:
                 raise
             raise CorruptData(error.message, found=error.found, where=self.path) from error
+        except UnsupportedFormat as error:
+            if error.where is not None:
+                raise
+            raise UnsupportedFormat(
+                error.message,
+                expected=error.expected,
+                found=error.found,
+                where=self.path,
+                hint=error.hint,
+            ) from error
 
 
 def _batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
