@@ -34,6 +34,7 @@ _ROW: Final = re.compile(r"row (\d+)(?:, field (\w+))?")
 _PLACED: Final = ("seq", "leaf")
 """Given by the journal: in a file they are what another journal gave."""
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+_KNOWN: Final = frozenset(FIELDS)
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -96,13 +97,11 @@ class Rows:
             raise InvalidInput(self._bad[0].reason)
         if self._table is not None:
             return _without(self._table)
-        rows = [_without_place(row) for row in self._mappings or []]
-        there = {name for row in rows for name in row}
+        rows = self._mappings or []
+        there = frozenset().union(*(row.keys() for row in rows)).difference(_PLACED)
         names = [name for name in FIELDS if name in there]
         try:
-            return pa.table(
-                {name: _column_of(name, tuple(row.get(name) for row in rows)) for name in names}
-            )
+            return pa.table({name: _cells(name, [row.get(name) for row in rows]) for name in names})
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise InvalidInput("a row cannot be an event", found=error) from error
 
@@ -265,7 +264,7 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def _known(mapping: dict[str, Any], where: str, ignore_unknown: bool) -> dict[str, Any]:
-    if all(name in FIELDS for name in mapping):
+    if mapping.keys() <= _KNOWN:
         return mapping
     if not ignore_unknown:
         _check_known(mapping, where)
@@ -288,6 +287,18 @@ def _pylist(table: pa.Table) -> list[Mapping[str, object]]:
         at = table.schema.get_field_index("timestamp")
         table = table.set_column(at, "timestamp", table["timestamp"].cast(pa.string()))
     return list(table.to_pylist())
+
+
+def _cells(name: str, cells: list[Any]) -> pa.ChunkedArray:
+    """A column of values from JSON; a time in our own form is read without a look at each."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if name == "timestamp" and all(type(cell) is str for cell in cells):
+        texts = pa.array(cells, pa.string())
+        if pc.all(pc.match_substring_regex(texts, _OUR_TIME)).as_py():
+            return pa.chunked_array([pc.cast(texts, pa.timestamp("us", "UTC"))])
+    return _column_of(name, tuple(cells))
 
 
 def _lines_of(table: pa.Table, first: int) -> list[int]:
