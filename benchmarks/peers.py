@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -42,14 +43,24 @@ def postgres() -> Iterator[str]:
 
     try:
         run(str(bin_folder / "initdb"), "-D", str(data), "-A", "trust", "-U", "bench")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=on -c synchronous_commit=on"
-        log = str(folder / "log")
-        control = str(bin_folder / "pg_ctl")
-        run(control, "-D", str(data), "-w", "-l", log, "-o", options, "start")
+        # A child, not a daemon: what ends this process's group ends the server, too.
+        durable = ["-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "listen_addresses="]
+        with (folder / "log").open("w") as log:
+            server = subprocess.Popen(
+                [str(bin_folder / "postgres"), "-D", str(data), "-k", str(folder), *durable],
+                stdout=log,
+                stderr=log,
+                **as_user,
+            )
         try:
-            yield f"host={folder} user=bench dbname=postgres"
+            import psycopg
+
+            address = f"host={folder} user=bench dbname=postgres"
+            _wait_for(lambda: psycopg.connect(address).close(), psycopg.OperationalError)
+            yield address
         finally:
-            run(control, "-D", str(data), "-w", "-m", "fast", "stop")
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
