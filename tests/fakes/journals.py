@@ -21,7 +21,7 @@ from lakecore.journal import (
 from lakecore.storage import Store
 
 TIME_US = 1_700_000_000_000_000
-MANUAL = JournalSettings(background=False, append_timeout_s=5.0)
+MANUAL = JournalSettings(background=False, append_timeout_s=5.0, checkpoint=False)
 
 
 def open_journal(

@@ -54,6 +54,8 @@ class Components:
                 idempotency_days=settings.journal.idempotency_days,
                 compact=settings.journal.compact,
                 compact_grace_s=settings.journal.compact_grace_s,
+                checkpoint=settings.journal.checkpoint,
+                checkpoint_interval_s=settings.journal.checkpoint_interval_s,
             ),
         )
         self.documents = Documents(store, self.journal, self.clock)

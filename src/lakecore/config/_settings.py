@@ -84,6 +84,15 @@ class JournalSettings:
         minimum=1,
         maximum=366,
     )
+    checkpoint: bool = setting(
+        True, "Sign what is sealed, on a machine that has the key of the lake's log."
+    )
+    checkpoint_interval_s: float = setting(
+        60.0,
+        "Seconds between two checkpoints at least; closing the lake signs, too.",
+        minimum=0,
+        maximum=86_400,
+    )
     compact: bool = setting(
         True, "Merge small files of the sealed log in the background of long-running processes."
     )

@@ -22,6 +22,7 @@ from lakecore.journal._log.archived import ArchivedStore, Archives, no_archives
 from lakecore.journal._log.background import BackgroundSealer
 from lakecore.journal._log.compact import CompactReport
 from lakecore.journal._log.compaction import Compaction
+from lakecore.journal._log.computed import ComputedLeaves
 from lakecore.journal._log.footers import Footers
 from lakecore.journal._log.once import IsGiven, Once
 from lakecore.journal._log.pending import Pending
@@ -37,7 +38,10 @@ from lakecore.journal._stats import journal_stats
 from lakecore.journal._transfer.face import Transferable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakecore.storage import Store
+    from lakecore.tlog import Hashes
 
 _SEAL_LOCK: Final = "seal.lock"
 _SEAL_LOCK_TIMEOUT_S: Final = 30.0
@@ -62,6 +66,8 @@ class JournalSettings:
         compact_grace_s: how old a merged file has to be before what it merges is replaced by
             stubs; a query that runs longer may miss what it had not read by then.
         idempotency_days: for how long an event id that a caller supplied is known again.
+        checkpoint: sign what is sealed, where this machine has the log's key.
+        checkpoint_interval_s: sign so often at most, and on closing.
     """
 
     seal_events: int = SEGMENT_EVENTS
@@ -75,6 +81,8 @@ class JournalSettings:
     compact: bool = True
     compact_grace_s: float = 600.0
     idempotency_days: int = 7
+    checkpoint: bool = True
+    checkpoint_interval_s: float = 60.0
 
 
 class Journal(Recorder, Readable, Provable, Checkable, Transferable):
@@ -167,7 +175,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             self._hot,
             self._clock,
             self._ids,
-            self._indexer.submit,
+            self._segment_sealed,
         )
         self._compaction = Compaction(
             self._store,
@@ -182,8 +190,10 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             seal_events=settings.seal_events,
             interval_s=settings.seal_interval_s,
         )
+        self._computed = ComputedLeaves()
         self._made_prover = None
         self._is_log_checked = False
+        self._has_sealed = False
         self._problems: tuple[LakecoreError, ...] = ()
         self._stagings: weakref.WeakValueDictionary[str, Staging] = weakref.WeakValueDictionary()
 
@@ -226,6 +236,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         if outcome.problems:
             raise outcome.problems[0]
         self._background.sealed()
+        self._sign()
         return outcome.events
 
     flush = seal
@@ -257,6 +268,8 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         try:
             if self._background.is_due and not self._is_forked:
                 self.seal()
+            if self._has_sealed:
+                self._sign(min_interval_s=0.0)
         finally:
             self._is_closed = True
             self._direct.close()
@@ -288,6 +301,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             "compact_errors": self._compaction.error_count,
             "last_compact_error": None if failed is None else str(failed),
             "index": self._indexer.stats(),
+            "last_checkpoint_error": self._last_checkpoint_error(),
         }
 
     def _append(self, entry: Entry, is_given: IsGiven) -> None:
@@ -318,6 +332,10 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             self._is_log_checked = True
         return self._direct
 
+    def _last_checkpoint_error(self) -> str | None:
+        prover = self._made_prover
+        return None if prover is None or prover.last_error is None else str(prover.last_error)
+
     def _notify(self, events: int) -> None:
         self._background.notify(events, start=self._settings.background)
 
@@ -327,10 +345,24 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             # Another process seals, but may have looked before our events were there.
             self._notify(1)
             return
+        self._sign()
         self._compaction.after_seal()
         self._indexer.catch_up(self._footers.next_seq, max_events=CATCH_UP_EVENTS)
         if outcome.problems:
             raise outcome.problems[0]
+
+    def _segment_sealed(
+        self, events: pa.Table, lines: pa.ChunkedArray | None, hashes: Hashes, first_seq: int
+    ) -> None:
+        self._has_sealed = True
+        self._computed.add(first_seq, hashes)
+        self._indexer.submit(events, lines, first_seq)
+
+    def _sign(self, *, min_interval_s: float | None = None) -> None:
+        """A checkpoint of what was sealed, if this machine signs and it is time."""
+        if self._settings.checkpoint:
+            interval_s = self._settings.checkpoint_interval_s
+            self.after_seal(min_interval_s=interval_s if min_interval_s is None else min_interval_s)
 
     def _run_sealer(self, wait_s: float) -> SealOutcome | None:
         """One run; None when a process of this machine seals and does not end within `wait_s`.

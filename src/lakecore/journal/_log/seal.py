@@ -70,14 +70,16 @@ if TYPE_CHECKING:
     from lakecore.storage import Store
     from lakecore.tlog import Frontier, Hashes
 
-OnSealed = Callable[["pa.Table", "pa.ChunkedArray | None", int], None]
+OnSealed = Callable[["pa.Table", "pa.ChunkedArray | None", "Hashes", int], None]
 """Told of each segment once it is durable: its events, their canonical lines where they are
-at hand, its first position. Must not fail."""
+at hand, their leaf hashes, its first position. Must not fail."""
 _SPOOL_BYTES: Final = 32 * MIB
 _HASH_BYTES: Final = 32
 
 
-def _ignore(events: pa.Table, lines: pa.ChunkedArray | None, first_seq: int) -> None:
+def _ignore(
+    events: pa.Table, lines: pa.ChunkedArray | None, hashes: Hashes, first_seq: int
+) -> None:
     """What is done about a segment where nobody asks for it: nothing."""
 
 
@@ -289,7 +291,7 @@ class _Run:
             # A put that was retried below us found its own first try.
         else:
             self._footers.add(replace(footer, checksum=checksum_of(data)[0]))
-        self._on_sealed(events, lines_of(parts), footer.first_seq)
+        self._on_sealed(events, lines_of(parts), hashes, footer.first_seq)
         self._events += footer.count
         self._segments += 1
         return True

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lakecore.base import LakecoreError
     from lakecore.journal._events.event import Event
     from lakecore.journal._index import Index
+    from lakecore.journal._log.computed import ComputedLeaves
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._prove.checkpoints import SignedCheckpoint
     from lakecore.journal._prove.proofs import EntryProof, GrowthProof
@@ -39,6 +40,7 @@ class Provable(ABC):
     _scanner: Scanner
     _index: Index
     _made_prover: Prover | None
+    _computed: ComputedLeaves
 
     @abstractmethod
     def record(self, event: Event | Mapping[str, object]) -> str:
@@ -67,6 +69,7 @@ class Provable(ABC):
                 sealed=self._scanner.sealed,
                 leaves=self._indexed_leaves,
                 lines=self._indexed_lines,
+                computed=self._computed,
             )
         return self._made_prover
 

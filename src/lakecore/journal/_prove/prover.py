@@ -45,6 +45,7 @@ from lakecore.tlog import NoteSignature, Signer, Tile, encode_bundle, tile_of
 
 if TYPE_CHECKING:
     from lakecore.base import Clock
+    from lakecore.journal._log.computed import ComputedLeaves
     from lakecore.journal._log.footers import Footers
     from lakecore.storage import Store
 
@@ -73,6 +74,7 @@ class Prover:
         sealed: Sealed,
         leaves: Leaves | None = None,
         lines: Lines | None = None,
+        computed: ComputedLeaves | None = None,
     ) -> None:
         self._state_dir = state_dir
         self._clock = clock
@@ -84,7 +86,7 @@ class Prover:
         self._tiles = StoredTiles(store, either(leaves, sealed_leaves(sealed)))
         self._lines = either(lines, self._recomputed_lines)
         self._signer = CheckpointSigner(
-            footers, state_dir, origin, self._checkpoints, self._recomputed, sealed
+            footers, state_dir, origin, self._checkpoints, self._recomputed, sealed, computed
         )
         self._clients: dict[Witness, WitnessClient] = {}
         self._signed_us: int | None = None

@@ -4,7 +4,8 @@
    signed last; both are signed by keys of this machine, or nothing is signed.
 2. **Tree.** Load the right edge of the last checkpoint's tree from tiles and leaves. Its
    root must be the signed one; else everything is recomputed from the first event on.
-3. **Leaves.** Recompute every leaf since from the segments. The roots on the way must be
+3. **Leaves.** Recompute every leaf since from the segments, but those that this process
+   computed when it sealed. The roots on the way must be
    those that were signed, the last one that of the last segment's footer.
 4. **Tiles.** Write the tiles that became full, and the partial ones of this size.
 5. **Remember.** Keep the note in the state directory, durably.
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakecore.base import CorruptData, NotFound, Refused, Unavailable
+from lakecore.journal._log.computed import ComputedLeaves
 from lakecore.journal._prove.checkpoints import Checkpoints, SignedCheckpoint, checkpoint_path
 from lakecore.journal._prove.files import read_private, write_private
 from lakecore.journal._prove.keys import SigningKeys
@@ -53,6 +55,7 @@ class CheckpointSigner:
         checkpoints: Checkpoints,
         tiles: StoredTiles,
         sealed: Sealed,
+        computed: ComputedLeaves | None = None,
     ) -> None:
         self._footers = footers
         self._state_dir = state_dir
@@ -60,6 +63,7 @@ class CheckpointSigner:
         self._checkpoints = checkpoints
         self._tiles = tiles
         self._sealed = sealed
+        self._computed = computed or ComputedLeaves()
 
     def sign(self, keys: SigningKeys) -> SignedCheckpoint:
         """The checkpoint of everything that is sealed: a new one, or the one that is there.
@@ -115,6 +119,7 @@ class CheckpointSigner:
             made = self._winner(made, keys)
 
         # 7. After.
+        self._computed.forget(made.size)
         keys.retired(made.size)
         for tile in tiles_of(made.size, since=before, first_level=1):
             was_partial = (before >> 8 * (tile.level or 0)) > tile.first
@@ -205,10 +210,20 @@ class CheckpointSigner:
         for stop in sorted({*roots, size}):
             if stop > size or stop < tree.size:
                 continue
-            for leaves in leaf_batches(self._sealed, tree.size, stop):
-                tree.append(leaves)
+            while tree.size < stop:
+                self._grow_some(tree, stop)
             if stop in roots:
                 self._compare(stop, roots[stop], tree.root(), "journal/log")
+
+    def _grow_some(self, tree: TileTree, stop: int) -> None:
+        """Append the leaves that this process has, or those up to where it has some."""
+        mine = self._computed.at(tree.size, stop)
+        if mine is not None:
+            tree.append(mine)
+            return
+        end = self._computed.next_start(tree.size, stop)
+        for leaves in leaf_batches(self._sealed, tree.size, end):
+            tree.append(leaves)
 
     def _compare(self, size: int, expected: bytes, found: bytes, where: str) -> None:
         if expected != found:
