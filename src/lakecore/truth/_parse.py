@@ -238,7 +238,7 @@ def literal(value: Any, at: _At, depth: int = 0, *, bounded: bool = True) -> Any
     """`value` as JSON: TOML's dates and times as their text.
 
     Args:
-        bounded: refuse what is in no column and no rule: NaN, integers beyond 64 bits.
+        bounded: refuse integers that are in no column: those beyond 64 bits.
     """
     if depth > bounds.MAX_LITERAL_DEPTH:
         raise _refuse(
@@ -250,11 +250,13 @@ def literal(value: Any, at: _At, depth: int = 0, *, bounded: bool = True) -> Any
         return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
     if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, float) and bounded and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise _refuse(at, "the number is not finite", "a finite number", value)
     if isinstance(value, int) and bounded and not -(1 << 63) <= value < 1 << 64:
         raise _refuse(at, "the integer is too large", "64 bits", value)
-    if value is None or isinstance(value, str | bool | int | float):
+    if isinstance(value, str):
+        return _unicode(value, at)
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):
         return [
@@ -263,7 +265,7 @@ def literal(value: Any, at: _At, depth: int = 0, *, bounded: bool = True) -> Any
         ]
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
         return {
-            name: literal(item, at.member(name), depth + 1, bounded=bounded)
+            _unicode(name, at): literal(item, at.member(name), depth + 1, bounded=bounded)
             for name, item in value.items()
         }
     raise _refuse(at, "not a JSON value", "text, number, boolean, null, list or object", value)
@@ -326,8 +328,12 @@ def _text(table: Mapping[str, Any], name: str, at: _At, *, default: str | None =
     if not isinstance(value, str):
         raise _refuse(at, f"{name} is not a text", "text", value)
     _at_most(len(value), bounds.MAX_TEXT_CHARACTERS, at, "characters")
+    return _unicode(value, at)
+
+
+def _unicode(value: str, at: _At) -> str:
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise _refuse(at, f"{name} is not Unicode text", "Unicode text", ascii(value))
+        raise _refuse(at, "not Unicode text", "Unicode text", ascii(value))
     return value
 
 

@@ -132,7 +132,7 @@ class RuleSet:
     def canonical(self) -> bytes:
         """`to_dict` as JSON: members sorted, no spaces, UTF-8, numbers by their shortest digits."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return text.encode("utf-8", "backslashreplace")
+        return text.encode("utf-8")
 
     @cached_property
     def hash(self) -> str:
