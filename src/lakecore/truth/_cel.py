@@ -16,6 +16,8 @@ from lakecore.truth._bounds import MAX_EXPRESSION_CHARACTERS
 from lakecore.truth._cel_syntax import Node, free_names, parse_tree
 from lakecore.truth._values import NotComparable, plain
 
+_AS_IT_IS = frozenset((str, int, float, bool, type(None)))
+
 
 class CelFailure(Exception):
     """An expression has no answer for a context."""
@@ -94,7 +96,12 @@ class Engine:
                 if members is None or value.__class__ is not dict:
                     values[name] = plain(value)
                 else:
-                    values[name] = {m: plain(value[m]) for m in members if m in value}
+                    values[name] = {
+                        # Most are of JSON's own kinds, which stay as they are.
+                        m: value[m] if value[m].__class__ in _AS_IT_IS else plain(value[m])
+                        for m in members
+                        if m in value
+                    }
             return self._environment.Activation(values)
         except (NotComparable, RuntimeError, TypeError, ValueError) as error:
             raise CelFailure(str(error)) from None

@@ -38,11 +38,16 @@ class Outcome(NamedTuple):
     action: Action | None
     """What it demands; None where it did not fire."""
 
-    checks: tuple[Check, ...]
-    """Why: what was looked at, in order. Parts that could not matter any more are left out."""
+    seen: tuple[tuple[str, Any, str, bool | None], ...]
+    """What `checks` are made of, when somebody asks."""
 
     error: str | None
     """Why it could not be evaluated; None where it could."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Why: what was looked at, in order. Parts that could not matter any more are left out."""
+        return tuple(map(Check._make, self.seen))
 
     @property
     def rule_id(self) -> str:

@@ -18,7 +18,6 @@ from lakecore.truth._condition import (
     FieldGreater,
     Not,
 )
-from lakecore.truth._decision import Check
 from lakecore.truth._path import MISSING, find, join
 from lakecore.truth._rule import Missing
 from lakecore.truth._values import Literal, NotComparable, is_empty, shown
@@ -33,11 +32,11 @@ class Failure(Exception):
 class Scope:
     """One context under evaluation, and what was looked at so far."""
 
-    __slots__ = ("_activation", "_engine", "checks", "context")
+    __slots__ = ("_activation", "_engine", "context", "seen")
 
     def __init__(self, context: Mapping[str, Any], engine: Engine | None) -> None:
         self.context = context
-        self.checks: list[Check] = []
+        self.seen: list[tuple[str, Any, str, bool | None]] = []
         self._engine = engine
         self._activation: Any = None
 
@@ -92,15 +91,15 @@ def _field(condition: FieldEquals | FieldGreater, missing: Missing) -> Runner:
         found = find(scope.context, segments)
         if found is MISSING:
             if not missing_is_null:
-                scope.checks.append(Check(path, found, expected, None))
+                scope.seen.append((path, found, expected, None))
                 raise Failure(f"{path} is not there")
             found = None
         try:
             answer = holds(found)
         except (NotComparable, ArithmeticError) as error:
-            scope.checks.append(Check(path, found, expected, None))
+            scope.seen.append((path, found, expected, None))
             raise Failure(f"{path}: {error}") from None
-        scope.checks.append(Check(path, found, expected, answer))
+        scope.seen.append((path, found, expected, answer))
         return answer
 
     return look
@@ -112,7 +111,7 @@ def _empty(condition: FieldEmpty) -> Runner:
     def look(scope: Scope) -> bool:
         found = find(scope.context, segments)
         answer = is_empty(found)
-        scope.checks.append(Check(path, found, "empty", answer))
+        scope.seen.append((path, found, "empty", answer))
         return answer
 
     return look
@@ -123,7 +122,7 @@ def _cel(condition: Cel, engine: Engine | None) -> Runner:
         raise Failure("no engine for expressions")
     program = engine.compile(condition.expression)
     tree = parse_expression(condition.expression)
-    seen = tuple((join(path), path) for path in sorted(set(paths(tree)))[:_MAX_CHECKED_PATHS])
+    read = tuple((join(path), path) for path in sorted(set(paths(tree)))[:_MAX_CHECKED_PATHS])
     expected = f"such that {condition.expression}"
 
     def look(scope: Scope) -> bool:
@@ -134,9 +133,8 @@ def _cel(condition: Cel, engine: Engine | None) -> Runner:
             raise Failure(f"{condition.expression}: {error}") from None
         finally:
             context = scope.context
-            scope.checks += [
-                Check(text, find(context, path), expected, answer) for text, path in seen
-            ]
+            for text, path in read:
+                scope.seen.append((text, find(context, path), expected, answer))
         return answer
 
     return look

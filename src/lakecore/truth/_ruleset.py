@@ -162,7 +162,7 @@ class RuleSet:
         outcomes = []
         strength, lifted = 0, False
         for rule, runner in self.programs(task_class):
-            checks = scope.checks = []
+            seen = scope.seen = []
             action: Action | None = None
             error: str | None = None
             try:
@@ -176,7 +176,7 @@ class RuleSet:
                 action, error = rule.action_on_error, f"{type(unforeseen).__name__}: {unforeseen}"
             if action is not None and action.strength > strength:
                 strength = action.strength
-            outcomes.append(Outcome(rule, action is not None, action, tuple(checks), error))
+            outcomes.append(Outcome(rule, action is not None, action, tuple(seen), error))
         if not lifted:
             strength = max(strength, self.default.strength)
         return Decision(

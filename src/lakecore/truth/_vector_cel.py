@@ -2,7 +2,7 @@
 
 Comparisons, ``&& || !``, ``?:``, ``in`` a list, `has`, `size`, `startsWith`, `endsWith`,
 `contains`, `matches`, `timestamp`, `double` of integers, and arithmetic that cannot overflow.
-Anything else, and any column whose values CEL sees as text (decimals, dates, binary), is
+Anything else, and columns of other types (binary, maps, unsigned 64 bits), are
 `Unsupported`: rows are then looked at one by one by the engine itself, which stays the
 reference. Null is a value in CEL: it equals itself, and to order it is an error.
 """
@@ -50,6 +50,9 @@ _TEXT_TESTS = {
 }
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _FEW = 6
+_PLAIN_SCALE = 6
+"""Arrow writes decimals of more digits with an exponent where they are small."""
+
 _INT64_MAX = (1 << 63) - 1
 
 
@@ -127,7 +130,7 @@ def _operand(node: syntax.Node, batch: Batch) -> _Operand:
         if function == "timestamp" and len(args) == 1:
             return _timestamp(args[0], batch)
         if function == "double" and len(args) == 1:
-            return _double(_operand(args[0], batch))
+            return _double(args[0], batch)
     if isinstance(node, syntax.Call | syntax.Select):
         verdict = None
         if not isinstance(node, syntax.Call) or _is_condition(node.function):
@@ -185,7 +188,21 @@ def _typed(leaf: Leaf) -> tuple[str, Any]:
         return "list", leaf.array
     if types.is_struct(kind):
         return "object", None
-    return "other", leaf
+    text = _text_of(leaf.array)
+    return ("other", None) if text is None else ("text", text)
+
+
+def _text_of(array: pa.Array) -> pa.Array | None:
+    """The JSON text of decimals, dates and timestamps, as `plain` has it; None of anything else."""
+    kind, types = array.type, pa.types
+    if types.is_decimal(kind) and 0 <= kind.scale <= _PLAIN_SCALE:
+        return array.cast(pa.string())
+    if types.is_date(kind):
+        return array.cast(pa.date32()).cast(pa.string())
+    if types.is_timestamp(kind):
+        moments = array.cast(pa.timestamp("us", None if kind.tz is None else "UTC"), safe=False)
+        return pc.replace_substring(moments.cast(pa.string()), " ", "T")
+    return None
 
 
 def _single(value: Any) -> _Operand:
@@ -380,7 +397,14 @@ def _largest(values: Any) -> int:
     return max(abs(int(values.min())), abs(int(values.max()))) if len(values) else 0
 
 
-def _double(operand: _Operand) -> _Operand:
+def _double(node: syntax.Node, batch: Batch) -> _Operand:
+    path = syntax.path_of(node)
+    found = None if path is None else batch.find(path)
+    if isinstance(found, Leaf) and pa.types.is_decimal(found.type):
+        # By its text, as CEL does it: a direct cast is not always the nearest double.
+        values = found.array.cast(pa.string()).cast(pa.float64()).fill_null(0.0)
+        return _Operand("double", values.to_numpy(), None, found.null)
+    operand = _operand(node, batch)
     if operand.kind not in _NUMBERS:
         raise Unsupported("double of other than numbers")
     failed = _either(operand.failed, operand.null)

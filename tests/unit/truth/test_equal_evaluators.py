@@ -32,6 +32,7 @@ COLUMNS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
     "k": (pa.dictionary(pa.int32(), pa.string()), st.sampled_from(TEXTS)),
     "b": (pa.bool_(), st.booleans()),
     "d": (pa.decimal128(10, 2), st.sampled_from(DECIMALS)),
+    "e": (pa.decimal128(38, 20), st.sampled_from(DECIMALS) | st.just(Decimal("1E-20"))),
     "t": (pa.timestamp("us", "UTC"), st.sampled_from(TIMES)),
     "n": (pa.timestamp("ns"), st.sampled_from([time.replace(tzinfo=None) for time in TIMES])),
     "y": (pa.date32(), st.sampled_from((date(2026, 1, 1), date(1969, 1, 1)))),
@@ -77,7 +78,16 @@ field_conditions = st.one_of(
 
 TERMS = (
     *("after.i", "after.j", "after.u", "after.f", "after.g", "after.s", "after.k", "after.b"),
-    *("after.d", "after.t", "after.y", "after.l", "after.o.p", "after.o['q.r']", "after.z"),
+    *(
+        "after.d",
+        "after.e",
+        "after.t",
+        "after.y",
+        "after.l",
+        "after.o.p",
+        "after.o['q.r']",
+        "after.z",
+    ),
     *("before.i", "before.f", "before.s", "after.nothing", "nothing", "before.o.p"),
     *("size.rows", "size.fraction", "op", "principal.name", "principal.trust", "principal.roles"),
     *("1", "-1", "0", "7", "1.0", "1.5", "9007199254740993", "'a'", "'ab'", "''", "true", "null"),
@@ -86,6 +96,8 @@ TERMS = (
     *("after.j - before.i", "after.i * after.i", "after.f / after.g", "double(after.i)"),
     *("timestamp(after.t)", "timestamp('2026-01-01T00:00:00Z')", "timestamp(after.n)"),
     *("principal.trust.more", "after.o", "changed", "after.x", "principal['name']"),
+    *("after.n", "double(after.d)", "'1.50'", "'0.00'", "size(after.d)", "size(after.n)"),
+    *("'2026-01-01'", "'2026-01-01T00:00:00.000000Z'", "'1969-12-31T23:59:59.999999'"),
 )
 terms = st.sampled_from(TERMS)
 TESTS = (
