@@ -294,22 +294,23 @@ def _member(item: _Operand, items: _Operand) -> Verdict:
             found = pc.is_in(item.values, pa.array(texts, item.values.type))
             return _all_or_failed(Verdict(truth_of(found)), item.failed)
         return disjoin(_compare("_==_", item, _single(value)) for value in items.values)
-    if items.kind == "list" and item.kind == "text" and len(item.values) == 1:
+    single = item.kind == "text" and len(item.values) == 1 and item.null is None
+    if items.kind == "list" and single:
         kind = items.values.type.value_type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return _in_lists(item.values[0].as_py(), items)
+            return _in_lists(item.values[0].as_py(), items, item.failed)
     if items.kind in ("boolean", "integer", "double", "text", "null"):
         return FAILED
     raise Unsupported("in over values of this kind")
 
 
-def _in_lists(text: str, items: _Operand) -> Verdict:
+def _in_lists(text: str, items: _Operand, item_failed: Mask | None) -> Verdict:
     """Whether a text is in each row's list."""
     lists = items.values
     equal = truth_of(pc.equal(lists.flatten(), pa.scalar(text, lists.type.value_type)))
     holds = np.zeros(len(lists), dtype=np.bool_)
     holds[pc.list_parent_indices(lists).to_numpy()[equal]] = True
-    failed = _either(items.null, items.failed)
+    failed = _either(item_failed, _either(items.null, items.failed))
     return Verdict(holds) if failed is None else Verdict(holds & ~failed, failed)
 
 
