@@ -89,7 +89,8 @@ class DoctorReport:
 def verify(parts: Components, *, full: bool = False, vkeys: Sequence[str] = ()) -> VerifyReport:
     """Recompute the journal and match all commits of the lake with it; see `Journal.verify`."""
     try:
-        report = parts.journal.verify(full=full, vkeys=vkeys)
+        known = [*parts.settings.journal.vkeys.values(), *vkeys]
+        report = parts.journal.verify(full=full, vkeys=known)
     except (RepairData, Retry) as error:
         integrity = anchored = _untold(error)
     else:
@@ -133,10 +134,17 @@ def _integrity(report: IntegrityReport) -> Check:
 
 def _anchored(report: IntegrityReport) -> Check:
     anchors = report.anchors
-    if anchors is None or anchors.status == "absent":
+    if anchors is None or not anchors.checkpoints:
         return Check(
             status="absent",
             summary="no signed checkpoint: nothing outside of the lake holds the log's head",
+        )
+    if anchors.status == "absent":
+        return Check(
+            status="absent",
+            summary=f"no key to check {_count(anchors.checkpoints, 'signed checkpoint')} by: "
+            "--vkey names one, or [journal] vkeys; their roots fit the log",
+            detail={"checkpoints": anchors.checkpoints, "unknown_keys": anchors.unknown_keys},
         )
     if anchors.anchored:
         summary = f"events [0, {anchors.anchored:,}) are under a signature"

@@ -67,7 +67,7 @@ _OBJECTS: Final = (
         "journal stats",
         "`buffer_events`, `persisted_files`, `total_events_created`, `tree_size`, `root`, "
         "`pending`, `flush_threshold`, `seal_errors`, `last_seal_error`, `compact_errors`, "
-        "`last_compact_error`, `index`",
+        "`last_compact_error`, `last_checkpoint_error`, `duplicate_ids`, `index`",
     ),
     ("journal flush", "`sealed`"),
     ("journal compact", "`runs`, `replaced`, `bytes_before`, `bytes_after`, `waiting_s`"),

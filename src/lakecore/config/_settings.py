@@ -93,6 +93,11 @@ class JournalSettings:
         minimum=0,
         maximum=86_400,
     )
+    vkeys: Mapping[str, str] = setting(
+        _NO_OPTIONS,
+        "Verifier keys, by a name of your choice, whose signatures `verify` accepts beside those "
+        "of this machine's own key: `journal key show` prints a key, a witness publishes its.",
+    )
     compact: bool = setting(
         True, "Merge small files of the sealed log in the background of long-running processes."
     )

@@ -95,7 +95,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(machine=st.integers(0, 1))
     def lose_the_cache(self, machine: int) -> None:
         for file in (self.root / str(machine)).glob("footers*"):
-            file.unlink()
+            file.unlink(missing_ok=True)  # what another connection closes goes by itself
         self.journals[machine] = self.opened(machine)
 
     @rule(by_s=st.integers(-100, 100))

@@ -37,8 +37,9 @@ class AnchorReport:
     """What signatures say of the log.
 
     Attributes:
-        status: ``absent`` without any checkpoint, ``inconclusive`` when no key that was
-            given signed one, or damage before it keeps the log from being compared.
+        status: ``absent`` without any checkpoint, or without a key to check one by;
+            ``inconclusive`` when no key that was given signed one, or damage before it
+            keeps the log from being compared.
         anchored: the events [0, anchored) are under a signature of a given key.
         size: events in the log.
         checkpoints: how many there are.
@@ -150,7 +151,7 @@ class Checkpoints:
     ) -> Literal["green", "broken", "inconclusive", "absent"]:
         if problems:
             return "broken"
-        if not self._count:
+        if not self._count or not self._keys:
             return "absent"
         return "green" if best is not None and not unknown else "inconclusive"
 

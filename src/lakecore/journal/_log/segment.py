@@ -384,6 +384,21 @@ def raw_footer(parquet: Any) -> dict[str, Any]:
 @contextmanager
 def open_segment(store: Store, path: str, *, verify_pages: bool = False) -> Iterator[Any]:
     """A segment as a `pyarrow.parquet.ParquetFile`; what is raised inside is left alone."""
+    try:
+        file, parquet = _open_once(store, path, verify_pages)
+    except CorruptData:
+        # Of a remote store, size and footer are read apart: it may become a stub in between.
+        if store.local_path(path) is not None:
+            raise
+        file, parquet = _open_once(store, path, verify_pages)
+    try:
+        yield parquet
+    finally:
+        file.close()
+
+
+def _open_once(store: Store, path: str, verify_pages: bool) -> tuple[Any, Any]:
+    """An object and the Parquet file in it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -392,14 +407,10 @@ def open_segment(store: Store, path: str, *, verify_pages: bool = False) -> Iter
         # Straight from the disk, where there is one: no Python between Arrow and the file.
         file = store.open(path) if local is None or not local.exists() else pa.OSFile(str(local))
         try:
-            parquet = pq.ParquetFile(file, page_checksum_verification=verify_pages)
+            return file, pq.ParquetFile(file, page_checksum_verification=verify_pages)
         except BaseException:
             file.close()
             raise
-    try:
-        yield parquet
-    finally:
-        file.close()
 
 
 @contextmanager
