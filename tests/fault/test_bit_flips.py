@@ -144,6 +144,7 @@ TRUSTED = {
 }
 DERIVED = {
     "index": "lake/journal/index/*",
+    "footers": "state/footers-3.sqlite",
     "verified": "state/verified-1.sqlite",
 }
 
@@ -190,6 +191,7 @@ def test_a_flip_in_a_derived_file_changes_no_answer(
         with open_at(ready) as journal:
             journal.verify()
             expected = answers(journal)
+        _folded(ready / "state" / "footers-3.sqlite")
         for number in range(ROUNDS):
             copy = tmp_path / str(number)
             path, at = flipped(ready, copy, DERIVED[kind], rng)
@@ -213,7 +215,7 @@ def test_a_flip_in_the_hot_log_is_found_or_changes_nothing(
     ready = tmp_path / "ready"
     shutil.copytree(folder, ready)
     with small_ranges():
-        _fold_hot_log(ready)
+        _folded(ready / "state" / "hot.sqlite")
         found = 0
         for number in range(ROUNDS):
             copy = tmp_path / str(number)
@@ -231,11 +233,11 @@ def test_a_flip_in_the_hot_log_is_found_or_changes_nothing(
     assert found, f"seed {SEED}: no flip was found"
 
 
-def _fold_hot_log(folder: Path) -> None:
+def _folded(database: Path) -> None:
     """Move what is in the write-ahead log into the file."""
     import sqlite3
 
-    connection = sqlite3.connect(folder / "state" / "hot.sqlite")
+    connection = sqlite3.connect(database)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 

@@ -201,7 +201,7 @@ def test_derived_files_are_built_again(store: Store, state: Path) -> None:
         journal.seal()
         journal.checkpoint()
         assert journal.verify(full=True).derived == []
-    cache = state / "footers-2.sqlite"
+    cache = state / "footers-3.sqlite"
     cache.write_bytes(cache.read_bytes()[:5000] + bytes(3000))
     with open_journal(store, state) as journal:
         journal.repair()

@@ -21,10 +21,11 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from lakecore.base import CorruptData, NotFound
+from lakecore.base import CorruptData, LakecoreError, NotFound
 from lakecore.journal._log import runs
 from lakecore.journal._log.footer_cache import (
     CACHE_FAILS,
@@ -47,6 +48,9 @@ from lakecore.tlog import Frontier
 if TYPE_CHECKING:
     from lakecore.storage import Store
 
+_Answer = TypeVar("_Answer")
+_REBUILT: Final = (CorruptData, *CACHE_FAILS)
+"""What a cache is left for: all footers are read again."""
 LOOK_S: Final = 60.0
 """Well below the time that a run has to be there before what it merges goes."""
 
@@ -60,7 +64,9 @@ class Footers:
 
     def __init__(self, store: Store, state_dir: Path) -> None:
         self._store = store
+        self._state_dir = state_dir
         self._cache = FooterCache(state_dir)
+        self._is_renewed = False
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.RLock()
         self._opened = False
@@ -69,17 +75,20 @@ class Footers:
     @property
     def next_seq(self) -> int:
         """The position of the next segment; the number of sealed events."""
-        return self._next_seq
+        with self._lock:  # a cache that is being read again knows less for a while
+            return self._next_seq
 
     @property
     def hot(self) -> dict[str, int]:
         """How far each hot log is sealed."""
-        return dict(self._state.get("hot", {}))
+        with self._lock:
+            return dict(self._state.get("hot", {}))
 
     @property
     def duplicate_ids(self) -> int:
         """How many sealed events have a supplied id that another event had before."""
-        return int(self._state.get("duplicate_ids", 0))
+        with self._lock:
+            return int(self._state.get("duplicate_ids", 0))
 
     def frontier(self) -> Frontier:
         """The Merkle tree over all sealed events; a copy."""
@@ -135,7 +144,7 @@ class Footers:
     def made_by(self, first_seq: int) -> str | None:
         """The seal id of the run that made the segment at a position; None when there is none."""
         path = segment_path(first_seq)
-        known = self._cache.made_by(first_seq, path)
+        known = self._asked(lambda cache: cache.made_by(first_seq, path))
         if known is not None:
             return known
         try:
@@ -146,7 +155,8 @@ class Footers:
 
     def sealed_count(self, commit_id: str) -> int:
         """How many of a commit's events are sealed, from its first on."""
-        return self._cache.sealed_count(commit_id, self._next_seq)
+        end = self.next_seq
+        return self._asked(lambda cache: cache.sealed_count(commit_id, end))
 
     def is_sealed(self, commit_id: str) -> bool:
         """Whether all of a commit's events are sealed."""
@@ -155,11 +165,16 @@ class Footers:
 
     def pieces(self, commit_id: str) -> list[Piece]:
         """Where a commit's events are, in order."""
-        return self._cache.pieces(commit_id, self._next_seq)
+        end = self.next_seq
+        return self._asked(lambda cache: cache.pieces(commit_id, end))
 
     def all_pieces(self) -> Iterator[Piece]:
         """Every part of every sealed commit, by commit and order in it."""
-        return self._cache.all_pieces()
+        self._asked(FooterCache.check_pieces)
+        key = ("", -1)
+        while pieces := self._asked(partial(FooterCache.pieces_after, key=key)):
+            yield from pieces
+            key = pieces[-1].key
 
     def supplied(self, first_seq: int, since_us: int) -> list[tuple[int, int, int]]:
         """(first_seq, count, sealed_at_us) of segments with ids that callers supplied.
@@ -167,11 +182,12 @@ class Footers:
         Args:
             first_seq, since_us: only segments from this position, and sealed from this time on.
         """
-        return self._cache.marked(first_seq, self._next_seq, since_us)
+        end = self.next_seq
+        return self._asked(lambda cache: cache.marked(first_seq, end, since_us))
 
     def is_swapped(self, run: Run) -> bool:
         """Whether all that a run merges is known to be stubs."""
-        return self._cache.is_swapped(run.path)
+        return self._asked(lambda cache: cache.is_swapped(run.path))
 
     def set_swapped(self, run: Run) -> None:
         """Keep in mind that all that a run merges is stubs: they never become files again."""
@@ -186,10 +202,8 @@ class Footers:
         """Load the cache, if it is there, readable, and of this journal."""
         try:
             self._places, self._state = self._cache.load(self._is_current)
-        except (CorruptData, *CACHE_FAILS) as error:
-            if not self._cache.is_mine(error):
-                raise
-            self._use_temporary()
+        except _REBUILT as error:
+            self._renew(error)
         self._next_seq = self._places[-1].end_seq if self._places else 0
         self._opened = True
 
@@ -200,20 +214,46 @@ class Footers:
             return False
 
     def _guarded(self, change: Callable[[], None]) -> None:
-        """Do it; where the cache fails, read all footers into a temporary one instead."""
+        """Do it; where the cache fails, read all footers into another one instead."""
         try:
             change()
-        except CACHE_FAILS as error:
-            if self._temporary is not None or not self._cache.is_mine(error):
-                raise
-            self._use_temporary()
+        except _REBUILT as error:
+            self._renew(error)
             self._catch_up(listing=True, look=True)
 
-    def _use_temporary(self) -> None:
-        """For a state directory that cannot be written or is full, or a damaged cache."""
-        self._cache.close()
-        self._temporary = tempfile.TemporaryDirectory(prefix="lakecore-footers-")
-        self._cache = FooterCache(Path(self._temporary.name))
+    def _asked(self, ask: Callable[[FooterCache], _Answer]) -> _Answer:
+        """What the cache answers; where it fails, another one that has all footers again."""
+        cache = self._cache
+        try:
+            return ask(cache)
+        except LakecoreError as error:
+            with self._lock:
+                if cache is self._cache:
+                    if not isinstance(error, _REBUILT):
+                        raise
+                    self._renew(error)
+                    self._catch_up(listing=True, look=True)
+                elif not cache.is_mine(error):
+                    raise
+                cache = self._cache
+        return ask(cache)
+
+    def _renew(self, error: LakecoreError) -> None:
+        """Have another, empty cache instead of the one that failed; raise what is not its own.
+
+        A damaged file is removed, once. For a state directory that cannot be written or is
+        full, there is a temporary one.
+        """
+        if self._temporary is not None or not self._cache.is_mine(error):
+            raise error
+        if isinstance(error, CorruptData) and not self._is_renewed:
+            self._is_renewed = True
+            self._cache.discard()
+            self._cache = FooterCache(self._state_dir)
+        else:
+            self._cache.close()
+            self._temporary = tempfile.TemporaryDirectory(prefix="lakecore-footers-")
+            self._cache = FooterCache(Path(self._temporary.name))
         self._forget()
 
     def _forget(self) -> None:
@@ -269,7 +309,7 @@ class Footers:
     def _state_at(self, seq: int) -> State | None:
         if seq == self._next_seq:
             return self._state or None
-        return self._cache.state_at(seq)
+        return self._asked(lambda cache: cache.state_at(seq))
 
     # What compaction moved
 
