@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakecore.base import InvalidInput
 
@@ -153,7 +154,7 @@ def _structs(table: pa.Table, present: pa.BooleanArray | None) -> pa.ChunkedArra
     for batch in table.to_batches():
         mask = None
         if present is not None:
-            mask = pa.compute.invert(present.slice(start, batch.num_rows))
+            mask = pc.invert(present.slice(start, batch.num_rows))
         start += batch.num_rows
         arrays.append(
             pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema), mask=mask)

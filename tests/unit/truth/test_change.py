@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pyarrow as pa
 import pytest
 
@@ -66,6 +69,16 @@ def test_rows_of_a_delete() -> None:
     assert change_rows(pa.table({"a": [1]}), None).to_pylist() == [
         {"before": {"a": 1}, "after": None}
     ]
+
+
+def test_the_package_is_light() -> None:
+    """Importing it loads no engine and no arrays: one context needs neither Arrow nor NumPy."""
+    code = (
+        "import sys; from lakecore.truth import RuleSet; RuleSet.from_dict({}).evaluate('x', {});"
+        "print([m for m in ('pyarrow', 'numpy', 'cel_expr_python') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_sides_match() -> None:
