@@ -98,6 +98,8 @@ def read_checkpoint(text: str) -> tuple[str, int, bytes]:
 
 def read_key(text: str) -> tuple[str, bytes, bytes]:
     """Name, key id and Ed25519 key of ``<name>+<key id>+<base64(0x01, key)>``."""
+    if text.count("+") < 2:
+        raise ValueError(f"a verifier key is <name>+<key id>+<key>, not {text[:80]!r}")
     name, key_id, data = text.split("+", 2)
     material = b64decode(data, validate=True)
     if len(material) != 33 or material[0] != 1:
