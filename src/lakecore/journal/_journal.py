@@ -184,6 +184,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             self._state_dir,
             is_automatic=settings.compact and settings.background,
             grace_s=settings.compact_grace_s,
+            pause_s=settings.seal_interval_s,
         )
         self._background = BackgroundSealer(
             self._seal_in_background,
@@ -340,11 +341,13 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         self._background.notify(events, start=self._settings.background)
 
     def _seal_in_background(self) -> None:
-        outcome = self._run_sealer(0.0)
+        outcome = self._run_sealer(0.0, whole=self._background.was_full)
         if outcome is None:
             # Another process seals, but may have looked before our events were there.
             self._notify(1)
             return
+        if outcome.left:
+            self._notify(outcome.left)
         self._sign()
         self._compaction.after_seal()
         self._indexer.catch_up(self._footers.next_seq, max_events=CATCH_UP_EVENTS)
@@ -364,7 +367,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             interval_s = self._settings.checkpoint_interval_s
             self.after_seal(min_interval_s=interval_s if min_interval_s is None else min_interval_s)
 
-    def _run_sealer(self, wait_s: float) -> SealOutcome | None:
+    def _run_sealer(self, wait_s: float, *, whole: bool = False) -> SealOutcome | None:
         """One run; None when a process of this machine seals and does not end within `wait_s`.
 
         The lock spares the machine double work. It is not what makes sealing safe.
@@ -373,7 +376,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             if not is_alone and not wait_s:
                 return None
             try:
-                outcome = self._sealer.seal()
+                outcome = self._sealer.seal(whole=whole)
             finally:
                 self._indexer.wait()
         self._problems = outcome.problems

@@ -137,6 +137,16 @@ def test_segments_end_at_multiples(store: Store, journal: Journal) -> None:
     assert journal.verify().status == "green"
 
 
+def test_a_run_may_leave_what_fills_no_segment(store: Store, journal: Journal) -> None:
+    """Under load segments are whole; the rest is the next run's, which finds nothing whole."""
+    journal.record_batch(sample("a", SEGMENT_EVENTS + 10))
+    outcome = journal._sealer.seal(whole=True)
+    assert (outcome.events, outcome.segments, outcome.left) == (SEGMENT_EVENTS, 1, 10)
+    outcome = journal._sealer.seal(whole=True)
+    assert (outcome.events, outcome.segments, outcome.left) == (10, 1, 0)
+    assert sealed_ids(journal) == ids("a", SEGMENT_EVENTS + 10)
+
+
 def test_segments_are_bounded_in_bytes_and_commits(
     store: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

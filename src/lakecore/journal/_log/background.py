@@ -39,6 +39,8 @@ class BackgroundSealer:
         self._interval_s = interval_s
         self.error_count = 0
         self.last_error: Exception | None = None
+        self.was_full = False
+        """Whether the run that goes on is due to the number of events, not to time."""
         self.after_fork_in_child()
         watch_forks(self)
 
@@ -126,6 +128,7 @@ class BackgroundSealer:
                 if rest <= 0:
                     # Cleared before sealing: what comes meanwhile may miss this run.
                     self._due = None
+                    self.was_full = self._waiting_events >= self._seal_events
                     self._waiting_events = 0
                     return True
                 self._changed.wait(rest)

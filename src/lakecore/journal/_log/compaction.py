@@ -25,7 +25,8 @@ class Compaction:
     """Compacts one journal, beside the work if it `is_automatic`.
 
     The thread is not the one that seals: a large run takes seconds to make. No lock that an
-    append or a seal needs is held for longer than one footer takes.
+    append or a seal needs is held for longer than one footer takes. It starts `pause_s` after
+    a range was completed: when many events come at once, they are sealed first.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Compaction:
         *,
         is_automatic: bool,
         grace_s: float,
+        pause_s: float = _RETRY_S,
     ) -> None:
         self._compactor = Compactor(store, footers, clock)
         self._lock_path = state_dir / _LOCK
         self._is_automatic = is_automatic
         self._grace_s = grace_s
         self._thread = BackgroundSealer(
-            self._in_background, seal_events=1, interval_s=_RETRY_S, name="lakecore-compactor"
+            self._in_background, seal_events=1, interval_s=pause_s, name="lakecore-compactor"
         )
 
     @property
@@ -73,7 +75,7 @@ class Compaction:
     def after_seal(self) -> None:
         """Something was sealed: start if a range is complete. Cheap."""
         if self._is_automatic and self._compactor.is_due():
-            self._thread.notify(1)
+            self._thread.notify(0)
 
     def stop(self) -> None:
         """End the thread, after the step that it is in."""

@@ -14,6 +14,9 @@ Any machine may seal, any number at a time, and recovery is nothing else:
    put had worked; else drop what it contains, renumber, try again.
 4. **Clear.** Forget sealed hot events, delete sealed and dead staged files.
 
+A run may leave the newest hot events to the next one, so that all its segments are whole:
+under load each range of 65,536 is sealed, indexed and kept in one piece.
+
 Crash windows, and what the next run finds:
 
 - A, before a commit point: nothing happened; the set is frozen anew.
@@ -85,10 +88,14 @@ def _ignore(
 
 @dataclass(frozen=True, slots=True)
 class SealOutcome:
-    """What a run did; `problems` are commits or hot events that it had to leave."""
+    """What a run did; `problems` are commits or hot events that it had to leave.
+
+    `left` hot events were there, and are for the next run: see `Sealer.seal`.
+    """
 
     events: int = 0
     segments: int = 0
+    left: int = 0
     problems: tuple[LakecoreError, ...] = ()
 
 
@@ -114,8 +121,11 @@ class Sealer:
         self._on_sealed = on_sealed
         self._lock = threading.Lock()
 
-    def seal(self) -> SealOutcome:
+    def seal(self, *, whole: bool = False) -> SealOutcome:
         """One run; see the module.
+
+        Args:
+            whole: leave hot events that fill no segment, if others do fill one.
 
         Raises:
             Conflict: others kept winning positions.
@@ -131,7 +141,7 @@ class Sealer:
                 self._clock,
                 self._ids,
                 self._on_sealed,
-            ).run()
+            ).run(whole=whole)
 
 
 class _Run:
@@ -160,7 +170,7 @@ class _Run:
         self._events = 0
         self._segments = 0
 
-    def run(self) -> SealOutcome:
+    def run(self, *, whole: bool = False) -> SealOutcome:
         # 1. Freeze: what is unsealed first, what is sealed second.
         hot_end = self._hot.end()
         files = self._pending.files()
@@ -170,6 +180,8 @@ class _Run:
 
         # 2. and 3. Check and seal, the next part being read while this one is written.
         commits = staged.with_fate(Fate.COMMITTED)
+        left = self._beyond_whole(hot_end) if whole and not commits else 0
+        hot_end -= left
         with closing(_read_ahead(self._parts(commits, hot_end))) as parts:
             self._seal_all(parts)
 
@@ -181,7 +193,13 @@ class _Run:
         done = [c.info.path for c in commits if self._footers.is_sealed(c.commit_id)]
         for path in (*staged.sealed, *dead, *done):
             self._store.delete(path)
-        return SealOutcome(self._events, self._segments, tuple(self._problems))
+        return SealOutcome(self._events, self._segments, left, tuple(self._problems))
+
+    def _beyond_whole(self, hot_end: int) -> int:
+        """How many hot events lie behind the last segment that they fill; 0 if they fill none."""
+        waiting = hot_end - self._footers.hot.get(self._hot.log_id or "", 0)
+        room = room_at(self._footers.next_seq)
+        return (waiting - room) % SEGMENT_EVENTS if waiting > room else 0
 
     def _parts(self, commits: list[StagedCommit], hot_end: int) -> Iterator[Part]:
         """All events of the set that are not sealed, in sealing order."""
