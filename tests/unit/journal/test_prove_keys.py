@@ -183,3 +183,18 @@ def test_nothing_shows_a_seed(tmp_path: Path) -> None:
     shown = repr(keys) + str(keys) + repr(keys.keys[0])
     assert seed not in shown
     assert base64.b64decode(seed).hex() not in shown
+
+
+@pytest.mark.parametrize("member", ["name", "seed", "created_at", "retired_at_size"])
+def test_a_key_that_a_disk_changed_is_told(tmp_path: Path, member: str) -> None:
+    """Every other seed is a seed as well: a key says by a check that it is the one it was."""
+    create_keys(tmp_path, ORIGIN, ManualClock())
+    path = tmp_path / FILE
+    document = json.loads(path.read_bytes())
+    key = document["keys"][0]
+    key[member] = 7 if member == "retired_at_size" else "A" + key[member][1:]
+    path.write_text(json.dumps(document))
+    with pytest.raises(CorruptData, match="damaged") as error:
+        load_keys(tmp_path, ORIGIN)
+    assert error.value.where == str(path)
+    assert "restore" in (error.value.hint or "")

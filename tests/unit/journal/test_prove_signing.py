@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -27,7 +28,7 @@ from lakecore.journal import Journal
 from lakecore.journal._prove.keys import FILE
 from lakecore.journal._prove.signing import LAST_FILE
 from lakecore.storage import Store, open_store
-from lakecore.tlog import EMPTY_ROOT, SignedNote, tiles_of
+from lakecore.tlog import EMPTY_ROOT, Checkpoint, SignedNote, Signer, sign_note, tiles_of
 
 ORIGIN = "example.com/log"
 CHECKPOINTS = "journal/checkpoints/"
@@ -302,6 +303,32 @@ def test_rotation_hands_over(store: Store, journal: Journal) -> None:
     assert journal.consistency(first.size).holds()
     for segment in paths(store, "journal/"):
         assert b"seed" not in store.get(segment)
+
+
+def test_a_retired_key_signs_nothing_larger(store: Store, journal: Journal, tmp_path: Path) -> None:
+    """What it signed before still counts; a later checkpoint that it alone signs does not."""
+    seal(journal, "a", 3)
+    journal.checkpoint()
+    stolen = (tmp_path / "state" / FILE).read_bytes()
+    journal.rotate_key(actor="ada", reason="stolen")
+    anchors = journal.verify(full=True).anchors
+    assert anchors is not None
+    assert (anchors.status, anchors.anchored) == ("green", 4)
+    seal(journal, "b", 3)
+    seed = base64.b64decode(json.loads(stolen)["keys"][0]["seed"])
+    forged = Checkpoint(ORIGIN, 7, bytes.fromhex(str(journal.stats()["root"])))
+    note = sign_note(forged.text, [Signer(ORIGIN, seed)])
+    store.put("journal/checkpoints/" + f"{7:020d}", note.to_bytes())
+    anchors = journal.verify(full=True).anchors
+    assert anchors is not None
+    assert (anchors.status, anchors.anchored) == ("green", 4)  # of 7
+    old, new = journal.signing_keys()
+    assert anchors.unknown_keys == [f"{ORIGIN}+{old['key_id']}"]
+    # Whoever names the retired key means it.
+    anchors = journal.verify(full=True, vkeys=[str(old["vkey"])]).anchors
+    assert anchors is not None
+    assert (anchors.status, anchors.anchored) == ("green", 7)
+    assert new["retired_at_size"] is None
 
 
 def test_rotation_needs_a_key(journal: Journal) -> None:

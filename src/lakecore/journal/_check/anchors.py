@@ -10,10 +10,9 @@ given: what the lake itself says about keys is no proof.
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
     from lakecore.tlog import SignedNote, VerifierKey
 
 FOLDER: Final = "journal/checkpoints/"
-KEY_FILE: Final = "signing-key.json"
 
+Keys = dict["VerifierKey", int | None]
+"""Keys whose signatures count, and up to which size: a retired key signs nothing larger."""
 _NAME: Final = re.compile(re.escape(FOLDER) + r"(\d{20})")
 _WITNESS: Final = re.compile(re.escape(FOLDER) + r"(\d{20})\.witness/[0-9a-f]+")
 
@@ -70,31 +70,29 @@ class _Signed:
     cosigners: tuple[str, ...]
 
 
-def verifier_keys(state_dir: Path, texts: Sequence[str]) -> list[VerifierKey]:
+def verifier_keys(state_dir: Path, texts: Sequence[str]) -> Keys:
     """The keys that were named, and the public parts of this machine's own.
 
     Raises:
         InvalidInput: one is not of a verifier key's form.
     """
-    from lakecore.tlog import Signer, VerifierKey
+    from lakecore.journal._prove.keys import stored_keys
+    from lakecore.tlog import VerifierKey
 
-    keys = [VerifierKey.parse(text) for text in texts]
-    try:
-        content = json.loads((state_dir / KEY_FILE).read_bytes())
-        keys += [
-            Signer(entry["name"], base64.b64decode(entry["seed"])).key for entry in content["keys"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError, LakecoreError):
-        # Verification needs no key of this machine; whoever signs reports a damaged one.
-        pass
-    return list(dict.fromkeys(keys))
+    keys: Keys = dict.fromkeys(map(VerifierKey.parse, texts))
+    # Verification needs no key of this machine; whoever signs reports a damaged one.
+    with suppress(LakecoreError):
+        own = stored_keys(state_dir)
+        for key in own.keys if own is not None else ():
+            keys.setdefault(key.signer.key, key.retired_at_size)
+    return keys
 
 
 class Checkpoints:
     """The checkpoints of a lake, read and their signatures checked."""
 
-    def __init__(self, store: Store, keys: Sequence[VerifierKey] = ()) -> None:
-        self._keys = tuple(keys)
+    def __init__(self, store: Store, keys: Keys | None = None) -> None:
+        self._keys = keys or {}
         self._problems: list[Problem] = []
         self._unknown_keys: dict[str, None] = {}
         self._signed: list[_Signed] = []
@@ -199,7 +197,9 @@ class Checkpoints:
         names = {False: list[str](), True: list[str]()}
         for signature in note.signatures:
             name = f"{signature.name}+{signature.key_id.hex()}"
-            key = next((key for key in self._keys if key.made(signature)), None)
+            key = next((k for k in self._keys if k.made(signature)), None)
+            if key is not None and (last := self._keys[key]) is not None and size > last:
+                key = None
             if key is None:
                 self._unknown_keys[name] = None
             elif not key.verify(note.text, signature):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from lakecore.base import Clock, Inconclusive, SystemClock
 from lakecore.base.limits import SEGMENT_EVENTS
-from lakecore.journal._check.anchors import Checkpoints
+from lakecore.journal._check.anchors import Checkpoints, Keys
 from lakecore.journal._check.derived import check_postings, index_names
 from lakecore.journal._check.incremental import (
     Known,
@@ -50,7 +50,6 @@ from lakecore.journal._log.segment import LEAF_CHECK, SegmentFooter, position_of
 if TYPE_CHECKING:
     from lakecore.journal._index.names import Name
     from lakecore.storage import Store
-    from lakecore.tlog import VerifierKey
 
 __all__ = ["IntegrityReport", "Problem", "verify_log"]
 
@@ -74,7 +73,7 @@ def verify_log(
     *,
     verified: Verified | None = None,
     full: bool = True,
-    keys: Sequence[VerifierKey] = (),
+    keys: Keys | None = None,
     clock: Clock | None = None,
     threads: int | None = None,
 ) -> IntegrityReport:
@@ -83,7 +82,7 @@ def verify_log(
     Args:
         verified: what was verified before, and where this run is remembered.
         full: recompute all of it, whatever was verified before.
-        keys: whose signatures under checkpoints count.
+        keys: whose signatures under checkpoints count; see `anchors.Keys`.
         threads: how many look at positions; by default one for each core.
 
     Raises:

@@ -1,7 +1,9 @@
 """This machine's signing keys: ``signing-key.json`` in the state directory.
 
-    {"format": 1, "keys": [{"name", "seed" (base64), "created_at", "retired_at_size"}]}
+    {"format": 1, "keys": [{"name", "seed" (base64), "created_at", "retired_at_size", "check"}]}
 
+- `check` is a CRC32 over the other four: a seed that a disk has changed is still a seed. Keys
+  of earlier releases have none.
 - The last key is the current one. Its name is the origin of the log.
 - The file is made once, for its owner's eyes (0600), and never leaves the machine: not
   into the lake, not into a log, not into an error.
@@ -15,6 +17,7 @@ import base64
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +83,7 @@ class SigningKeys:
         for key in members[:-1]:
             if key.get("retired_at_size") is None:
                 key["retired_at_size"] = size
+                key["check"] = _check_of(key)
         if members == [dict(key.members) for key in self.keys]:
             return self
         return self._stored(members)
@@ -98,10 +102,9 @@ def load_keys(state_dir: Path, origin: str) -> SigningKeys | None:
         Refused: others than the owner may read it, or it is of another log.
     """
     path = state_dir / FILE
-    data = read_private(path)
-    if data is None:
+    keys = stored_keys(state_dir)
+    if keys is None:
         return None
-    keys = _parsed(data, path)
     _check_mode(path)
     if keys.current.name != origin:
         raise Refused(
@@ -112,6 +115,13 @@ def load_keys(state_dir: Path, origin: str) -> SigningKeys | None:
             hint="a state directory belongs to one lake",
         )
     return keys
+
+
+def stored_keys(state_dir: Path) -> SigningKeys | None:
+    """As `load_keys`, for whoever does not sign: of any log, and whoever may read the file."""
+    path = state_dir / FILE
+    data = read_private(path)
+    return None if data is None else _parsed(data, path)
 
 
 def create_keys(state_dir: Path, origin: str, clock: Clock) -> SigningKeys:
@@ -142,7 +152,13 @@ def no_key(path: Path) -> NotFound:
 
 def _members(name: str, seed: bytes, created_at: str) -> dict[str, Any]:
     text = base64.b64encode(seed).decode()
-    return {"name": name, "seed": text, "created_at": created_at, "retired_at_size": None}
+    key = {"name": name, "seed": text, "created_at": created_at, "retired_at_size": None}
+    return {**key, "check": _check_of(key)}
+
+
+def _check_of(key: Mapping[str, Any]) -> str:
+    parts = [key[name] for name in ("name", "seed", "created_at", "retired_at_size")]
+    return f"{zlib.crc32(json.dumps(parts).encode()):08x}"
 
 
 def _encoded(document: Mapping[str, Any]) -> bytes:
@@ -161,7 +177,7 @@ def _parsed(data: bytes, path: Path) -> SigningKeys:
             )
         problem = "another format"
         if found == FORMAT:
-            problem = "a key that lacks a part"
+            problem = "a key that lacks a part, or is not what it was"
             keys = tuple(_key(item) for item in document["keys"])
             if keys and len({key.signer.name for key in keys}) == 1:
                 return SigningKeys(path, keys, document)
@@ -184,6 +200,8 @@ def _key(item: Any) -> SigningKey:
     retired = item["retired_at_size"]
     if not (retired is None or (type(retired) is int and retired >= 0)):
         raise ValueError("not a size")
+    if item.get("check", found := _check_of(item)) != found:
+        raise ValueError("not what was written")
     seed = base64.b64decode(str(item["seed"]), validate=True)
     try:
         signer = Signer(str(item["name"]), seed)
