@@ -7,6 +7,8 @@ row that breaks one, and the row rules say how.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakecore.base import Bug, InvalidInput
-from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES
+from lakecore.base.limits import MAX_EVENT_TEXT_BYTES, MAX_VALUE_BYTES, SEGMENT_EVENTS
 from lakecore.journal._events import rules
 from lakecore.journal._events.escaped import MAX_GROWTH, escaped_sizes
 from lakecore.journal._events.rules import FIELDS, from_microseconds
@@ -37,16 +39,43 @@ def validate(
     rules.check_names(names, FIELDS, where="the batch's columns")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInput("a column is there twice", found=", ".join(twice))
-    if absent := [name for name in rules.REQUIRED if name not in names]:
-        raise InvalidInput("the batch lacks a column", expected=", ".join(absent))
-
     columns = {name: _as_type(table.column(name), name) for name in names}
-    found = (_first_bad(name, columns[name], json_is_known) for name in columns)
-    bad = [row for row in found if row is not None]
+    return check_and_fill(
+        columns,
+        schema,
+        count=table.num_rows,
+        now_us=now_us,
+        id_prefix=id_prefix,
+        json_is_known=json_is_known,
+    )
+
+
+def check_and_fill(
+    columns: dict[str, pa.ChunkedArray],
+    schema: pa.Schema,
+    *,
+    count: int,
+    now_us: int | None,
+    id_prefix: str | None,
+    json_is_known: bool = False,
+    constant: Collection[str] = (),
+) -> pa.Table:
+    """Columns in their own types, by name, as `validate` gives them.
+
+    Args:
+        constant: names of columns with one value in all rows: it is checked once.
+    """
+    if absent := [name for name in rules.REQUIRED if name not in columns]:
+        raise InvalidInput("the batch lacks a column", expected=", ".join(absent))
+    bad = []
+    for name, column in columns.items():
+        some = column.slice(0, 1) if name in constant else column
+        row = _first_bad(name, some, json_is_known)
+        if row is not None:
+            bad.append(row)
     if bad:
         _raise_for(columns, min(bad))
-
-    return fill(columns, schema, now_us=now_us, id_prefix=id_prefix, count=table.num_rows)
+    return fill(columns, schema, now_us=now_us, id_prefix=id_prefix, count=count)
 
 
 def fill(
@@ -265,6 +294,8 @@ def _filled(
         return _filled_timestamp(column, count, now_us)
     if name in rules.VALUES or name == "version":
         return pa.nulls(count, _target(name)) if column is None else column
+    if name == "event_id" and column is None and id_prefix is not None:
+        return pa.chunked_array([_ids(count, id_prefix)])
     default = pa.scalar(str(rules.DEFAULTS.get(name, "")))
     if column is None:
         column = _repeated(default, count)
@@ -297,6 +328,8 @@ def _filled_timestamp(
 ) -> pa.ChunkedArray:
     kind = _target("timestamp")
     if column is None:
+        if now_us is not None:
+            return pa.chunked_array([pa.repeat(pa.scalar(now_us, kind), count)])
         column = pa.chunked_array([pa.nulls(count, kind)])
     if not column.null_count:
         return column
@@ -310,5 +343,17 @@ def _with_ids(column: pa.ChunkedArray, prefix: str) -> pa.ChunkedArray:
     missing = pc.equal(column, "")
     if not pc.any(missing).as_py():
         return column
-    ordinals = pa.array(np.arange(len(column))).cast(pa.string())
-    return pc.if_else(missing, pc.binary_join_element_wise(prefix, ordinals, ":"), column)
+    return pc.if_else(missing, _ids(len(column), prefix), column)
+
+
+def _ids(count: int, prefix: str) -> pa.Array:
+    ordinals = _known_ordinals(count) if count <= SEGMENT_EVENTS else _ordinals(count)
+    return pc.binary_join_element_wise(prefix, ordinals, ":")
+
+
+def _ordinals(count: int) -> pa.Array:
+    return pa.array(np.arange(count)).cast(pa.string())
+
+
+_known_ordinals: Final = lru_cache(maxsize=16)(_ordinals)
+"""As `_known_columns`."""
