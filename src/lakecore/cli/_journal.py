@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -17,6 +17,7 @@ from lakecore.cli._events import print_events
 from lakecore.cli._group import group
 from lakecore.cli._journal_prove import add_to
 from lakecore.cli._journal_transfer import archive, export, import_
+from lakecore.cli._options import chosen_filters, event_filters
 from lakecore.cli._output import flattened, note, print_json, print_pairs, print_text
 from lakecore.cli._repair import repair
 from lakecore.cli._tail import tail
@@ -61,36 +62,21 @@ def recent(state: State, limit: int) -> None:
 @command.command(
     "query", epilog="Example: lakecore journal query --actor ada --action delete --since 2026-01-01"
 )
-@click.option("--entity-type", metavar="TYPE")
-@click.option("--entity-id", metavar="ID")
-@click.option("--field", metavar="NAME")
-@click.option("--action", metavar="ACTION")
-@click.option("--actor", metavar="NAME")
-@click.option("--source", metavar="SOURCE")
-@click.option("--dataset", metavar="NAME")
-@click.option("--mutation", "mutation_id", metavar="ID")
+@event_filters
 @click.option("--event", "event_id", metavar="ID")
-@click.option("--since", metavar="TIME", help="RFC 3339, or a date; UTC where no zone is given.")
-@click.option("--until", metavar="TIME", help="Before this time.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @click.option("--cursor", metavar="CURSOR", help="Where the last answer ended.")
 @pass_state
 def query(
     state: State,
     /,
-    since: str | None,
-    until: str | None,
     limit: int,
     cursor: str | None,
-    **columns: str | None,
+    **filters: str | None,
 ) -> None:
     """Events by their columns, newest first; all conditions must hold."""
-    filters: dict[str, Any] = {name: text for name, text in columns.items() if text is not None}
-    for name, text in (("since", since), ("until", until)):
-        if text is not None:
-            filters[name] = parse_time(text, option=f"--{name}")
     with state.open_lake() as lake:
-        page = lake.journal.query(**filters, limit=limit, cursor=cursor)
+        page = lake.journal.query(**chosen_filters(filters), limit=limit, cursor=cursor)
         if state.as_json:
             print_json({"items": [event.to_dict() for event in page.items], "next": page.next})
             return
@@ -188,23 +174,6 @@ def record(state: State, actor: str | None, source: str) -> None:
         print_json({"recorded": recorded})
     else:
         print_text(f"{count(recorded, 'event')} recorded")
-
-
-def parse_time(text: str, *, option: str) -> Any:
-    """An aware datetime from RFC 3339 or a date.
-
-    >>> parse_time("2026-01-31", option="--since").isoformat()
-    '2026-01-31T00:00:00+00:00'
-    """
-    from datetime import UTC, datetime
-
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInput(
-            "not a time", expected="2026-01-31 or 2026-01-31T12:00:00Z", found=text, where=option
-        ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _batches(lines: Iterable[bytes]) -> Iterator[list[dict[str, object]]]:

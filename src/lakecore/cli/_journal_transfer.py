@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from lakecore.base import InvalidInput
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import command as make_command
+from lakecore.cli._options import chosen_filters, event_filters, parse_time
 from lakecore.cli._output import note, print_json, print_text
 from lakecore.cli._text import count, printable, size
 
@@ -33,17 +34,7 @@ IMPORT_FORMATS: Final = ("auto", "parquet", "ndjson", "csv")
 )
 @click.option("-o", "--output", metavar="FILE", help="Write there; '-' or nothing is stdout.")
 @click.option("--overwrite", is_flag=True, help="Take the place of a file that is there.")
-@click.option("--entity-type", metavar="TYPE")
-@click.option("--entity-id", metavar="ID")
-@click.option("--field", metavar="NAME")
-@click.option("--action", metavar="ACTION")
-@click.option("--actor", metavar="NAME")
-@click.option("--source", metavar="SOURCE")
-@click.option("--workspace", "workspace_id", metavar="NAME")
-@click.option("--dataset", metavar="NAME")
-@click.option("--mutation", "mutation_id", metavar="ID")
-@click.option("--since", metavar="TIME", help="RFC 3339, or a date; UTC where no zone is given.")
-@click.option("--until", metavar="TIME", help="Before this time.")
+@event_filters
 @click.option("--since-seq", metavar="SEQ", type=click.IntRange(min=0), help="From this one on.")
 @click.option(
     "--until-seq",
@@ -58,11 +49,9 @@ def export(
     format_name: str | None,
     output: str | None,
     overwrite: bool,
-    since: str | None,
-    until: str | None,
     since_seq: int | None,
     until_seq: int | None,
-    **columns: str | None,
+    **filters: str | None,
 ) -> None:
     """Write events to a file or to stdout; all conditions must hold.
 
@@ -73,15 +62,10 @@ def export(
                  texts are not altered, so open it as text in a spreadsheet
     cloudevents  CloudEvents 1.0, one JSON event a line
     """
-    from lakecore.cli._journal import parse_time
-
     is_stream = output in (None, "-")
     chosen = format_name or ("ndjson" if is_stream else None)
     if chosen == "parquet" and is_stream and sys.stdout.isatty():
         raise InvalidInput("parquet is no text for a terminal", hint="give -o FILE, or a pipe")
-    filters: dict[str, Any] = {name: text for name, text in columns.items() if text is not None}
-    for name, text in (("since", since), ("until", until)):
-        filters[name] = None if text is None else parse_time(text, option=f"--{name}")
     with state.open_lake() as lake:
         result = lake.journal.export(
             sys.stdout.buffer if is_stream else str(output),
@@ -90,7 +74,7 @@ def export(
             until_seq=until_seq,
             overwrite=overwrite,
             cloudevents_source=f"urn:lakecore:{lake.lake_id}",
-            **filters,
+            **chosen_filters(filters),
         )
     sys.stdout.buffer.flush()
     note(f"{count(result.events, 'event')} written as {result.format}")
@@ -199,8 +183,6 @@ def archive(
     back before the originals make room for stubs. Where an archive cannot be reached,
     reads that need its events say so, and verify cannot tell about them.
     """
-    from lakecore.cli._journal import parse_time
-
     if before is None and before_seq is None:
         raise InvalidInput("which events?", expected="--before TIME or --before-seq SEQ")
     moment = None if before is None else parse_time(before, option="--before")

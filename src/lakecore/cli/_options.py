@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
@@ -80,3 +80,52 @@ def parse_key(text: str) -> object:
         if isinstance(parts, list):
             return parts
     return text
+
+
+_EVENT_FILTERS: Final = (
+    click.option("--entity-type", metavar="TYPE"),
+    click.option("--entity-id", metavar="ID"),
+    click.option("--field", metavar="NAME"),
+    click.option("--action", metavar="ACTION"),
+    click.option("--actor", metavar="NAME"),
+    click.option("--source", metavar="SOURCE"),
+    click.option("--workspace", "workspace_id", metavar="NAME"),
+    click.option("--dataset", metavar="NAME"),
+    click.option("--mutation", "mutation_id", metavar="ID"),
+    click.option(
+        "--since", metavar="TIME", help="RFC 3339, or a date; UTC where no zone is given."
+    ),
+    click.option("--until", metavar="TIME", help="Before this time."),
+)
+
+
+def event_filters(function: _Decorated) -> _Decorated:
+    """The options that choose events by their columns and time."""
+    for option in reversed(_EVENT_FILTERS):
+        function = option(function)
+    return function
+
+
+def chosen_filters(options: Mapping[str, str | None]) -> dict[str, Any]:
+    """What was given of `event_filters`, as `Journal.query` takes it."""
+    chosen: dict[str, Any] = {name: text for name, text in options.items() if text is not None}
+    for name in {"since", "until"} & chosen.keys():
+        chosen[name] = parse_time(chosen[name], option=f"--{name}")
+    return chosen
+
+
+def parse_time(text: str, *, option: str) -> Any:
+    """An aware datetime from RFC 3339 or a date.
+
+    >>> parse_time("2026-01-31", option="--since").isoformat()
+    '2026-01-31T00:00:00+00:00'
+    """
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(
+            "not a time", expected="2026-01-31 or 2026-01-31T12:00:00Z", found=text, where=option
+        ) from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -52,10 +52,9 @@ from typing import TYPE_CHECKING
 from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from lakecore.journal._check.anchors import AnchorReport
     from lakecore.journal._check.completeness import CompletenessReport
     from lakecore.journal._check.repair import Loss, Repair, RepairReport
-    from lakecore.journal._check.report import IntegrityReport, Problem
+    from lakecore.journal._check.report import AnchorReport, IntegrityReport, Problem
     from lakecore.journal._commits.commit import (
         CommitRecord,
         Fate,
@@ -98,7 +97,7 @@ if TYPE_CHECKING:
     from lakecore.journal._values.values import changed, json_text, row_json
 
 _HOME = {
-    "AnchorReport": "_check.anchors",
+    "AnchorReport": "_check.report",
     "ArchiveReport": "_transfer.archive",
     "AsOf": "_read.state",
     "Author": "_events.event",

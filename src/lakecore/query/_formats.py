@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakecore.base import InvalidInput
+from lakecore.base.appended import AppendedFile
 from lakecore.base.limits import MIB
 from lakecore.query._cells import json_lines, plain_cells
 from lakecore.query._table import render
@@ -85,7 +86,7 @@ def _parquet(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[b
     stored = pa.schema(
         [f.with_type(pa.string()) if pa.types.is_interval(f.type) else f for f in schema]
     )
-    sink = _Appended()
+    sink = AppendedFile()
     try:
         writer = pq.ParquetWriter(sink, stored, compression="zstd")
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
@@ -110,32 +111,6 @@ _ENCODERS: Final[dict[str, Callable[[pa.Schema, Iterator[pa.RecordBatch]], Itera
     "arrow": _arrow,
     "parquet": _parquet,
 }
-
-
-class _Appended(io.RawIOBase):
-    """A file that only grows, taken away in pieces; knows its position for Parquet's footer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._held: list[bytes] = []
-        self._size_bytes = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self._held.append(piece)
-        self._size_bytes += len(piece)
-        return len(piece)
-
-    def tell(self) -> int:
-        return self._size_bytes
-
-    def drain(self) -> bytes:
-        piece = b"".join(self._held)
-        self._held.clear()
-        return piece
 
 
 def _drain(sink: io.BytesIO) -> bytes:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from lakecore.base import CorruptData, InvalidInput, LakecoreError, NotFound
-from lakecore.journal._check.report import MAX_PROBLEMS, Problem
+from lakecore.journal._check.report import MAX_PROBLEMS, AnchorReport, Problem
 
 if TYPE_CHECKING:
     from lakecore.storage import Store
@@ -30,32 +30,6 @@ Keys = dict["VerifierKey", int | None]
 """Keys whose signatures count, and up to which size: a retired key signs nothing larger."""
 _NAME: Final = re.compile(re.escape(FOLDER) + r"(\d{20})")
 _WITNESS: Final = re.compile(re.escape(FOLDER) + r"(\d{20})\.witness/[0-9a-f]+")
-
-
-@dataclass(frozen=True, slots=True)
-class AnchorReport:
-    """What signatures say of the log.
-
-    Attributes:
-        status: ``absent`` without any checkpoint, or without a key to check one by;
-            ``inconclusive`` when no key that was given signed one, or damage before it
-            keeps the log from being compared.
-        anchored: the events [0, anchored) are under a signature of a given key.
-        size: events in the log.
-        checkpoints: how many there are.
-        witnesses: names of the given keys that cosigned the largest good checkpoint.
-        unknown_keys: who else signed or cosigned, ``name+key id``.
-        unknown: what could not be compared, and why.
-    """
-
-    status: Literal["green", "broken", "inconclusive", "absent"]
-    anchored: int
-    size: int
-    checkpoints: int
-    problems: list[Problem] = field(default_factory=list)
-    witnesses: list[str] = field(default_factory=list)
-    unknown_keys: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

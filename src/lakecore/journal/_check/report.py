@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
-
-if TYPE_CHECKING:
-    from lakecore.journal._check.anchors import AnchorReport
+from typing import Final, Literal
 
 Status = Literal["green", "broken", "inconclusive"]
 
@@ -38,6 +35,32 @@ class Earlier:
 
     events: int
     at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorReport:
+    """What signatures say of the log.
+
+    Attributes:
+        status: ``absent`` without any checkpoint, or without a key to check one by;
+            ``inconclusive`` when no key that was given signed one, or damage before it
+            keeps the log from being compared.
+        anchored: the events [0, anchored) are under a signature of a given key.
+        size: events in the log.
+        checkpoints: how many there are.
+        witnesses: names of the given keys that cosigned the largest good checkpoint.
+        unknown_keys: who else signed or cosigned, ``name+key id``.
+        unknown: what could not be compared, and why.
+    """
+
+    status: Literal["green", "broken", "inconclusive", "absent"]
+    anchored: int
+    size: int
+    checkpoints: int
+    problems: list[Problem] = field(default_factory=list)
+    witnesses: list[str] = field(default_factory=list)
+    unknown_keys: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,16 @@ cloudevents   CloudEvents 1.0, JSON format, one structured event a line; `data` 
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakecore.base.appended import AppendedFile
 from lakecore.base.limits import MIB
 from lakecore.journal._read.scan import scan_schema
 
@@ -99,7 +99,7 @@ def _cloudevents(tables: Iterable[pa.Table], source: str) -> Iterator[bytes]:
 def _parquet(tables: Iterable[pa.Table], source: str) -> Iterator[bytes]:
     import pyarrow.parquet as pq
 
-    sink = _Appended()
+    sink = AppendedFile()
     with pq.ParquetWriter(sink, scan_schema(), compression="zstd") as writer:
         for part in _parts(tables, _ROW_GROUP_ROWS, 4 * _TEXT_BYTES):
             _write(writer, part)
@@ -163,29 +163,3 @@ def _nbytes(table: pa.Table) -> int:
 
 
 _LONG: Final = ("old_value", "new_value", "context")
-
-
-class _Appended(io.RawIOBase):
-    """A file that only grows, taken away in pieces; it knows its position, as Parquet asks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._held: list[bytes] = []
-        self._size_bytes = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self._held.append(piece)
-        self._size_bytes += len(piece)
-        return len(piece)
-
-    def tell(self) -> int:
-        return self._size_bytes
-
-    def drain(self) -> bytes:
-        piece = b"".join(self._held)
-        self._held.clear()
-        return piece
