@@ -1,4 +1,6 @@
-"""Writes a staged file and a segment of format 1, as they are found in lakes.
+"""Writes a segment of format 1 and a staged file of format 2, as they are found in lakes.
+
+The staged file of format 1 was written by the releases before sums; it is kept as it is.
 
 Every later release reads them. Run it after a deliberate change of a format, which is a
 new format number and new files; never to make a test pass:
@@ -19,7 +21,8 @@ from lakecore.journal._log.segment import SealedCommit, SegmentFooter, encode_se
 from lakecore.storage import open_store
 from lakecore.tlog import Frontier
 
-STAGED = Path(__file__).with_name("journal_staged_v1.arrow")
+STAGED_V1 = Path(__file__).with_name("journal_staged_v1.arrow")
+STAGED = Path(__file__).with_name("journal_staged_v2.arrow")
 SEGMENT = Path(__file__).with_name("journal_segment_v1.parquet")
 
 COMMIT_ID = "0190f0c4-8a3c-7cc1-9a5e-0d6a3f2b1c2d"

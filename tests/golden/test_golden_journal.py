@@ -1,4 +1,4 @@
-"""Staged files and segments of format 1 are read as they were written."""
+"""Staged files and segments of all formats are read as they were written."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ def store() -> Store:
     return open_store("memory://")
 
 
-@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "generated"])
-def test_the_staged_file(store: Store, is_stored: bool) -> None:
+@pytest.mark.parametrize("which", ["v1", "v2", "generated"])
+def test_the_staged_file(store: Store, which: str) -> None:
     """Header, events, count and digest of the stored file are those that are written today."""
-    data = golden.STAGED.read_bytes() if is_stored else golden.staged_bytes()
+    stored = {"v1": golden.STAGED_V1, "v2": golden.STAGED}
+    data = stored[which].read_bytes() if which in stored else golden.staged_bytes()
     store.create(staged_path(golden.COMMIT_ID), data)
     reader = StagedReader(store, staged_path(golden.COMMIT_ID))
     assert reader.header().target == golden.TARGET
     assert reader.header().commit_id == golden.COMMIT_ID
+    assert reader.header().format == (1 if which == "v1" else 2)
     assert pa.Table.from_batches(reader.batches()).equals(golden.table())
     assert reader.check()[0] == golden.table().num_rows
 

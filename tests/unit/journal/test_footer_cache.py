@@ -14,7 +14,7 @@ from lakecore.journal._log.footer_cache import FILE
 from lakecore.storage import open_store
 
 DAMAGES = {
-    "a state": "UPDATE place SET state = replace(state, '\"edge\": [\"', '\"edge\": [\"00')",
+    "a state": 'UPDATE place SET state = replace(state, \'"edge": ["\', \'"edge": ["00\')',
     "a position": "UPDATE place SET first_seq = first_seq + 1 WHERE first_seq = 0",
     "a path": "UPDATE place SET path = replace(path, '0.parquet', '1.parquet')",
     "a lost commit": "DELETE FROM piece WHERE seq = 0",

@@ -1,21 +1,26 @@
 """Staged files: the events of one attempt to commit, durable before the commit.
 
 ``journal/staged/<commit_id>.arrow`` is an Arrow IPC stream (LZ4). Its schema's metadata
-is the header, under ``lakecore.staged``: {format, commit_id, target}, and for direct events
-``supplied``, see `_events.supplied`. Its last batch is
+is the header, under ``lakecore.staged``: {format, commit_id, target, check}, and for direct
+events ``supplied``, see `_events.supplied`. Its last batch is
 empty and carries the trailer as custom metadata, under ``lakecore.end``: {count, digest}.
 So a reader knows what a file is from its first bytes, and that it is whole from its last.
 
-An upload is atomic, so a torn file is never visible; one that was damaged later has a
-wrong digest, or does not decode, and is reported as `CorruptData` with its name.
+An upload is atomic, so a torn file is never visible. One that was damaged later is reported
+as `CorruptData` with its name, before any event is given that the damage is in: `check` is
+the CRC32 of the header, and each batch but the first has that of all bytes before it as
+custom metadata, under ``lakecore.sum``. So a batch is given once the next one says that it
+is whole. Files of format 1 have neither: their digest is recomputed before they are read.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -30,6 +35,7 @@ from lakecore.base import (
 )
 from lakecore.base.limits import KIB, MIB, SEGMENT_EVENTS
 from lakecore.journal._commits.commit import CommitRecord, Mutation, Target, check_format
+from lakecore.journal._commits.summed import Summed
 from lakecore.journal._events.event import staged_schema, validate_batch
 from lakecore.journal._events.hashing import hash_ahead, hash_events
 from lakecore.journal._events.rules import STAGED_FIELDS
@@ -42,10 +48,12 @@ if TYPE_CHECKING:
     from lakecore.storage import Store
     from lakecore.tlog import Hashes
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""2 = with sums; files of format 1 are read."""
 FOLDER: Final = "journal/staged/"
 _HEADER: Final = b"lakecore.staged"
 _TRAILER: Final = b"lakecore.end"
+_SUM: Final = b"lakecore.sum"
 _MAX_BATCH_BYTES: Final = 32 * MIB
 _HEADER_BYTES: Final = 16 * KIB
 _DECODING: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, InvalidInput)
@@ -65,6 +73,7 @@ class StagedHeader:
     commit_id: str
     target: Target
     supplied: Supplied | None = None
+    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ class Staging:
         self._frontier = Frontier.empty()
         self._upload: AbstractContextManager[BinaryIO] | None = None
         self._writer: Any = None
+        self._summed: Any = None
         self._record: CommitRecord | None = None
 
     @property
@@ -129,7 +139,7 @@ class Staging:
         prepared = events if isinstance(events, PreparedEvents) else prepare_events(events)
         for batch, hashes in prepared.batches:
             self._frontier.append(hashes)
-            self._open().write_batch(batch)
+            self._write_batch(batch, {})
 
     def finish(self, mutations: Iterable[Mutation]) -> CommitRecord:
         """Make the events durable; return the record that the target object has to carry.
@@ -184,20 +194,31 @@ class Staging:
             }
             if self._supplied is not None:
                 content["supplied"] = self._supplied.to_json()
+            content["check"] = _check_of(content)
             schema = staged_schema().with_metadata({_HEADER: json.dumps(content)})
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             upload = self._store.upload(self.path)
             file = upload.__enter__()
             self._upload = upload
-            self._writer = pa.ipc.new_stream(file, schema, options=options)
+            self._summed = Summed(file)
+            sink = pa.PythonFile(self._summed, mode="w")
+            self._writer = pa.ipc.new_stream(sink, schema, options=options)
         return self._writer
+
+    def _write_batch(self, batch: pa.RecordBatch, metadata: dict[bytes, str | bytes]) -> None:
+        import pyarrow as pa
+
+        # The header is written with the first batch: the second one has the sum of both.
+        writer = self._open()
+        metadata[_SUM] = self._summed.sum
+        writer.write_batch(batch, custom_metadata=pa.KeyValueMetadata(metadata))
 
     def _close_stream(self, record: CommitRecord) -> None:
         import pyarrow as pa
 
         trailer = json.dumps({"count": record.event_count, "digest": record.digest})
         empty = pa.RecordBatch.from_pylist([], schema=staged_schema())
-        self._writer.write_batch(empty, custom_metadata=pa.KeyValueMetadata({_TRAILER: trailer}))
+        self._write_batch(empty, {_TRAILER: trailer})
         self._writer.close()
 
     def _store_upload(self, record: CommitRecord) -> None:
@@ -236,6 +257,7 @@ class StagedReader:
         self._store = store
         self._small = size_bytes is not None and size_bytes <= _SMALL_BYTES
         self._data: bytes | None = None
+        self._is_checked = False
 
     def header(self) -> StagedHeader:
         """What the file is, without reading its events."""
@@ -255,17 +277,35 @@ class StagedReader:
         Args:
             trusted: the same reader has checked them before.
         """
+        if not (trusted or self._is_checked) and self.header().format == 1:
+            self.check()
+        yield from self._stream(trusted=trusted)
+
+    def _stream(self, *, trusted: bool) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         count = 0
+        held: pa.RecordBatch | None = None
         trailer: dict[str, Any] | None = None
-        with self._corrupt(), self._file() as file, pa.ipc.open_stream(file) as stream:
-            self._parse_header(stream.schema)
-            while True:
+        with self._corrupt(), self._file() as file:
+            summed = Summed(file)
+            stream = pa.ipc.open_stream(pa.PythonFile(summed, mode="r"))
+            is_summed = self._parse_header(stream.schema).format > 1
+            while trailer is None:
+                found = summed.sum
                 try:
                     batch, metadata = stream.read_next_batch_with_custom_metadata()
                 except StopIteration:
                     break
+                if held is not None:
+                    if is_summed and (metadata is None or metadata.get(_SUM) != found):
+                        raise CorruptData(
+                            "a staged file is not what was written",
+                            expected=f"CRC {metadata and metadata.get(_SUM)!r}",
+                            found=f"{found!r} before event {count}",
+                            where=self.path,
+                        )
+                    yield held
                 if metadata is not None and _TRAILER in metadata:
                     trailer = json.loads(metadata[_TRAILER])
                     break
@@ -273,7 +313,7 @@ class StagedReader:
                     # Damaged offsets would otherwise be followed out of the buffer.
                     batch.validate(full=True)
                 count += batch.num_rows
-                yield batch.replace_schema_metadata(None)
+                held = batch.replace_schema_metadata(None)
             if trailer is None or trailer["count"] != count:
                 raise CorruptData(
                     "a staged file is not whole",
@@ -291,7 +331,7 @@ class StagedReader:
         """
         frontier = Frontier.empty()
         with self._corrupt():
-            for _, found in hash_ahead(map(_as_table, self.batches())):
+            for _, found in hash_ahead(map(_as_table, self._stream(trusted=False))):
                 frontier.append(found)
                 if hashes is not None:
                     hashes(found)
@@ -303,6 +343,7 @@ class StagedReader:
                 found=digest,
                 where=self.path,
             )
+        self._is_checked = True
         return frontier.size, digest
 
     def _whole(self) -> bytes:
@@ -310,16 +351,14 @@ class StagedReader:
             self._data = self._store.get(self.path)
         return self._data
 
-    def _file(self) -> Any:
-        import pyarrow as pa
-
-        if self._small:
-            return pa.BufferReader(self._whole())
-        return self._store.open(self.path)
+    def _file(self) -> BinaryIO:
+        return BytesIO(self._whole()) if self._small else self._store.open(self.path)
 
     def _parse_header(self, schema: pa.Schema) -> StagedHeader:
         content = json.loads((schema.metadata or {})[_HEADER])
-        check_format(content, FORMAT, f"the staged file {self.path}")
+        found = check_format(content, FORMAT, f"the staged file {self.path}")
+        if found > 1 and content["check"] != _check_of(content):
+            raise CorruptData("the header of a staged file is not what was written")
         if tuple(schema.names) != STAGED_FIELDS:
             raise UnsupportedFormat(
                 "a staged file has other columns than this release knows",
@@ -327,7 +366,10 @@ class StagedReader:
                 found=", ".join(schema.names),
                 where=self.path,
             )
+        if not schema.remove_metadata().equals(staged_schema()):
+            raise CorruptData("a staged file has columns of other types", found=schema.types)
         return StagedHeader(
+            format=found,
             commit_id=str(content["commit_id"]),
             target=Target.from_json(content["target"]),
             supplied=Supplied.from_json(content.get("supplied")),
@@ -358,6 +400,12 @@ class StagedReader:
                 where=self.path,
                 hint=error.hint,
             ) from error
+
+
+def _check_of(content: dict[str, Any]) -> str:
+    """The sum of a header's members, but of itself."""
+    rest = {name: value for name, value in content.items() if name != "check"}
+    return f"{zlib.crc32(json.dumps(rest, sort_keys=True).encode()):08x}"
 
 
 def _batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
