@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from lakecore.base import CorruptData, NotFound, Unavailable
 from lakecore.base.limits import KIB, MIB
 from lakecore.journal._index import layout
-from lakecore.journal._index.layout import TRAILER_BYTES, Block, Trailer
+from lakecore.journal._index.blocks import Block, Packed, unpack
+from lakecore.journal._index.layout import TRAILER_BYTES, Trailer
 from lakecore.journal._index.names import Name
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ MAX_OPEN_FILES: Final = 192
 _TAIL_BYTES: Final = 32 * KIB
 """Read at once from the end of a remote file: the trailer, and both tables of `.lines`."""
 _PAGE_BYTES: Final = 16 * KIB
+_MAX_TABLE_BYTES: Final = 64 * KIB
+"""The tables of a local file up to this size are kept while it is open."""
 _MAX_KEPT_BYTES: Final = 32 * MIB
 
 
@@ -68,13 +71,18 @@ class IndexFile:
         return layout.find_in_bucket(data, key, trailer.width)
 
     def block(self, number: int) -> Block:
+        return unpack([self.packed(number)])[0]
+
+    def packed(self, number: int) -> Packed:
+        """A block as it is stored, checked."""
         trailer = self.trailer
         size = layout.BLOCK_ENTRY_BYTES
         entry = self.read_table(trailer.block_table + size * number, size)
         offset, size, raw_size, crc = layout.block_place(entry, self.path)
         rows = trailer.end - trailer.first - number * trailer.block_rows
         data = self.read(offset, size)
-        return Block(number, min(rows, trailer.block_rows), data, raw_size, crc, self.path)
+        rows = min(rows, trailer.block_rows)
+        return Packed(number, rows, data, raw_size, crc, self.path).check()
 
     def buckets(self, numbers: range) -> list[bytes]:
         """Neighbouring buckets, checked, in one read."""
@@ -98,6 +106,9 @@ class _LocalFile(IndexFile):
         size = os.fstat(fd).st_size
         tail = os.pread(fd, TRAILER_BYTES, max(0, size - TRAILER_BYTES))
         super().__init__(name, Trailer.decode(tail, name.path), size)
+        trailer = self.trailer
+        self._tables_start = trailer.block_table if name.is_lines else trailer.bucket_table
+        self._tables: bytes | None = None
 
     def read(self, offset: int, size: int) -> bytes:
         try:
@@ -105,7 +116,15 @@ class _LocalFile(IndexFile):
         except OSError as error:
             raise Unavailable("the index does not read", found=error, where=self.path) from error
 
-    read_table = read
+    def read_table(self, offset: int, size: int) -> bytes:
+        tables = self._tables
+        if tables is None:
+            start, end = self._tables_start, self.trailer.size_bytes - TRAILER_BYTES
+            if end - start > _MAX_TABLE_BYTES:
+                return self.read(offset, size)
+            tables = self._tables = self.read(start, end - start)
+        start = offset - self._tables_start
+        return tables[start : start + size]
 
     def __del__(self) -> None:
         os.close(self._fd)

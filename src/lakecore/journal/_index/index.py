@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lakecore.base import CorruptData, LakecoreError, NotFound, UnsupportedFormat
+from lakecore.base.limits import MIB
 from lakecore.journal._index import layout
+from lakecore.journal._index.blocks import Block, Packed, unpack
 from lakecore.journal._index.files import IndexFile, OpenFiles
 from lakecore.journal._index.names import FOLDER, Name, choose, gaps, parse_name
 
@@ -39,12 +41,17 @@ _MAX_UNUSABLE: Final = 4096
 _REMOTE_READS: Final = 16
 """Ranges of a remote store that are read at once."""
 _PIECE_ROWS: Final = 4 * layout.BLOCK_ROWS
+_FEW_ROWS: Final = 4
+"""Of a block; for more of them all of its lines are cut out at once."""
+_UNPACK_BYTES: Final = MIB
+"""Of lines that are decompressed at once."""
 
 Span = tuple[int, int]
+_Key = tuple[IndexFile, int]
+"""A block: its file, its number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Positions of an entity in [first, end), ascending; None: not known, read the segments."""
 
     first: int
@@ -171,7 +178,10 @@ class Index:
             self._answer_ahead(key, some)
             for piece in some:
                 for found in self._walk_piece(key, piece):
-                    yield from _before(end_seq, found)
+                    if found.end <= end_seq:
+                        yield found
+                    elif found.first < end_seq:
+                        yield _before(end_seq, found)
 
     def positions(self, *, end_seq: int) -> Iterator[Found]:
         """As `walk`, for every event."""
@@ -203,12 +213,12 @@ class Index:
     def try_lines(self, seqs: Sequence[int]) -> list[bytes | None]:
         """As `lines`, with None for those that are not there or not readable."""
         self._read_ahead(seqs)
-        found: list[bytes | None] = []
-        at, block, end = -1, None, -1
-        for seq in seqs:
-            if not at <= seq < end or block is None:
-                at, end, block = self._block(seq)
-            found.append(block.line(seq - at) if block is not None else None)
+        found: list[bytes | None] = [None] * len(seqs)
+        slots: Sequence[int] = range(len(seqs))
+        for _ in range(2):  # a file that was merged into another meanwhile is there again
+            slots = self._fill(seqs, slots, found)
+            if not slots:
+                break
         return found
 
     def leaves(self, first: int, end: int) -> Hashes:
@@ -222,37 +232,29 @@ class Index:
         import numpy as np
 
         digests = []
-        at = first
-        while at < end:
-            start, stop, block = self._block(at)
-            if block is None:
-                raise CorruptData("the index has no line of an event", where=f"seq {at}")
-            lines = block.lines()[at - start : min(stop, end) - start]
+        for start in range(first, end, _PIECE_ROWS):
+            lines = self.lines(range(start, min(start + _PIECE_ROWS, end)))
             digests += [hashlib.sha256(b"\0" + line).digest() for line in lines]
-            at += len(lines)
         return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
 
     # Inside
 
-    def _walk_piece(self, key: int, piece: Name | Span) -> Iterator[Found]:
+    def _walk_piece(self, key: int, piece: Name | Span) -> Sequence[Found]:
         if not isinstance(piece, Name):
-            yield Found(*piece, None)
-            return
+            return (Found(*piece, None),)
+        first, end, _ = piece
         try:
             positions = self._files.get(piece).positions(key)
         except LakecoreError as error:
             self._lost(piece, error)
         else:
             if positions is not None:
-                if positions:
-                    first = piece.first
-                    yield Found(first, piece.end, [first + position for position in positions])
-                return
+                return (Found(first, end, [first + p for p in positions]),) if positions else ()
         # Damaged, gone, or too heavy for merged postings: what lies below answers.
         below = [n for n in self.names() if piece.covers(n) and n != piece]
-        is_smaller = [n for n in below if n.is_lines or n.end - n.first < piece.end - piece.first]
-        for smaller in reversed(choose(is_smaller, piece.first, piece.end)):
-            yield from self._walk_piece(key, smaller)
+        is_smaller = [n for n in below if n.is_lines or n.end - n.first < end - first]
+        chosen = reversed(choose(is_smaller, first, end))
+        return [found for smaller in chosen for found in self._walk_piece(key, smaller)]
 
     def _answer_ahead(self, key: int, pieces: Sequence[Name | Span]) -> None:
         """Ask the remote files all at once; the answers are found among the kept ranges."""
@@ -287,23 +289,80 @@ class Index:
         with threads:
             deque(threads.map(attempt, wanted), maxlen=0)
 
-    def _block(self, seq: int) -> tuple[int, int, layout.Block | None]:
-        """(first, end, lines) of the block with an event; None instead when there is none."""
-        for _ in range(2):  # a file that was merged into another meanwhile is there again
-            name = self._place(seq)
-            if not isinstance(name, Name):
-                break
+    def _fill(
+        self, seqs: Sequence[int], slots: Sequence[int], found: list[bytes | None]
+    ) -> list[int]:
+        """Put lines into `found`; the slots whose file did not answer, and is left out now."""
+        wanted: dict[_Key, list[tuple[int, int]]] = {}
+        failed: list[int] = []
+        first = end = 0
+        rows: list[tuple[int, int]] = []
+        for slot in slots:
+            seq = seqs[slot]
+            if not first <= seq < end:  # mostly, one follows another in a block
+                name = self._place(seq)
+                if not isinstance(name, Name):
+                    continue
+                file = self._opened(name)
+                if file is None:
+                    failed.append(slot)
+                    continue
+                block_rows = file.trailer.block_rows
+                number = (seq - name.first) // block_rows
+                first = name.first + number * block_rows
+                end = min(first + block_rows, name.end)
+                rows = wanted.setdefault((file, number), [])
+            rows.append((slot, seq - first))
+        for key, block in self._unpacked(wanted):
+            rows = wanted[key]
+            if block is None:
+                failed += [slot for slot, _ in rows]
+            elif len(rows) > _FEW_ROWS:
+                lines = block.lines()
+                for slot, row in rows:
+                    found[slot] = lines[row]
+            else:
+                for slot, row in rows:
+                    found[slot] = block.line(row)
+        return failed
+
+    def _opened(self, name: Name) -> IndexFile | None:
+        try:
+            return self._files.get(name)
+        except LakecoreError as error:
+            self._lost(name, error)
+            return None
+
+    def _unpacked(self, keys: Iterable[_Key]) -> Iterator[tuple[_Key, Block | None]]:
+        """The blocks, `_UNPACK_BYTES` of them at a time; None for one that does not answer."""
+        waiting: list[tuple[_Key, Packed]] = []
+        size = 0
+        for key in keys:
+            file, number = key
             try:
-                file = self._files.get(name)
-                rows = file.trailer.block_rows
-                number = (seq - name.first) // rows
-                block = file.block(number)
+                packed = file.packed(number)
             except LakecoreError as error:
-                self._lost(name, error)
+                self._lost(file.name, error)
+                yield key, None
                 continue
-            start = name.first + number * rows
-            return start, start + block.count, block
-        return seq, seq + 1, None
+            waiting.append((key, packed))
+            size += packed.raw_size
+            if size >= _UNPACK_BYTES:
+                yield from self._unpack(waiting)
+                waiting, size = [], 0
+        yield from self._unpack(waiting)
+
+    def _unpack(self, packed: list[tuple[_Key, Packed]]) -> list[tuple[_Key, Block | None]]:
+        if not packed:
+            return []
+        keys, stored = zip(*packed, strict=True)
+        try:
+            return list(zip(keys, unpack(stored), strict=True))
+        except CorruptData as error:
+            if len(packed) > 1:  # which one? Each for itself.
+                return [found for item in packed for found in self._unpack([item])]
+            self._lost(keys[0][0].name, error)
+            return [(keys[0], None)]
 
     def _place(self, seq: int) -> Name | Span | None:
         view = self._view
@@ -376,12 +435,9 @@ class Index:
         return _View(size, tuple(choose(usable, 0, size)), lines, starts)
 
 
-def _before(end_seq: int, found: Found) -> Iterator[Found]:
+def _before(end_seq: int, found: Found) -> Found:
     """What was found, without what lies at `end_seq` or after it."""
-    if found.end <= end_seq:
-        yield found
-    elif found.first < end_seq:
-        seqs = found.seqs
-        if seqs is not None:
-            seqs = [seq for seq in seqs if seq < end_seq]
-        yield Found(found.first, end_seq, seqs)
+    seqs = found.seqs
+    if seqs is not None:
+        seqs = [seq for seq in seqs if seq < end_seq]
+    return Found(found.first, end_seq, seqs)

@@ -165,41 +165,6 @@ def block_place(entry: bytes, where: str) -> tuple[int, int, int, int]:
 BLOCK_ENTRY_BYTES: Final = _BLOCK.size
 
 
-class Block:
-    """The lines of one block, decompressed."""
-
-    __slots__ = ("_data", "_lengths", "count")
-
-    def __init__(
-        self, number: int, count: int, data: bytes, raw_size: int, crc: int, where: str
-    ) -> None:
-        import pyarrow as pa
-
-        if zlib.crc32(data, number ^ raw_size) != crc:
-            raise CorruptData(f"line block {number} is damaged", where=where)
-        try:
-            self._data = codec().decompress(data, decompressed_size=raw_size, asbytes=True)
-            self._lengths = struct.unpack_from(f"<{count}H", self._data)
-        except (pa.ArrowException, OSError, struct.error) as error:
-            raise CorruptData(
-                f"line block {number} does not decode", found=error, where=where
-            ) from error
-        self.count = count
-        if 2 * count + sum(self._lengths) != len(self._data):
-            raise CorruptData(f"line block {number} has other lines", where=where)
-
-    def line(self, row: int) -> bytes:
-        start = 2 * self.count + sum(self._lengths[:row])
-        return bytes(self._data[start : start + self._lengths[row]])
-
-    def lines(self) -> list[bytes]:
-        found, start = [], 2 * self.count
-        for length in self._lengths:
-            found.append(self._data[start : start + length])
-            start += length
-        return found
-
-
 # Buckets
 
 

@@ -120,16 +120,18 @@ def in_order(events: Iterable[Event]) -> list[Event]:
     """Events in record order, sorted into the order in which they happened."""
     by_dataset: dict[str, list[Event]] = {}
     for event in events:
-        by_dataset.setdefault(event.dataset_id if event.version is not None else "", []).append(
-            event
-        )
-    keyed: list[tuple[int, str, int, Event]] = []
+        dataset_id = event.dataset_id if event.version is not None else ""
+        if dataset_id in by_dataset:
+            by_dataset[dataset_id].append(event)
+        else:
+            by_dataset[dataset_id] = [event]
     for dataset_id, group in by_dataset.items():
         # Sorting is stable: within a version, the record's order is the commit's.
-        if dataset_id:
-            group.sort(key=lambda event: event.version or 0)
-        else:
-            group.sort(key=_time_us)
+        group.sort(key=_version_of if dataset_id else _time_us)
+    if len(by_dataset) == 1:
+        return group
+    keyed: list[tuple[int, str, int, Event]] = []
+    for dataset_id, group in by_dataset.items():
         latest = 0
         for place, event in enumerate(group):
             # A clock that went back must not reorder versions.
@@ -192,6 +194,10 @@ def _top(table: pa.Table, limit: int) -> pa.Table:
     lengths = pc.utf8_length(table.column("event_id"))
     indices = pc.sort_indices(table.append_column("id_length", lengths), sort_keys=_SORT_KEYS)
     return table.take(indices.slice(0, limit))
+
+
+def _version_of(event: Event) -> int:
+    return event.version or 0
 
 
 def _time_us(event: Event) -> int:
