@@ -78,6 +78,8 @@ OnSealed = Callable[["pa.Table", "pa.ChunkedArray | None", "Hashes", int], None]
 at hand, their leaf hashes, its first position. Must not fail."""
 _SPOOL_BYTES: Final = 32 * MIB
 _HASH_BYTES: Final = 32
+_HASH_ROWS: Final = 16_384
+"""Hot events are hashed so many at a time: a segment's by several threads."""
 
 
 def _ignore(
@@ -399,15 +401,15 @@ class _Run:
 def _ahead_of(
     pieces: Iterator[HotEvents],
 ) -> Iterator[tuple[HotEvents, pa.ChunkedArray, Hashes]]:
-    """Pieces of at most a segment's size with their lines and leaf hashes, some made ahead."""
+    """Pieces of at most `_HASH_ROWS` with their lines and leaf hashes, some made ahead."""
     read: deque[HotEvents] = deque()
     damage: list[LakecoreError] = []
 
     def tables() -> Iterator[pa.Table]:
         try:
             for piece in pieces:
-                for start in range(0, piece.table.num_rows, SEGMENT_EVENTS):
-                    part = piece.cut(start, start + SEGMENT_EVENTS)
+                for start in range(0, piece.table.num_rows, _HASH_ROWS):
+                    part = piece.cut(start, start + _HASH_ROWS)
                     read.append(part)
                     yield part.table
         except LakecoreError as error:
