@@ -8,12 +8,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakecore.journal._index.blocks import unpack
 from lakecore.journal._index.layout import (
     BLOCK_ROWS,
     KEY_BITS,
@@ -29,9 +31,12 @@ from lakecore.journal._index.layout import (
 from lakecore.journal._index.names import Name
 from lakecore.tlog import sha256_rows
 
+if TYPE_CHECKING:
+    from lakecore.journal._index.files import IndexFile
+
 Integers = npt.NDArray[np.uint64]
 
-_ENCODE_ROWS = 256 * BLOCK_ROWS
+_UNPACK_BLOCKS = 64
 _COUNT = struct.Struct("<I")
 _LOW = np.uint64((1 << 32) - 1)
 _POSITION = np.uint64((1 << SEQ_BITS) - 1)
@@ -53,17 +58,49 @@ def postings_of(entity_ids: pa.Array | pa.ChunkedArray) -> Integers:
     return found
 
 
-def encode_blocks(lines: pa.LargeBinaryArray) -> Iterator[tuple[bytes, int]]:
-    """(compressed, raw size) of each block of lines; their CRC is `block_crc`."""
-    count = len(lines)
-    offsets = np.frombuffer(lines.buffers()[1], dtype=np.int64)[lines.offset :][: count + 1]
-    data = memoryview(lines.buffers()[2] or b"")
-    lengths = np.diff(offsets).astype("<u2")
+def encode_blocks(lines: Iterable[pa.LargeBinaryArray]) -> Iterator[tuple[bytes, int]]:
+    """(compressed, raw size) of each block of lines; the arrays may end anywhere in a block."""
     compress = codec().compress
-    for start in range(0, count, BLOCK_ROWS):
-        end = min(start + BLOCK_ROWS, count)
-        raw = lengths[start:end].tobytes() + data[offsets[start] : offsets[end]]
+    lengths: list[Any] = []
+    texts: list[Any] = []
+    room = BLOCK_ROWS
+    for array in lines:
+        count = len(array)
+        offsets = np.frombuffer(array.buffers()[1], dtype=np.int64)[array.offset :][: count + 1]
+        data = memoryview(array.buffers()[2] or b"")
+        sizes = memoryview(np.diff(offsets).astype("<u2").tobytes())
+        places = offsets.tolist()
+        start = 0
+        while start < count:
+            end = min(start + room, count)
+            lengths.append(sizes[2 * start : 2 * end])
+            texts.append(data[places[start] : places[end]])
+            room -= end - start
+            start = end
+            if not room:
+                raw = b"".join(lengths + texts)
+                yield compress(raw, asbytes=True), len(raw)
+                lengths, texts, room = [], [], BLOCK_ROWS
+    if lengths:
+        raw = b"".join(lengths + texts)
         yield compress(raw, asbytes=True), len(raw)
+
+
+def lines_of(file: IndexFile) -> Iterator[pa.LargeBinaryArray]:
+    """The lines of a `.lines` file, in order, many blocks at a time.
+
+    Raises:
+        CorruptData: one of them is damaged.
+    """
+    count = file.trailer.block_count
+    for start in range(0, count, _UNPACK_BLOCKS):
+        numbers = range(start, min(start + _UNPACK_BLOCKS, count))
+        blocks = unpack([file.packed(number) for number in numbers])
+        lengths = np.concatenate([np.array(block.lengths, dtype=np.int64) for block in blocks])
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+        text = b"".join([block.text() for block in blocks])
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+        yield pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers)
 
 
 def encode_buckets(
@@ -125,13 +162,10 @@ def encode_lines(
     parts = [MAGIC]
     at = len(MAGIC)
     entries: list[bytes] = []
-    whole = pa.chunked_array([chunk for column in lines for chunk in column.chunks])
-    for start in range(0, len(whole), _ENCODE_ROWS):
-        chunk = whole.slice(start, _ENCODE_ROWS).combine_chunks()
-        for data, raw_size in encode_blocks(chunk):
-            entries.append(block_entry(len(entries), at, data, raw_size))
-            parts.append(data)
-            at += len(data)
+    for data, raw_size in encode_blocks(chunk for column in lines for chunk in column.chunks):
+        entries.append(block_entry(len(entries), at, data, raw_size))
+        parts.append(data)
+        at += len(data)
     keys = np.count_nonzero(np.diff(postings >> np.uint64(SEQ_BITS))) + 1
     bits = bucket_bits(int(keys))
     none = np.empty(0, dtype=np.uint64)

@@ -37,26 +37,30 @@ class Packed(NamedTuple):
 class Block:
     """The lines of one block: `count` of them, in `data` from `start` on."""
 
-    __slots__ = ("_data", "_lengths", "_start", "count")
+    __slots__ = ("_data", "_start", "count", "lengths")
 
     def __init__(self, data: bytes, start: int, packed: Packed) -> None:
         count = packed.line_count
         if 2 * count > packed.raw_size:
             raise _other_lines(packed)
         self._data = data
-        self._lengths = _lengths(count).unpack_from(data, start)
+        self.lengths: tuple[int, ...] = _lengths(count).unpack_from(data, start)
         self._start = start + 2 * count
         self.count = count
-        if 2 * count + sum(self._lengths) != packed.raw_size:
+        if 2 * count + sum(self.lengths) != packed.raw_size:
             raise _other_lines(packed)
 
     def line(self, row: int) -> bytes:
-        start = self._start + sum(self._lengths[:row])
-        return self._data[start : start + self._lengths[row]]
+        start = self._start + sum(self.lengths[:row])
+        return self._data[start : start + self.lengths[row]]
+
+    def text(self) -> bytes:
+        """All lines, one behind the other."""
+        return self._data[self._start : self._start + sum(self.lengths)]
 
     def lines(self) -> list[bytes]:
         found, start, data = [], self._start, self._data
-        for length in self._lengths:
+        for length in self.lengths:
             found.append(data[start : start + length])
             start += length
         return found

@@ -198,12 +198,11 @@ class Indexer:
         size_bytes = 0
         for source in group:
             file = self._index.open(source)
-            for number in range(file.trailer.block_count):
-                block = file.block(number).lines()
-                size_bytes += sum(map(len, block))
-                lines.append(pa.array(block, pa.large_binary()))
-            if size_bytes > _MAX_LINES_BYTES:
-                return
+            for some in arrays.lines_of(file):
+                lines.append(some)
+                size_bytes += some.nbytes
+                if size_bytes > _MAX_LINES_BYTES:
+                    return
             moved = np.uint64(source.first - name.first)
             bits = file.trailer.bucket_bits
             numbers = range(1 << bits)
