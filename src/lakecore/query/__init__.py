@@ -13,6 +13,7 @@ are is the business of the `TableSource`, which the engine asks when a query nam
 ==================  ======================================================================
 `_engine`           the face: decides where a statement runs
 `_session`          one query's DataFusion session: its tables, its plan
+`_contexts`         DataFusion contexts that are kept, for what they know of files
 `_source`, `_names` the port for tables; names that travel in time
 `_providers`        what a source returns, as DataFusion tables
 `_params`           values for $name and $1

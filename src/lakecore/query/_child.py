@@ -53,6 +53,7 @@ def _end_with(parent: int) -> None:
 
 def _serve(connection: Connection, job: Any) -> None:
     from lakecore.base import Bug, LakecoreError
+    from lakecore.query._contexts import Bounds
     from lakecore.query._session import Session
 
     if job == STOP:  # crossed with the end of the query that it was for
@@ -62,8 +63,7 @@ def _serve(connection: Connection, job: Any) -> None:
         session = Session(
             above,
             job.params,
-            memory_limit_bytes=job.memory_limit_bytes,
-            target_partitions=job.target_partitions,
+            bounds=Bounds(job.memory_limit_bytes, job.target_partitions),
             scratch=Path(job.scratch),
         )
         try:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from lakecore.base import InvalidInput
 from lakecore.base.limits import KIB
+from lakecore.query._contexts import Bounds, Contexts, Kept
 from lakecore.query._isolated import IsolatedStream, Processes
 from lakecore.query._local import LocalStream, LoopThread, Runaways, make_scratch
 from lakecore.query._params import bind
@@ -48,6 +49,7 @@ class QueryEngine:
         self._settings = settings or QuerySettings()
         self._loop = LoopThread()
         self._runaways = Runaways(self._loop)
+        self._contexts = Contexts()
         self._processes = Processes(self._settings.idle_processes)
 
     def sql(
@@ -83,9 +85,12 @@ class QueryEngine:
         _check_text(text)
         values = bind(params)
         deadline = Deadline(limits.timeout_s)
-        scratch = make_scratch(limits.spill_directory)
+        bounds = Bounds(limits.memory_limit_bytes, limits.target_partitions, limits.spill_directory)
+        kept = self._contexts.take(text, bounds)
+        scratch = kept.scratch if kept is not None else make_scratch(limits.spill_directory)
+        kept = kept or Kept(None, scratch, bounds)
         try:
-            stream = self._start(text, values, limits, deadline, scratch)
+            stream = self._start(text, values, limits, deadline, kept)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -118,18 +123,20 @@ class QueryEngine:
         values: Mapping[str, Any],
         limits: QuerySettings,
         deadline: Deadline,
-        scratch: Path,
+        kept: Kept,
     ) -> BatchStream:
+        scratch = kept.scratch
         if limits.isolation == "always" or (limits.isolation == "auto" and self._suspect(text)):
             stream = self._isolated(text, values, limits, deadline, scratch)
             if stream is not None:
                 return stream
+            kept = replace(kept, context=None)  # the folder that it spills into was removed
         session = Session(
             self._source,
             values,
-            memory_limit_bytes=limits.memory_limit_bytes,
-            target_partitions=limits.target_partitions,
+            bounds=kept.bounds,
             scratch=scratch,
+            context=kept.context,
         )
         try:
             frame = session.plan(text, limits.max_rows)
@@ -145,6 +152,7 @@ class QueryEngine:
                 deadline=deadline,
                 loop=self._loop,
                 runaways=self._runaways,
+                leave=lambda ended: self._contexts.give_back(ended, kept),
             )
         except KeyboardInterrupt:
             raise
@@ -184,6 +192,7 @@ class QueryEngine:
     def close(self) -> None:
         """End what runs beside this process. Open results must not be read any more."""
         self._processes.close()
+        self._contexts.close()
         self._runaways.close()
         self._loop.close()
 

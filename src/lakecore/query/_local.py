@@ -160,6 +160,7 @@ class LocalStream:
         deadline: Deadline,
         loop: LoopThread,
         runaways: Runaways,
+        leave: Callable[[Session], None],
     ) -> None:
         # The inner stream: the outer one's coroutine would hold it in a traceback.
         self._stream: Any = frame.execute_stream().rbs
@@ -170,6 +171,7 @@ class LocalStream:
         self._deadline = deadline
         self._loop = loop
         self._runaways = runaways
+        self._leave = leave
         self._lock = threading.Lock()
         self._waiting: Future[Any] | None = None
         self._cancelled = False
@@ -198,7 +200,10 @@ class LocalStream:
             raise self._failed(found) from found
         if found is None:
             self._check()
+            session = self._session
             self._stop(finished=True)
+            if session is not None:
+                self._leave(session)
             return None
         with self._lock:
             if not self._ended:  # one ahead: the reader and DataFusion work at the same time

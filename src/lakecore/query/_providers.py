@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from datafusion.catalog import Table
 
 from lakecore.base import Bug, Unavailable
 from lakecore.base.limits import MIB
+from lakecore.query._contexts import limit_caches
 from lakecore.query._source import Guarded, ParquetFiles
 
 MAX_BUFFERED_BYTES: Final = 64 * MIB
@@ -59,7 +61,10 @@ def _factory() -> SessionContext:
     # Of the columns that no condition is about only those pages are decoded that have a match.
     config = SessionConfig().set("datafusion.execution.parquet.pushdown_filters", "true")
     config = config.set("datafusion.execution.parquet.reorder_filters", "true")
-    return SessionContext(config)
+    context = SessionContext(config)
+    with ThreadPoolExecutor(max_workers=1) as aside:  # see `_parquet`
+        aside.submit(limit_caches, context).result()
+    return context
 
 
 def _in_memory(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Table:
@@ -76,28 +81,40 @@ def _parquet(files: ParquetFiles, scratch: Path, checks: Checks) -> DataFrame:
     if not files.paths:
         raise Bug("a table of no Parquet files", hint="return an empty pyarrow Table instead")
     folder = _linked(files, scratch, checks)
+    schema = None if files.schema is None else _with_views(files.schema)
 
     def read() -> DataFrame:
-        found = _factory().read_parquet(
-            f"{folder}{os.sep}", schema=files.schema, file_sort_order=order
-        )
+        found = _factory().read_parquet(f"{folder}{os.sep}", schema=schema, file_sort_order=order)
         if files.rest is None or not files.rest.num_rows:
             return found
-        return found.union(_factory().read_batches(files.rest.to_batches()))
+        rest = files.rest if schema is None else files.rest.cast(schema)
+        return found.union(_factory().read_batches(rest.to_batches()))
 
     # DataFusion asks for tables from within its runtime, where reading a footer, which waits
     # for that same runtime, is an error. A thread outside may wait.
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        return aside.submit(read).result()
+    return _aside(os.getpid()).submit(read).result()
+
+
+@cache
+def _aside(process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=4, thread_name_prefix="lakecore-tables")
+
+
+def _with_views(schema: pa.Schema) -> pa.Schema:
+    """Texts as views: they are decoded without a copy, and compared by their first bytes."""
+    return pa.schema(
+        field.with_type(pa.string_view()) if pa.types.is_string(field.type) else field
+        for field in schema
+    )
 
 
 def _linked(files: ParquetFiles, scratch: Path, checks: Checks) -> str:
     """A folder with exactly these files: DataFusion plans one folder faster than many files."""
-    folder = tempfile.mkdtemp(prefix=LINKS, dir=scratch)
+    folder = _link_folder(str(files.paths[0]), scratch)
     is_held = True
     before = {}
     for number, path in enumerate(files.paths):
-        name = os.path.join(folder, f"{number:08d}.parquet")
+        name = os.path.join(folder, f"{number:08d}-{os.path.basename(path)}")
         try:
             if is_held:
                 os.link(path, name)
@@ -108,6 +125,17 @@ def _linked(files: ParquetFiles, scratch: Path, checks: Checks) -> str:
             os.symlink(os.path.abspath(path), name)
     if before:
         checks.append(lambda: _check_unchanged(before))
+    return folder
+
+
+def _link_folder(first: str, scratch: Path) -> str:
+    """Its name is the same for the next query: what a kept context knows goes by names."""
+    digest = hashlib.sha256(os.path.dirname(os.path.abspath(first)).encode()).hexdigest()
+    folder = os.path.join(scratch, f"{LINKS}{digest[:16]}")
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:  # another table of this query
+        return tempfile.mkdtemp(prefix=LINKS, dir=scratch)
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,8 +12,6 @@ from typing import Any, Final, TypeVar
 import pyarrow as pa
 from datafusion import (
     DataFrame,
-    RuntimeEnvBuilder,
-    SessionConfig,
     SessionContext,
     SQLOptions,
     udtf,
@@ -20,17 +19,20 @@ from datafusion import (
 from datafusion.catalog import Table
 
 from lakecore.base import Bug, InvalidInput, LakecoreError
+from lakecore.query._contexts import CATALOG, Bounds, new_context
 from lakecore.query._errors import Statement, translate
 from lakecore.query._names import NOW, Moment, parse_moment, split_moment, split_schema
 from lakecore.query._providers import to_table
-from lakecore.query._source import MAIN, TableSource, events_of
-
-CATALOG: Final = "lake"
+from lakecore.query._source import MAIN, ParquetFiles, TableSource, events_of
 
 _T = TypeVar("_T")
 
 # Of the optimised plan: joins that compare all pairs of rows, and so may run for hours.
 _PAIRWISE: Final = re.compile(r"(?m)^\s*(?:Cross Join:|\w+ Join:\s+(?:Filter:|$))")
+
+# Where nothing is sorted, an order of the files would only keep their parts from being read
+# at once: what asks for one in another way gets it by sorting.
+_SORTED: Final = re.compile(r"\b(?:order|over|partition)\b", re.IGNORECASE)
 
 
 class Tables:
@@ -43,6 +45,10 @@ class Tables:
         self._known: dict[tuple[object, ...], Table | None] = {}
         self._checks: list[Callable[[], None]] = []
         self.planned = False
+        self.is_sorted = True
+        """Whether the statement may gain from files that are in order."""
+        self.file_tables: set[str] = set()
+        """The names of tables that are files of this machine."""
         self.failure: LakecoreError | None = None
         """DataFusion keeps only the text of an error, and of some not even that."""
 
@@ -158,7 +164,12 @@ class Tables:
         if moment is NOW:
             name, moment = split_moment(name)
         found = self._source.table(schema, name, version=moment.version, time=moment.time)
-        return None if found is None else to_table(found, self._scratch, self._checks)
+        if found is None:
+            return None
+        if isinstance(found, ParquetFiles):
+            self.file_tables.add(name.lower())
+            found = found if self.is_sorted else replace(found, sort_by=())
+        return to_table(found, self._scratch, self._checks)
 
     def _guarded(self, call: Callable[[], _T], otherwise: _T) -> _T:
         try:
@@ -202,26 +213,22 @@ class SchemaTables:
 
 
 class Session:
-    """A DataFusion context for one query. Making one takes about a millisecond."""
+    """A DataFusion context for one query, with its tables.
+
+    Args:
+        context: one that was kept; without it a new one is made.
+    """
 
     def __init__(
         self,
         source: TableSource,
         params: Mapping[str, Any],
         *,
-        memory_limit_bytes: int,
-        target_partitions: int | None,
+        bounds: Bounds,
         scratch: Path,
+        context: SessionContext | None = None,
     ) -> None:
-        config = SessionConfig().with_information_schema(True)
-        config = config.with_default_catalog_and_schema(CATALOG, MAIN)
-        config = config.with_create_default_catalog_and_schema(False)
-        config = config.set("datafusion.execution.time_zone", "+00:00")
-        if target_partitions is not None:
-            config = config.with_target_partitions(target_partitions)
-        runtime = RuntimeEnvBuilder().with_fair_spill_pool(memory_limit_bytes)
-        runtime = runtime.with_disk_manager_specified(scratch)
-        self.context = SessionContext(config, runtime)
+        self.context = context or new_context(bounds, scratch)
         self.tables = Tables(source, scratch, params)
         self.params = params
         catalog: Any = self.tables  # it has the methods that are called, without the base class
@@ -230,12 +237,21 @@ class Session:
         for function in functions:
             self.context.register_udtf(udtf(function, function.__name__))
 
+    def release(self) -> SessionContext:
+        """The context without anything of this query."""
+        nothing: Any = _NoTables()
+        self.context.register_catalog_provider(CATALOG, nothing)
+        for function in ("as_of", "history", "changes"):
+            self.context.deregister_udtf(function)
+        return self.context
+
     def plan(self, text: str, max_rows: int | None) -> DataFrame:
         """The statement as a plan that only reads; cut to `max_rows` + 1 where it can be.
 
         Raises:
             LakecoreError: whatever is wrong with the statement.
         """
+        self.tables.is_sorted = _SORTED.search(text) is not None
         options = SQLOptions().with_allow_ddl(False).with_allow_dml(False)
         options = options.with_allow_statements(False)
         frame = self.context.sql_with_options(text, options, param_values=dict(self.params))
@@ -253,6 +269,16 @@ class Session:
             return changed
         self.tables.planned = True  # a source that fails now must not hide the error
         return translate(error, Statement(text, self.tables.all_names))
+
+
+class _NoTables:
+    """A catalog without anything in it."""
+
+    def schema_names(self) -> set[str]:
+        return set()
+
+    def schema(self, name: str) -> None:
+        return None
 
 
 def _is_query(frame: DataFrame) -> bool:
