@@ -102,13 +102,14 @@ class Recorder(ABC):
     def _entry_of_many(
         self, rows: list[Event | Mapping[str, object]]
     ) -> tuple[list[str], Entry | None]:
-        table = events_to_arrow(rows, now_us=self._clock.now_us(), id_prefix=uuid7(self._clock))
+        prefix = uuid7(self._clock)
+        table = events_to_arrow(rows, now_us=self._clock.now_us(), id_prefix=prefix)
         if not rows:
             return [], None
         ids: list[str] = table.column("event_id").to_pylist()
-        supplied = [row.event_id if isinstance(row, Event) else row.get("event_id") for row in rows]
         encoding, data = encode_table(table)
-        return ids, Entry(encoding, len(rows), data, _keys(supplied))
+        keys = b"" if _all_start(table, prefix) else _keys([_supplied_of(row) for row in rows])
+        return ids, Entry(encoding, len(rows), data, keys)
 
     def record_insert(
         self,
@@ -192,6 +193,17 @@ class Recorder(ABC):
                 source="ingest",
             )
         )
+
+
+def _all_start(events: pa.Table, prefix: str) -> bool:
+    """Whether all ids have a prefix that was made for this call: none is a caller's."""
+    import pyarrow.compute as pc
+
+    return bool(pc.all(pc.starts_with(events.column("event_id"), prefix)).as_py())
+
+
+def _supplied_of(event: Event | Mapping[str, object]) -> object:
+    return event.event_id if isinstance(event, Event) else event.get("event_id")
 
 
 def _keys(event_ids: Sequence[Any]) -> bytes:

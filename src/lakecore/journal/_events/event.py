@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -105,6 +105,8 @@ _values_of = attrgetter(*FIELDS)
 _KNOWN: Final = frozenset(FIELDS)
 _FEW_ROWS: Final = 32
 """Up to here the row rules are faster than the column rules."""
+_FEW_TUPLES: Final = 128
+"""So few are alive at a time that the garbage collector does not look at them."""
 NULLABLE: Final = frozenset({"old_value", "new_value", "version"})
 
 
@@ -283,7 +285,7 @@ def _columns_of_mappings(
     if 1 < len(names) == len(events[0]) and sum(map(len, events)) == len(names) * len(events):
         # As many names as the first one has: either the same ones, or one is missing.
         with suppress(KeyError):
-            cells = zip(*map(itemgetter(*names), events), strict=True)
+            cells = _cells_of(events, names)
             return {
                 name: _column_of(name, column, constant)
                 for name, column in zip(names, cells, strict=True)
@@ -299,6 +301,17 @@ def _columns_of_mappings(
     return columns
 
 
+def _cells_of(events: list[Any], names: list[str]) -> list[list[Any]]:
+    """The cells of each of two names or more. `KeyError` where one is missing."""
+    cells: list[list[Any]] = [[] for _ in names]
+    values_of = itemgetter(*names)
+    for start in range(0, len(events), _FEW_TUPLES):
+        rows = map(values_of, events[start : start + _FEW_TUPLES])
+        for column, some in zip(cells, zip(*rows, strict=True), strict=True):
+            column.extend(some)
+    return cells
+
+
 def _columns_of(
     rows: list[tuple[object, ...]], constant: set[str] | None = None
 ) -> dict[str, pa.ChunkedArray]:
@@ -309,7 +322,7 @@ def _columns_of(
 
 
 def _column_of(
-    name: str, cells: tuple[Any, ...], constant: set[str] | None = None
+    name: str, cells: Sequence[Any], constant: set[str] | None = None
 ) -> pa.ChunkedArray:
     """One column; its name is added to `constant` if it has one text in all rows.
 
