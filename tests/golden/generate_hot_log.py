@@ -1,4 +1,4 @@
-"""Writes hot logs of formats 1 and 2, as they are found in state directories.
+"""Writes hot logs of formats 1 to 3, as they are found in state directories.
 
 The statements are those of the releases that wrote them, so that a change of the code does
 not change the files:
@@ -20,6 +20,7 @@ from lakecore.journal._hot.keys import keys_of
 
 LOG_V1 = Path(__file__).with_name("journal_hot_v1.sqlite")
 LOG_V2 = Path(__file__).with_name("journal_hot_v2.sqlite")
+LOG_V3 = Path(__file__).with_name("journal_hot_v3.sqlite")
 LOG_ID = "0190f0c4-8a3c-7cc1-9a5e-0d6a3f2b1c2e"
 
 _META = "CREATE TABLE meta (format INTEGER NOT NULL, log_id TEXT NOT NULL)"
@@ -39,12 +40,15 @@ def write(path: Path, number: int) -> None:
     connection = sqlite3.connect(path)
     connection.execute(_META)
     connection.execute("INSERT INTO meta VALUES (?, ?)", (number, LOG_ID))
-    connection.execute(_BATCH.format(keys="keys BLOB, " if number == 2 else ""))
+    if number == 3:
+        connection.execute("ALTER TABLE meta ADD COLUMN crc INTEGER")
+        connection.execute("UPDATE meta SET crc = ?", (zlib.crc32(f"3 {LOG_ID}".encode()),))
+    connection.execute(_BATCH.format(keys="keys BLOB, " if number > 1 else ""))
     first = 0
     for prefix, count in (("a", 2), ("b", 40)):
         encoding, data = encode_table(sample(prefix, count))
         row = [first, count, encoding, zlib.crc32(data), data]
-        if number == 2:
+        if number > 1:
             marked = [f"b:{n}" if prefix == "b" and n % 2 == 0 else None for n in range(count)]
             row.insert(4, keys_of(marked) if any(marked) else None)
         places = ", ".join("?" * len(row))
@@ -57,3 +61,4 @@ def write(path: Path, number: int) -> None:
 if __name__ == "__main__":
     write(LOG_V1, 1)
     write(LOG_V2, 2)
+    write(LOG_V3, 3)

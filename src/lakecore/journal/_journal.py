@@ -17,6 +17,7 @@ from lakecore.journal._commits.staged import Staging
 from lakecore.journal._hot.direct import DirectStage
 from lakecore.journal._hot.group import Entry
 from lakecore.journal._hot.log import HotLog
+from lakecore.journal._hot.meta import SEAL_LOCK
 from lakecore.journal._index import CATCH_UP_EVENTS, Index, Indexer, roots_of
 from lakecore.journal._log.archived import ArchivedStore, Archives, no_archives
 from lakecore.journal._log.background import BackgroundSealer
@@ -24,6 +25,7 @@ from lakecore.journal._log.compact import CompactReport
 from lakecore.journal._log.compaction import Compaction
 from lakecore.journal._log.computed import ComputedLeaves
 from lakecore.journal._log.footers import Footers
+from lakecore.journal._log.hot_copies import HotCopies
 from lakecore.journal._log.once import IsGiven, Once
 from lakecore.journal._log.pending import Pending
 from lakecore.journal._log.seal import Sealer, SealOutcome
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from lakecore.storage import Store
     from lakecore.tlog import Hashes
 
-_SEAL_LOCK: Final = "seal.lock"
 _SEAL_LOCK_TIMEOUT_S: Final = 30.0
 
 
@@ -329,6 +330,8 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             log_id = self._hot.log_id
             if log_id is not None:
                 self._footers.refresh()
+                if self._footers.hot.get(log_id, 0) > self._hot.end():
+                    HotCopies(self._store, self._footers, self._hot).check()
                 self._hot.renew_if_behind(self._footers.hot.get(log_id, 0))
             self._is_log_checked = True
         return self._direct
@@ -372,7 +375,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
 
         The lock spares the machine double work. It is not what makes sealing safe.
         """
-        with alone(self._state_dir / _SEAL_LOCK, wait_s) as is_alone:
+        with alone(self._state_dir / SEAL_LOCK, wait_s) as is_alone:
             if not is_alone and not wait_s:
                 return None
             try:

@@ -14,13 +14,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from tests.fakes.journals import sample
-from tests.golden.generate_hot_log import LOG_ID, LOG_V1, LOG_V2, events
+from tests.golden.generate_hot_log import LOG_ID, LOG_V1, LOG_V2, LOG_V3, events
 
 from lakecore.base import CorruptData, InvalidInput, Unavailable, UnsupportedFormat
 from lakecore.journal._hot.batch import ARROW, FEW_EVENTS, ROWS, decode_batches, encode_table
 from lakecore.journal._hot.group import Entry
 from lakecore.journal._hot.keys import key_of
 from lakecore.journal._hot.log import FILE, HotLog
+from lakecore.journal._hot.meta import _check_of
 
 
 def append(log: HotLog, prefix: str, count: int) -> int:
@@ -108,7 +109,8 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorruptData, match="damaged"):
         ids(HotLog(tmp_path))
     with sqlite3.connect(tmp_path / FILE) as connection:
-        connection.execute("UPDATE meta SET format = 9")
+        check = _check_of(9, "later")
+        connection.execute("UPDATE meta SET format = 9, log_id = 'later', crc = ?", (check,))
     connection.close()
     with pytest.raises(UnsupportedFormat):
         append(HotLog(tmp_path), "b", 1)
@@ -262,14 +264,16 @@ def test_a_log_of_format_1_is_extended(tmp_path: Path) -> None:
     assert piece.supplied.nonzero()[0].tolist() == [42]
     log.close()
     with sqlite3.connect(tmp_path / FILE) as connection:
-        assert connection.execute("SELECT format FROM meta").fetchone() == (2,)
+        assert connection.execute("SELECT format FROM meta").fetchone() == (3,)
     connection.close()
 
 
-def test_the_stored_log_of_format_2(tmp_path: Path) -> None:
-    """Events and marks of the golden file are read as they were written."""
-    shutil.copy(LOG_V2, tmp_path / FILE)
+@pytest.mark.parametrize("file", [LOG_V2, LOG_V3], ids=["v2", "v3"])
+def test_the_stored_logs_of_later_formats(tmp_path: Path, file: Path) -> None:
+    """Events and marks of the golden files are read as they were written."""
+    shutil.copy(file, tmp_path / FILE)
     log = HotLog(tmp_path)
+    assert log.log_id == LOG_ID
     (piece,) = log.read_from(0, log.end())
     assert piece.table.equals(events())
     assert piece.supplied is not None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lakecore.base import Clock
     from lakecore.journal._check.repair import RepairReport
     from lakecore.journal._events.event import Event
+    from lakecore.journal._hot.log import HotLog
     from lakecore.journal._index import Index, Indexer
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending
@@ -29,6 +30,7 @@ class Checkable(ABC):
     _state_dir: Path
     _footers: Footers
     _pending: Pending
+    _hot: HotLog
     _clock: Clock
     _index: Index
     _indexer: Indexer
@@ -99,6 +101,7 @@ class Checkable(ABC):
             self._state_dir,
             self._footers,
             self._pending,
+            self._hot,
             self._clock,
             self.record,
         ).repair(dry_run=dry_run, actor=actor, source=source)

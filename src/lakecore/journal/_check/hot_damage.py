@@ -20,6 +20,7 @@ from lakecore.base import Clock, LakecoreError, uuid7
 from lakecore.journal._events.event import Event, events_to_arrow
 from lakecore.journal._hot.batch import decode_batches, encode_table
 from lakecore.journal._hot.log import FILE
+from lakecore.journal._hot.meta import read_name
 from lakecore.journal._sqlite import Database
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class HotDamage:
         if not self.path.exists():
             return None
         with self._database.read() as reader:
-            row = reader and reader.execute("SELECT log_id FROM meta").fetchone()
-        return str(row[0]) if row else None
+            found = read_name(reader, self.path) if reader is not None else None
+        return found[1] if found else None
 
     def first(self) -> int:
         """The offset of the first batch that is not forgotten."""

@@ -3,12 +3,16 @@
 1. **Look** at everything: the log by a full verification, staged files, the hot log, caches.
 2. **Say** it: an event (entity type ``journal``, action ``repair``) is durable before
    anything is touched, so that no repair is unknown to the journal.
+   (Only the hot log's name is put right before: without it, nothing can be recorded.)
 3. **Do** it, step by step. Nothing that was trusted is deleted: its bytes are durable under
    ``quarantine`` before they leave their place.
 
 ==========================  =================================================================
 damaged                     what is done
 ==========================  =================================================================
+name of the hot log         restored, where footers leave no doubt which one it was
+one of two hot logs of      what only this one has goes to a log of another name, and is sealed
+one name                    under that
 batch of the hot log        kept as a file; events that say 'lost' take its events' place
 staged file                 moved to ``journal/quarantine/``; its commit's events are missing
 run that no stub names      moved to ``journal/quarantine/``; made again by compaction
@@ -16,7 +20,7 @@ index file, tile            removed, or written again
 footers cache               removed; it is read again from the log
 segment, stub, named run    nothing: it is named. A backup has it
 checkpoint, the hot log's   nothing: it is named
-file itself
+file itself, its name else
 ==========================  =================================================================
 
 Crash windows: after 2, the next repair finds the same, and says it once more. In 3 between
@@ -28,6 +32,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +43,7 @@ from lakecore.base import (
     CorruptData,
     LakecoreError,
     NotFound,
+    Unavailable,
     UnsupportedFormat,
     format_timestamp,
 )
@@ -48,17 +54,22 @@ from lakecore.journal._check.verify import verify_log
 from lakecore.journal._commits.commit import Fate, read_commit_record
 from lakecore.journal._commits.staged import StagedReader
 from lakecore.journal._events.event import Event
+from lakecore.journal._hot.meta import SEAL_LOCK
 from lakecore.journal._index.names import FOLDER as INDEX
 from lakecore.journal._log.footer_cache import FILE as FOOTERS
+from lakecore.journal._log.hot_copies import HotCopies
 from lakecore.journal._log.runs import MERGED, sealed_ranges
+from lakecore.journal._sqlite import alone
 
 if TYPE_CHECKING:
+    from lakecore.journal._hot.log import HotLog
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, PendingList
     from lakecore.storage import ObjectInfo, Store
 
 QUARANTINE: Final = "journal/quarantine/"
 _LOCAL: Final = "quarantine"
+_LOCK_TIMEOUT_S: Final = 30.0
 _MAX_IDS: Final = 100
 _MAX_SAID: Final = 100
 """Repairs that the event lists; it says how many there were."""
@@ -87,7 +98,7 @@ class Repair:
     """One thing that was damaged, and what was done.
 
     Attributes:
-        kind: hot batch, staged file, run, index file, tile, footers cache.
+        kind: hot log, hot batch, staged file, run, index file, tile, footers cache.
         where, reason: what it was.
         moved_to: where its bytes are now; '' for what can be made again.
         loss: the events that are lost by it; None when none are.
@@ -144,6 +155,7 @@ class Repairer:
         state_dir: Path,
         footers: Footers,
         pending: Pending,
+        hot: HotLog,
         clock: Clock,
         record: Callable[[Event], object],
     ) -> None:
@@ -151,6 +163,7 @@ class Repairer:
         self._state_dir = state_dir
         self._footers = footers
         self._pending = pending
+        self._hot = hot
         self._clock = clock
         self._record = record
 
@@ -165,8 +178,16 @@ class Repairer:
         report = verify_log(self._store, full=True, clock=self._clock)
         beyond: list[Problem] = []
         hot = HotDamage(self._state_dir)
+        first = list(self._hot_log(beyond))
+        if beyond and not dry_run:
+            # Without the hot log nothing can be said, so nothing is done.
+            return RepairReport(dry_run=dry_run, beyond_repair=beyond)
+        if not dry_run:
+            for step in first:
+                step.act()
         try:
             steps = [
+                *first,
                 *self._cache(),
                 *self._runs(report),
                 *self._derived(report),
@@ -182,7 +203,7 @@ class Repairer:
                 # 2. Say.
                 self._record(self._event(repairs, actor, source))
                 # 3. Do.
-                for step in steps:
+                for step in steps[len(first) :]:
                     step.act()
         finally:
             hot.close()
@@ -204,10 +225,47 @@ class Repairer:
 
     # What each kind of file needs
 
+    def _hot_log(self, beyond: list[Problem]) -> Iterator[_Step]:
+        """The name of the hot log, and what a copy of it did."""
+        path = str(self._hot.path)
+        with suppress(CorruptData):  # what is damaged in the log is found by others
+            self._footers.refresh()
+        try:
+            self._hot.end()
+        except CorruptData as error:
+            sealed = self._footers.hot
+            try:
+                name = self._hot.right_name(sealed)
+            except CorruptData:
+                return  # not the name is damaged, but the file
+            if name is None:
+                told = f"{error.found}: like none of the {len(sealed)} names in footers"
+                beyond.append(Problem(path, None, "log_id", "a name that is certain", told))
+                return
+            yield _Step(
+                Repair(kind="hot log", where=path, reason=str(error)),
+                lambda: self._alone(lambda: self._hot.restore_name(name)),
+            )
+            return
+        parted = HotCopies(self._store, self._footers, self._hot).parted_at()
+        if parted is not None:
+            reason = f"a copy of it has sealed other events, from offset {parted} on"
+            yield _Step(
+                Repair(kind="hot log", where=path, reason=reason),
+                lambda: self._alone(lambda: self._hot.part(parted)),
+            )
+
+    def _alone(self, act: Callable[[], object]) -> None:
+        """While no process of this machine seals."""
+        with alone(self._state_dir / SEAL_LOCK, _LOCK_TIMEOUT_S) as is_alone:
+            if not is_alone:
+                raise Unavailable("another process seals", where=self._state_dir / SEAL_LOCK)
+            act()
+
     def _batches(self, hot: HotDamage, beyond: list[Problem]) -> Iterator[_Step]:
         try:
             log_id = hot.log_id()
-            if log_id is None:
+            if log_id is None or beyond:
                 return
             sealed = self._sealed(log_id)
             for batch in hot.find(start=sealed):

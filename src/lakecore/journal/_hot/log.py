@@ -19,17 +19,18 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakecore.base import CorruptData, LakecoreError, UnsupportedFormat, uuid7
+from lakecore.base import CorruptData, LakecoreError, uuid7
 from lakecore.base.limits import GIB, MIB
-from lakecore.journal._hot.batch import decode_batches
+from lakecore.journal._hot.batch import decode_batches, encode_table
 from lakecore.journal._hot.group import Behind, Entry, GroupCommit
-from lakecore.journal._hot.keys import KEY_BYTES, Keys, Tail
+from lakecore.journal._hot.keys import KEY_BYTES, Keys, Tail, keys_of
+from lakecore.journal._hot.meta import FORMAT, META, read_name, right_name, write_name
 from lakecore.journal._sqlite import Database
 
 if TYPE_CHECKING:
@@ -39,18 +40,15 @@ if TYPE_CHECKING:
 
     _Row = tuple[int, int, int, int, bytes, bytes | None]
 
-FORMAT: Final = 2
-"""2 = batches have a column of keys; a log of format 1 gets it with the first append."""
 FILE: Final = "hot.sqlite"
 
-_SCHEMA: Final = """
-CREATE TABLE meta (format INTEGER NOT NULL, log_id TEXT NOT NULL);
+_SCHEMA: Final = f"""
+{META};
 CREATE TABLE batch (
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, encoding INTEGER NOT NULL,
     crc INTEGER NOT NULL, keys BLOB, data BLOB NOT NULL
 );
 """
-_EXTEND: Final = "ALTER TABLE batch ADD COLUMN keys BLOB"
 _INSERT: Final = """
 INSERT INTO batch (first, count, encoding, crc, keys, data) VALUES (?, ?, ?, ?, ?, ?)
 """
@@ -173,8 +171,22 @@ class HotLog:
     def end(self) -> int:
         """The offset that the next event will get."""
         with self._database.read() as reader:
-            row = None if reader is None else reader.execute(_NEXT).fetchone()
+            if reader is None:
+                return 0
+            self._log_id = self._read_meta(reader)  # it may have been renewed
+            row = reader.execute(_NEXT).fetchone()
         return int(row[0]) if row else 0
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._database.path
+
+    def first(self) -> int:
+        """The offset of the first event that was not forgotten."""
+        with self._database.read() as reader:
+            row = None if reader is None else reader.execute(_OLDEST).fetchone()
+        return int(row[0]) if row and row[0] is not None else 0
 
     def read_from(self, offset: int, end: int) -> Iterator[HotEvents]:
         """The events from `offset` up to but without `end`, in pieces of bounded size.
@@ -245,7 +257,39 @@ class HotLog:
                 self._log_id = uuid7()
                 self._tail = None
                 writer.execute("DELETE FROM batch")
-                writer.execute("UPDATE meta SET log_id = ?", (self._log_id,))
+                write_name(writer, self._log_id)
+
+    def right_name(self, sealed: Collection[str]) -> str | None:
+        """What the name was, if it is damaged; None where that is not certain."""
+        with self._database.read() as reader:
+            return None if reader is None else right_name(reader, sealed)
+
+    def restore_name(self, log_id: str) -> None:
+        """Name the log as it was named. Nobody may seal meanwhile (`SEAL_LOCK`)."""
+        with self._database.write() as writer:
+            write_name(writer, log_id)
+            self._log_id, self._format = log_id, FORMAT
+
+    def part(self, offset: int) -> str:
+        """Give what is held from an offset on to a new log, and forget the rest.
+
+        Nobody may seal meanwhile (`SEAL_LOCK`).
+        """
+        rows: list[tuple[object, ...]] = []
+        first = 0
+        with self._database.write() as writer:
+            # The lock is held: what is read here is all that there is.
+            for piece in self.read_from(offset, self.end()):
+                encoding, data = encode_table(piece.table)
+                crc, count = zlib.crc32(data), piece.table.num_rows
+                rows.append((first, count, encoding, crc, _keys_of(piece), data))
+                first += count
+            writer.execute("DELETE FROM batch")
+            writer.executemany(_INSERT, rows)
+            log_id = uuid7()
+            write_name(writer, log_id)
+            self._log_id, self._format, self._tail = log_id, FORMAT, None
+        return log_id
 
     def close(self) -> None:
         self._group.close()
@@ -349,33 +393,19 @@ class HotLog:
         return rows
 
     def _read_meta(self, connection: sqlite3.Connection) -> str | None:
-        row = connection.execute("SELECT format, log_id FROM meta").fetchone()
-        if row is None:
+        found = read_name(connection, self._database.path)
+        if found is None:
             return None
-        if not 1 <= row[0] <= FORMAT:
-            raise UnsupportedFormat(
-                "the hot log is of another format",
-                expected=f"at most {FORMAT}",
-                found=row[0],
-                where=self._database.path,
-                hint="seal it with the release that wrote it",
-            )
-        self._format = row[0]
-        return str(row[1])
+        self._format, log_id = found
+        return log_id
 
     def _prepare(self, writer: sqlite3.Connection) -> str:
         """The log's name; an older log is extended, a new one gets its name."""
-        log_id = self._read_meta(writer) or self._name(writer)
-        if self._format != FORMAT:
-            writer.execute(_EXTEND)
-            writer.execute("UPDATE meta SET format = ?", (FORMAT,))
+        log_id = self._read_meta(writer)
+        if log_id is None or self._format != FORMAT:
+            log_id = log_id or uuid7()
+            write_name(writer, log_id)
             self._format = FORMAT
-        return log_id
-
-    def _name(self, writer: sqlite3.Connection) -> str:
-        log_id = uuid7()
-        writer.execute("INSERT INTO meta VALUES (?, ?)", (FORMAT, log_id))
-        self._format = FORMAT
         return log_id
 
     def _where(self, offset: int) -> str:
@@ -387,6 +417,13 @@ def _supplied(rows: list[_Row]) -> Mask | None:
     if all(row[5] is None for row in rows):
         return None
     return Keys.of(b"".join([row[5] or bytes(row[1] * KEY_BYTES) for row in rows])).present
+
+
+def _keys_of(piece: HotEvents) -> bytes | None:
+    if piece.supplied is None:
+        return None
+    ids = piece.table.column("event_id").to_pylist()
+    return keys_of([i if mark else None for i, mark in zip(ids, piece.supplied, strict=True)])
 
 
 def _used_bytes(connection: sqlite3.Connection) -> int:

@@ -104,6 +104,12 @@ class Footers:
             return None if seq else Frontier.empty()
         return Frontier(seq, [bytes.fromhex(node) for node in state["edge"]])
 
+    def hot_at(self, seq: int) -> dict[str, int] | None:
+        """How far each hot log is sealed in the first `seq` events, where a footer says it."""
+        with self._lock:
+            state = self._state_at(seq)
+        return None if state is None else dict(state["hot"])
+
     def places(self) -> tuple[Place, ...]:
         """Where all sealed events are, in order."""
         with self._lock:

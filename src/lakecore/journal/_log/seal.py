@@ -54,6 +54,7 @@ from lakecore.journal._commits.staged import StagedReader
 from lakecore.journal._events.hashing import lines_ahead
 from lakecore.journal._events.supplied import Supplied
 from lakecore.journal._hot.keys import keys_of
+from lakecore.journal._log.hot_copies import HotCopies
 from lakecore.journal._log.parts import Part, Source, Waiting, lines_of, part_of, supplied_rows
 from lakecore.journal._log.sealed_ids import SealedIds
 from lakecore.journal._log.segment import (
@@ -121,6 +122,7 @@ class Sealer:
         self._clock = clock
         self._ids = ids
         self._on_sealed = on_sealed
+        self._copies = HotCopies(store, footers, hot)
         self._lock = threading.Lock()
 
     def seal(self, *, whole: bool = False) -> SealOutcome:
@@ -143,6 +145,7 @@ class Sealer:
                 self._clock,
                 self._ids,
                 self._on_sealed,
+                self._copies,
             ).run(whole=whole)
 
 
@@ -157,12 +160,15 @@ class _Run:
         hot: HotLog,
         clock: Clock,
         ids: SealedIds,
-        on_sealed: OnSealed = _ignore,
+        on_sealed: OnSealed,
+        copies: HotCopies,
     ) -> None:
         self._store = store
         self._footers = footers
         self._pending = pending
         self._hot = hot
+        self._copies = copies
+        self._is_hot_ours = True
         self._clock = clock
         self._ids = ids
         self._on_sealed = on_sealed
@@ -174,22 +180,24 @@ class _Run:
 
     def run(self, *, whole: bool = False) -> SealOutcome:
         # 1. Freeze: what is unsealed first, what is sealed second.
-        hot_end = self._hot.end()
+        hot_end = self._hot_end()
         files = self._pending.files()
         self._footers.refresh(listing=True)
         staged = self._pending.judge(files)
         self._problems += staged.problems
+        self._check_hot()
 
         # 2. and 3. Check and seal, the next part being read while this one is written.
         commits = staged.with_fate(Fate.COMMITTED)
-        left = self._beyond_whole(hot_end) if whole and not commits else 0
+        is_whole = whole and not commits and self._is_hot_ours
+        left = self._beyond_whole(hot_end) if is_whole else 0
         hot_end -= left
         with closing(_read_ahead(self._parts(commits, hot_end))) as parts:
             self._seal_all(parts)
 
         # 4. Clear.
-        log_id = self._hot.log_id
-        if log_id is not None:
+        self._check_hot()
+        if self._is_hot_ours and (log_id := self._hot.log_id) is not None:
             self._hot.forget(self._footers.hot.get(log_id, 0))
         dead = [commit.info.path for commit in staged.with_fate(Fate.DEAD)]
         done = [c.info.path for c in commits if self._footers.is_sealed(c.commit_id)]
@@ -203,6 +211,24 @@ class _Run:
         room = room_at(self._footers.next_seq)
         return (waiting - room) % SEGMENT_EVENTS if waiting > room else 0
 
+    def _hot_end(self) -> int:
+        """Where the hot log ends; one that does not say what it is keeps no commit waiting."""
+        try:
+            return self._hot.end()
+        except CorruptData as error:
+            self._is_hot_ours = False
+            self._problems.append(error)
+            return 0
+
+    def _check_hot(self) -> None:
+        """Seal and forget nothing of a hot log under whose name a copy has sealed."""
+        try:
+            if self._is_hot_ours:
+                self._copies.check()
+        except CorruptData as error:
+            self._is_hot_ours = False
+            self._problems.append(error)
+
     def _parts(self, commits: list[StagedCommit], hot_end: int) -> Iterator[Part]:
         """All events of the set that are not sealed, in sealing order."""
         footers = self._footers
@@ -214,8 +240,7 @@ class _Run:
                 continue  # sealed and deleted by another since it was listed
             except (CorruptData, UnsupportedFormat) as error:
                 self._problems.append(error)
-        log_id = self._hot.log_id
-        if log_id is not None:
+        if self._is_hot_ours and (log_id := self._hot.log_id) is not None:
             source = Source(log_id=log_id)
             try:
                 first = footers.hot.get(log_id, 0)
@@ -284,6 +309,7 @@ class _Run:
                     hint="nothing is lost: seal again later",
                 )
             rest, self._waiting = [*taken, *self._waiting], Waiting()
+            self._check_hot()
             self._keep(rest)
 
     def _put(self, parts: list[Part]) -> bool:
@@ -311,6 +337,9 @@ class _Run:
             # A put that was retried below us found its own first try.
         else:
             self._footers.add(replace(footer, checksum=checksum_of(data)[0]))
+        for part in parts:
+            if part.source.log_id:
+                self._copies.agreed(part.source.log_id, part.next)
         self._on_sealed(events, lines_of(parts), hashes, footer.first_seq)
         self._events += footer.count
         self._segments += 1
@@ -376,6 +405,8 @@ class _Run:
     def _keep(self, parts: list[Part]) -> None:
         """Let the parts wait, without what the footers contain by now."""
         for part in parts:
+            if part.source.log_id and not self._is_hot_ours:
+                continue
             skipped = max(0, self._sealed(part.source) - part.first)
             if not skipped:
                 self._waiting.append(part)
