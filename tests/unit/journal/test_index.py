@@ -168,6 +168,27 @@ def test_small_files_become_large_ones(store: Store, tmp_path: Path, small_range
     journal.close()
 
 
+def test_the_last_segment_of_a_range_takes_the_rest_along(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few earlier events are put before it at once; damaged ones do not stop it."""
+    monkeypatch.setattr(indexer, "SEGMENT_EVENTS", 64)
+    journal = open_journal(store, tmp_path)
+    fill(journal, [3, 61])
+    assert index_files(store) == [names.Name(0, 64, True).path]
+    assert_same_answers(journal)
+    fill(journal, [3], first=64)
+    path = names.Name(64, 67, True).path
+    store.put(path, store.get(path)[:-1])
+    fill(journal, [61], first=67)
+    assert names.Name(67, 128, True).path in index_files(store)
+    assert_same_answers(journal)
+    journal._indexer.catch_up(128)
+    assert [names.Name(first, first + 64, True).path for first in (0, 64)] == index_files(store)
+    assert_same_answers(journal)
+    journal.close()
+
+
 def test_long_values_come_from_the_segment(store: Store, tmp_path: Path) -> None:
     """A value that is a digest in the line is given whole."""
     journal = open_journal(store, tmp_path)

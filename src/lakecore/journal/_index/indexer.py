@@ -16,9 +16,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.base import CorruptData
+from lakecore.base import CorruptData, LakecoreError
 from lakecore.base.limits import MIB, SEGMENT_EVENTS
 from lakecore.journal._index.names import MERGED_EVENTS, Name, choose
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 FAN_IN: Final = 16
 CATCH_UP_EVENTS: Final = 4 * SEGMENT_EVENTS
 """What a run in the background fills of gaps, so that it stays short."""
+_FEW_EVENTS: Final = SEGMENT_EVENTS // 2
+"""More than these are merged beside the sealing of what follows, not before it."""
 _MAX_LINES_BYTES: Final = 256 * MIB
 """Lines that are put together are in memory at once: large values stay in small files."""
 
@@ -143,11 +146,33 @@ class Indexer:
             from lakecore.journal._events.leaf import leaf_lines
 
             lines = leaf_lines(events)
-        postings = arrays.postings_of(events.column("entity_id"))
         name = Name(first_seq, end, True)
-        self._store.put(name.path, arrays.encode_lines(name, [lines], postings, root))
+        found = _Content(lines.chunks, [arrays.postings_of(events.column("entity_id"))])
+        before = self._rest_of_range(name)
+        if before is not None:
+            # This ends a range: what is there of it is put before, instead of merging after.
+            rest, start = before
+            found = rest.followed_by(found, name.first - start)
+            name = Name(start, end, True)
+        self._store.put(name.path, found.encode(name, root))
         self._index.invalidate()
         self.built_events += events.num_rows
+
+    def _rest_of_range(self, name: Name) -> tuple[_Content, int] | None:
+        """What is there of a complete range before `name`, its end, and where the range starts."""
+        start = name.first - name.first % SEGMENT_EVENTS
+        if name.end % SEGMENT_EVENTS or start == name.first:
+            return None
+        self._index.refresh(name.first)
+        chosen = choose(self._lines(), start, name.first)
+        group = [part for part in chosen if isinstance(part, Name)]
+        if len(group) < len(chosen) or sum(part.end - part.first for part in group) > _FEW_EVENTS:
+            return None
+        try:
+            content = self._content(group)
+        except LakecoreError:
+            return None  # this much can be built; the gap is filled later
+        return None if content is None else (content, start)
 
     def _fill(self, first: int, end: int) -> int:
         """Build a gap within one range of 2^16, a segment at a time."""
@@ -184,15 +209,18 @@ class Indexer:
         return [name for name in self._index.names() if name.is_lines]
 
     def _merge_lines(self, group: list[Name]) -> None:
+        name = Name(group[0].first, group[-1].end, True)
+        root = self._root_at(name.end)
+        content = None if root is None else self._content(group)
+        if root is not None and content is not None:
+            self._store.put(name.path, content.encode(name, root))
+
+    def _content(self, group: list[Name]) -> _Content | None:
+        """What neighbouring files hold together; None when it is too much."""
         import numpy as np
-        import pyarrow as pa
 
         from lakecore.journal._index import arrays
 
-        name = Name(group[0].first, group[-1].end, True)
-        root = self._root_at(name.end)
-        if root is None:
-            return
         lines: list[pa.Array] = []
         postings = []
         size_bytes = 0
@@ -202,18 +230,14 @@ class Indexer:
                 lines.append(some)
                 size_bytes += some.nbytes
                 if size_bytes > _MAX_LINES_BYTES:
-                    return
-            moved = np.uint64(source.first - name.first)
+                    return None
+            moved = np.uint64(source.first - group[0].first)
             bits = file.trailer.bucket_bits
             numbers = range(1 << bits)
             for number, data in zip(numbers, file.buckets(numbers), strict=True):
                 found, _ = arrays.decode_bucket(data, number, bits, file.trailer.width)
                 postings.append(found + moved)
-        merged = np.concatenate(postings)
-        merged.sort()
-        self._store.put(
-            name.path, arrays.encode_lines(name, [pa.chunked_array(lines)], merged, root)
-        )
+        return _Content(lines, postings)
 
     def _merge_postings(self, span: int, size: int) -> None:
         from lakecore.journal._index.merge import merge_postings
@@ -260,6 +284,34 @@ class Indexer:
         except Exception as error:
             self.error_count += 1
             self.last_error = error
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a `.lines` file is made of; postings in any order."""
+
+    lines: list[pa.Array]
+    postings: list[Any]
+
+    def followed_by(self, other: _Content, moved: int) -> _Content:
+        """Both, the events of the other one `moved` positions further."""
+        import numpy as np
+
+        places = [found + np.uint64(moved) for found in other.postings]
+        return _Content([*self.lines, *other.lines], [*self.postings, *places])
+
+    def encode(self, name: Name, root: bytes) -> bytes:
+        import numpy as np
+        import pyarrow as pa
+
+        from lakecore.journal._index import arrays
+
+        postings = self.postings[0]
+        if len(self.postings) > 1:
+            postings = np.concatenate(self.postings)
+            postings.sort(kind="stable")  # of pieces that are sorted: they are merged
+        lines = pa.chunked_array(self.lines, pa.large_binary())
+        return arrays.encode_lines(name, [lines], postings, root)
 
 
 def groups_to_merge(chosen: list[Name]) -> list[list[Name]]:
