@@ -3,75 +3,49 @@
 Journals of `LAKECORE_BENCH_EVENTS` events (default 1,000,000; a list is allowed), 20 to an
 entity, spread over the whole time. They are kept in `LAKECORE_BENCH_JOURNALS`, if that
 names a folder, because building the large ones takes minutes. Peers hold the same
-events: DuckDB over the same Parquet segments, SQLite and PostgreSQL in a table with an
-index on (entity_id, seq). Everything is warm and local.
+events: DuckDB over the same Parquet files, SQLite and PostgreSQL in a table with indexes on
+(entity_id, seq) and (timestamp). Everything is warm and local.
+
+Loading the peers takes most of the time, so only journals of up to `PEER_EVENTS` have the
+two of them. Of several sizes, it is told how much longer each question takes in the larger.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
-import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv as csv
 
 import lakecore
-from benchmarks.pairs import Result, compare, line
+from benchmarks.journal_events import (
+    ROWS_PER_ENTITY,
+    START_US,
+    STEP_US,
+    batches,
+    in_postgresql,
+    in_sqlite,
+    rows_of,
+)
+from benchmarks.pairs import Result, alone, compare, line
 from benchmarks.peers import Absent, postgres
-from lakecore.journal import Journal, staged_schema
+from lakecore.journal import Journal, JournalSettings
+from lakecore.storage import open_store
 
-ROWS_PER_ENTITY = 20
-BATCH = 4 << 16
 QUESTIONS = 200
-START_US = 1_700_000_000_000_000
-STEP_US = 1_000
-NAMES = [name for name in staged_schema().names if name != "event_id"]
-_ACTORS = ["ada", "bob", "eve", "agent-7", "pipeline"]
-_FIELDS = ["seats", "status", "engine", "owner", "note"]
-
-
-def batch(first: int, count: int, entities: int) -> pa.Table:
-    """Events `first` to `first + count` of the journal; the same ones every time."""
-    chance = np.random.default_rng(first)
-    group = pa.array(np.arange(first, first + count) // 1000)
-    texts = {
-        "entity_id": _join("N", pa.array(chance.integers(0, entities, count))),
-        "old_value": pa.array(chance.integers(0, 10_000, count)).cast(pa.string()),
-        "new_value": pa.array(chance.integers(0, 10_000, count)).cast(pa.string()),
-        "mutation_id": _join("0190f0c4-8a3c-7cc1-9a5e-", group),
-        "actor": pa.array(_ACTORS).take(pa.array(chance.integers(0, len(_ACTORS), count))),
-        "field": pa.array(_FIELDS).take(pa.array(chance.integers(0, len(_FIELDS), count))),
-    }
-    constant = {
-        "entity_type": "plane",
-        "action": "update",
-        "source": "api",
-        "workspace_id": "",
-        "dataset": "main.planes",
-        "dataset_id": "0190f0c4-8a3c-7cc1-9a5e-0d6a3f2b1c00",
-        "context": '{"reason":"nightly sync"}',
-    }
-    columns = texts | {name: pa.array([text] * count) for name, text in constant.items()}
-    times = START_US + STEP_US * np.arange(first, first + count)
-    columns["timestamp"] = pa.array(times, pa.timestamp("us", "UTC"))
-    columns["version"] = group
-    # Without ids: the journal gives them, as it does to everybody who brings none.
-    return pa.table({name: columns[name] for name in NAMES})
-
-
-def batches(events: int) -> Iterator[pa.Table]:
-    for first in range(0, events, BATCH):
-        yield batch(first, min(BATCH, events - first), max(1, events // ROWS_PER_ENTITY))
+PEER_EVENTS = int(os.environ.get("LAKECORE_BENCH_PEER_EVENTS", "1000000"))
 
 
 def build(place: Path, events: int) -> float:
@@ -131,14 +105,47 @@ def run(folder: Path) -> list[Result]:
     kept = os.environ.get("LAKECORE_BENCH_JOURNALS")
     counts = os.environ.get("LAKECORE_BENCH_EVENTS", "1000000")
     with tempfile.TemporaryDirectory() as temp:
-        for events in map(int, counts.split(",")):
+        sizes_asked = sorted(map(int, counts.split(",")))
+        for events in sizes_asked:
             place = Path(kept or temp) / f"journal-{events}"
             results += _measure(place, events)
+    for small, large in pairwise(sizes_asked):
+        results += _growth(results, _title(small), _title(large))
     return results
 
 
+def _title(events: int) -> str:
+    return f"{events / 1e6:g}M events"
+
+
+def _growth(results: list[Result], small: str, large: str) -> list[Result]:
+    """How many times as long the same question takes in the larger journal."""
+    known = {result.name: result.ours_s for result in results if not result.peer}
+    found = []
+    for name, before in known.items():
+        after = known.get(name.replace(small, large))
+        if name.startswith(small) and after is not None and name in _timed(small):
+            title = f"{name.removeprefix(f'{small}: ')}: {large} / {small}"
+            found.append(Result(title, after, before, after / before, None, 1, peer=small))
+            print(line(found[-1]), flush=True)
+    return found
+
+
+def _timed(title: str) -> set[str]:
+    names = [
+        "open, first history",
+        "history",
+        "recent 100",
+        "page of an entity",
+        "proof by seq",
+        "SQL, actor and minute",
+        "SQL, group by actor",
+    ]
+    return {f"{title}: {name}" for name in names}
+
+
 def _measure(place: Path, events: int) -> list[Result]:
-    title = f"{events / 1e6:g}M events"
+    title = _title(events)
     seconds = build(place, events)
     results = []
     if seconds:
@@ -171,9 +178,138 @@ def _measure(place: Path, events: int) -> list[Result]:
             asked(f"{title}: recent 100", lambda _: journal.recent(100), ids, 0.5),
             asked(f"{title}: page of an entity", lambda e: journal.query(entity_id=e), ids, 1.0),
             asked(f"{title}: level-0 tile", _tile(journal, events), ids, 0.4),
+            asked(f"{title}: proof by seq", _proof(journal, events), ids, 5.0),
+            _proof_bytes(place, lake, title, events),
         ]
+        results += _system_table(lake, title, events)
         results += _peers(lake, place, title, events, ids)
+    results.append(_verify(place, title, events))
     return results
+
+
+def _system_table(lake: lakecore.Lake, title: str, events: int) -> list[Result]:
+    """`system.journal` in SQL, against the goals in milliseconds."""
+    low = START_US + STEP_US * (events // 2)
+    span = f"to_timestamp_micros({low}) AND to_timestamp_micros({low + 60_000_000})"
+    queries = {
+        "SQL, actor and minute": (f"WHERE actor = 'ada' AND timestamp BETWEEN {span}", "*", 10),
+        "SQL, group by actor": ("GROUP BY actor", "actor, count(*)", 100),
+        "SQL, last 100": ("ORDER BY seq DESC LIMIT 100", "*", None),
+        "SQL, count": ("", "count(*)", None),
+    }
+    found = []
+    for name, (rest, columns, goal_ms) in queries.items():
+        text = f"SELECT {columns} FROM system.journal {rest}"
+        found.append(
+            alone(
+                f"{title}: {name}",
+                partial(_in_arrow, lake, text),
+                reach_s=None if goal_ms is None else goal_ms / 1000,
+                runs=15,
+            )
+        )
+    return found
+
+
+def _in_arrow(lake: lakecore.Lake, text: str) -> Callable[[], object]:
+    return lambda: lake.sql(text).to_arrow()
+
+
+def _proof(journal: Journal, events: int) -> Callable[[str], object]:
+    journal.checkpoint()
+    chance = random.Random(2)
+    return lambda _: journal.prove(chance.randrange(events))
+
+
+class _Counted:
+    """A store that says it is elsewhere, and adds up what is read of it."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.read_bytes = self.requests = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def local_path(self, path: str) -> None:
+        return None
+
+    def get(self, path: str) -> bytes:
+        return self._counted(self._store.get(path))
+
+    def get_range(self, path: str, start: int, length: int) -> bytes:
+        return self._counted(self._store.get_range(path, start, length))
+
+    def _counted(self, data: bytes) -> bytes:
+        self.requests += 1
+        self.read_bytes += len(data)
+        return data
+
+
+def _proof_bytes(place: Path, lake: lakecore.Lake, title: str, events: int) -> Result:
+    """What a proof reads of a bucket; of the first ones, every file is a new one."""
+    state_dir, origin = lake.journal._state_dir, lake.journal._origin
+    store: Any = _Counted(open_store(str(place)))
+    settings = JournalSettings(background=False)
+    chance = random.Random(3)
+    read: list[int] = []
+    with Journal.open(store, state_dir, origin=origin, settings=settings) as journal:
+        for _ in range(50):
+            before = store.read_bytes
+            journal.prove(chance.randrange(events))
+            read.append(store.read_bytes - before)
+    read_kb = statistics.median(read) / 1e3
+    result = Result(
+        f"{title}: kB read for a proof",
+        read_kb,
+        None,
+        None,
+        60,
+        len(read),
+        note=f"kB, not seconds; the first {read[0] / 1e3:.0f}, at most {max(read[1:]) / 1e3:.0f}",
+        details={"first_kb": read[0] / 1e3, "max_kb": max(read[1:]) / 1e3},
+    )
+    print(line(result), flush=True)
+    return result
+
+
+_VERIFY = """
+import json, sys, time
+import lakecore
+def peak_mib():  # of this process: what getrusage says includes the parent's at the fork
+    with open("/proc/self/status") as file:
+        return next(int(text.split()[1]) / 1024 for text in file if text.startswith("VmHWM"))
+with lakecore.open(sys.argv[1], actor="bench") as lake:
+    lake.journal.recent(1)
+    before = peak_mib()
+    start = time.perf_counter()
+    report = lake.journal.verify(full=True)
+    seconds = time.perf_counter() - start
+print(json.dumps({"seconds": seconds, "peak_mib": peak_mib(), "before_mib": before,
+                  "ok": report.ok}))
+"""
+
+
+def _verify(place: Path, title: str, events: int) -> Result:
+    """Recompute every leaf and the tree, in a process of its own: its peak memory counts."""
+    done = subprocess.run(
+        [sys.executable, "-c", _VERIFY, str(place)], check=True, capture_output=True, text=True
+    )
+    figures = json.loads(done.stdout.splitlines()[-1])
+    result = Result(
+        f"{title}: verify everything",
+        figures["seconds"],
+        None,
+        None,
+        None,
+        1,
+        note=f"{events / figures['seconds'] / 1e3:.0f}k events/s, peak "
+        f"{figures['peak_mib']:.0f} MiB ({figures['before_mib']:.0f} before)"
+        + ("" if figures["ok"] else "; FOUND DAMAGE"),
+        details={name: float(value) for name, value in figures.items()},
+    )
+    print(line(result), flush=True)
+    return result
 
 
 def _tile(journal: Journal, events: int) -> Callable[[str], object]:
@@ -202,145 +338,121 @@ def _first_answer(place: Path, title: str, entity_id: str) -> Result:
     return result
 
 
+Ask = Callable[[str], object]
+"""A statement, as a peer runs it: all of its rows."""
+
+
 def _peers(
     lake: lakecore.Lake, place: Path, title: str, events: int, ids: list[str]
 ) -> list[Result]:
+    found: list[Result] = []
+    paths = [str(place / path) for path in lake.journal.parts()[0]]
     duck = duckdb.connect()
     duck.execute("SET TimeZone = 'UTC'")
-    parquet = f"read_parquet('{place}/journal/log/*.parquet')"
-    low = START_US + STEP_US * (events // 2)
-    span = f"make_timestamptz({low}) AND make_timestamptz({low + 60_000_000})"
-    minute = f"to_timestamp_micros({low}) AND to_timestamp_micros({low + 60_000_000})"
-    journal = lake.journal
-    next_id = iter(ids * 100)
-
-    def each(question: Callable[[str], object], count: int = 20) -> Callable[[], object]:
-        """As many questions in a row: one is too short to be timed beside another's."""
-        wanted = [next(next_id) for _ in range(count)]
-        return lambda: [question(entity_id) for entity_id in wanted]
-
-    def in_duck(query: str) -> object:
-        return duck.sql(query).to_arrow_table()
-
-    found = [
-        compare(
-            f"{title}: history",
-            lambda: each(journal.entity_history, 3),
-            lambda: each(
-                lambda e: in_duck(f"FROM {parquet} WHERE entity_id = '{e}' ORDER BY seq"), 3
-            ),
-            peer_name="DuckDB, same Parquet",
-            reach=0.1,
-        ),
-        compare(
-            f"{title}: actor and minute",
-            lambda: (
-                lambda: lake.sql(
-                    "SELECT * FROM system.journal WHERE actor = 'ada' AND "
-                    f"timestamp BETWEEN {minute}"
-                ).to_arrow()
-            ),
-            lambda: (
-                lambda: in_duck(f"FROM {parquet} WHERE actor = 'ada' AND timestamp BETWEEN {span}")
-            ),
-            peer_name="DuckDB, same Parquet",
-            reach=1.0,
-        ),
-        compare(
-            f"{title}: group by actor",
-            lambda: (
-                lambda: lake.sql(
-                    "SELECT actor, count(*) FROM system.journal GROUP BY actor"
-                ).to_arrow()
-            ),
-            lambda: lambda: in_duck(f"SELECT actor, count(*) FROM {parquet} GROUP BY actor"),
-            peer_name="DuckDB, same Parquet",
-            reach=1.5,
-        ),
-    ]
+    duck.execute(f"CREATE VIEW event AS FROM read_parquet({paths})")
+    minute = "make_timestamptz({low}) AND make_timestamptz({high})"
+    found += _beside(
+        lake,
+        title,
+        events,
+        ids,
+        peer=("DuckDB, same Parquet", lambda query: duck.sql(query).to_arrow_table(), minute),
+        reach=(0.1, 1.0, 1.5),
+        count=3,
+    )
     duck.close()
+    if events > PEER_EVENTS:
+        return found
     with tempfile.TemporaryDirectory() as temp:
-        sqlite = _sqlite(Path(temp) / "events.sqlite", events)
-        found.append(
-            compare(
-                f"{title}: history",
-                lambda: each(journal.entity_history),
-                lambda: each(lambda e: _rows_of(sqlite, e)),
-                peer_name="SQLite, index on entity",
-                reach=5.0,
-                note="both give objects",
-            )
+        sqlite = in_sqlite(Path(temp) / "events.sqlite", events)
+        found += _beside(
+            lake,
+            title,
+            events,
+            ids,
+            peer=("SQLite, indexes", lambda query: rows_of(sqlite, query), "{low} AND {high}"),
+            reach=(5.0, 1.0, 0.5),
+            note="both give objects",
         )
         sqlite.close()
     with suppress(Absent), postgres() as address:
-        postgresql = _postgresql(address, events)
-        found.append(
-            compare(
-                f"{title}: history",
-                lambda: each(journal.entity_history),
-                lambda: each(lambda e: postgresql.execute(_HISTORY, (e,)).fetchall()),
-                peer_name="PostgreSQL, index on entity",
-                reach=3.0,
-                note="theirs through a socket",
-            )
+        postgresql = in_postgresql(address, events)
+        minute = "to_timestamp({low} / 1e6) AND to_timestamp({high} / 1e6)"
+        found += _beside(
+            lake,
+            title,
+            events,
+            ids,
+            peer=("PostgreSQL, indexes", lambda q: postgresql.execute(q).fetchall(), minute),
+            reach=(3.0, 1.0, 0.5),
+            note="theirs through a socket",
         )
         postgresql.close()
     return found
 
 
-_HISTORY = "SELECT * FROM event WHERE entity_id = %s ORDER BY seq"
+def _beside(
+    lake: lakecore.Lake,
+    title: str,
+    events: int,
+    ids: list[str],
+    *,
+    peer: tuple[str, Ask, str],
+    reach: tuple[float, float, float],
+    count: int = 20,
+    note: str = "",
+) -> list[Result]:
+    """History, an actor in a minute, and groups by actor: ours and a peer's in turn.
 
+    Args:
+        peer: its name, how it is asked, and how it writes a span of time.
+        count: histories in a row: one is too short to be timed beside another's.
+    """
+    peer_name, ask, span = peer
+    next_id = iter(ids * 100)
+    low = START_US + STEP_US * (events // 2)
+    bounds = {"low": low, "high": low + 60_000_000}
+    in_minute = "SELECT * FROM {table} WHERE actor = 'ada' AND timestamp BETWEEN {span}"
+    by_actor = "SELECT actor, count(*) FROM {table} GROUP BY actor"
+    our_span = "to_timestamp_micros({low}) AND to_timestamp_micros({high})"
 
-def _postgresql(address: str, events: int) -> Any:
-    """A connection to a table with the events, and an index on the entity."""
-    import psycopg
+    def each(question: Callable[[str], object]) -> Callable[[], object]:
+        wanted = [next(next_id) for _ in range(count)]
+        return lambda: [question(entity_id) for entity_id in wanted]
 
-    connection = psycopg.connect(address, autocommit=True)
-    kinds = {"seq": "bigint PRIMARY KEY", "timestamp": "timestamptz", "version": "bigint"}
-    columns = ", ".join(f'"{name}" {kinds.get(name, "text")}' for name in ["seq", *NAMES])
-    connection.execute(f"CREATE TABLE event ({columns})")
-    first = 0
-    with connection.cursor() as cursor, cursor.copy("COPY event FROM STDIN (FORMAT csv)") as copy:
-        for table in batches(events):
-            seq = pa.array(range(first, first + table.num_rows))
-            sink = pa.BufferOutputStream()
-            options = csv.WriteOptions(include_header=False)
-            csv.write_csv(table.add_column(0, "seq", seq), sink, options)
-            copy.write(sink.getvalue().to_pybytes())
-            first += table.num_rows
-    connection.execute("CREATE INDEX by_entity ON event (entity_id, seq)")
-    connection.execute("VACUUM ANALYZE event")
-    return connection
+    def ours(query: str) -> Callable[[], object]:
+        text = query.format(table="system.journal", span=our_span.format(**bounds))
+        # Peers that give Python objects are compared with Python objects.
+        if note:
+            return lambda: lake.sql(text).to_pylist()
+        return _in_arrow(lake, text)
 
+    def theirs(query: str) -> Callable[[], object]:
+        text = query.format(table="event", span=span.format(**bounds))
+        return lambda: ask(text)
 
-def _sqlite(path: Path, events: int) -> sqlite3.Connection:
-    """The events as a table with an index on the entity."""
-    names = ["seq", *NAMES]
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute(f"CREATE TABLE event ({', '.join(names)}, PRIMARY KEY (seq))")
-    first = 0
-    marks = ", ".join("?" * len(names))
-    for table in batches(events):
-        columns = [
-            (column.cast(pa.int64()) if name == "timestamp" else column).to_pylist()
-            for name, column in zip(table.schema.names, table.columns, strict=True)
-        ]
-        rows = zip(range(first, first + table.num_rows), *columns, strict=True)
-        connection.executemany(f"INSERT INTO event VALUES ({marks})", rows)
-        first += table.num_rows
-    connection.execute("CREATE INDEX by_entity ON event (entity_id, seq)")
-    connection.commit()
-    return connection
-
-
-def _rows_of(connection: sqlite3.Connection, entity_id: str) -> object:
-    rows = connection.execute("SELECT * FROM event WHERE entity_id = ? ORDER BY seq", (entity_id,))
-    names = [column[0] for column in rows.description]
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _join(prefix: str, numbers: pa.Array) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return pc.binary_join_element_wise(prefix, numbers.cast(pa.string()), "")
+    history = "SELECT * FROM event WHERE entity_id = '{}' ORDER BY seq"
+    return [
+        compare(
+            f"{title}: {count} histories",
+            lambda: each(lake.journal.entity_history),
+            lambda: each(lambda entity_id: ask(history.format(entity_id))),
+            peer_name=peer_name,
+            reach=reach[0],
+            note=note,
+        ),
+        *(
+            compare(
+                f"{title}: {name}",
+                partial(ours, query),
+                partial(theirs, query),
+                peer_name=peer_name,
+                reach=goal,
+                note=note,
+            )
+            for name, query, goal in (
+                ("actor and minute", in_minute, reach[1]),
+                ("group by actor", by_actor, reach[2]),
+            )
+        ),
+    ]

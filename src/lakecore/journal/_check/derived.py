@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import CorruptData, LakecoreError, NotFound, UnsupportedFormat
 from lakecore.journal._check.report import Problem
+from lakecore.journal._index.blocks import unpack
 from lakecore.journal._index.files import IndexFile
 from lakecore.journal._index.layout import TRAILER_BYTES, Trailer
 from lakecore.journal._index.names import FOLDER, Name, parse_name
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lakecore.tlog import Hashes
 
 _BUCKETS: Final = 4_096
+_BLOCKS: Final = 32
+"""Of lines that are decompressed and hashed at once."""
 _MAX_SHOWN: Final = 80
 
 
@@ -60,10 +63,14 @@ def check_lines(store: Store, names: Iterable[Name], first: int, hashes: Hashes)
         try:
             file = _checked(store, name)
             at = name.first - first
-            for number in range(file.trailer.block_count):
-                lines = file.block(number).lines()
-                found = sha256_rows(pa.array([bytes(line) for line in lines], "binary"), b"\0")
-                if not (found == hashes[at : at + len(lines)]).all():
+            for start in range(0, file.trailer.block_count, _BLOCKS):
+                numbers = range(start, min(start + _BLOCKS, file.trailer.block_count))
+                blocks = unpack([file.packed(number) for number in numbers])
+                lines = [line for block in blocks for line in block.lines()]
+                is_same = sha256_rows(pa.array(lines, "binary"), b"\0") == hashes[at:][: len(lines)]
+                if not is_same.all():
+                    row = int(is_same.all(axis=1).argmin())
+                    number = start + row // file.trailer.block_rows
                     raise CorruptData(f"line block {number} has other events", where=name.path)
                 at += len(lines)
         except NotFound:
