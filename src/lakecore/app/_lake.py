@@ -348,6 +348,14 @@ class Lake:
         """
         return verify(self._parts, full=full, vkeys=vkeys)
 
+    def forget_verified(
+        self, *, actor: str | None = None, source: str = "api", reason: str = ""
+    ) -> int:
+        """Take the journal as it is from now on; see `Journal.forget_verified`."""
+        return self.journal.forget_verified(
+            actor=actor or self._actor, source=source, reason=reason
+        )
+
     def archive_journal(self, archive: str, **bounds: Any) -> ArchiveReport:
         """Move old events to an archive, by its name or place; bounds as `Journal.archive`."""
         return self.journal.archive(self._parts.archives.name_of(archive), **bounds)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lakecore.cli._context import State, pass_state
+from lakecore.base import InvalidInput
+from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._output import print_json, print_text
+from lakecore.cli._options import authorship
+from lakecore.cli._output import note, print_json, print_text
 from lakecore.cli._text import count, printable
 
 if TYPE_CHECKING:
@@ -34,9 +36,24 @@ _EXIT_CODES: Final = {"green": 0, "broken": 1, "inconclusive": 3}
     metavar="VKEY",
     help="A key that may sign checkpoints, <name>+<id>+<base64>. May be repeated.",
 )
+@click.option(
+    "--forget",
+    is_flag=True,
+    help="First take the log as it is, whatever this machine verified before; an event tells "
+    "of it. For a lake that was restored from an older copy.",
+)
+@authorship
 @click.pass_context
 @pass_state
-def command(state: State, ctx: click.Context, full: bool, vkeys: tuple[str, ...]) -> None:
+def command(
+    state: State,
+    ctx: click.Context,
+    full: bool,
+    vkeys: tuple[str, ...],
+    forget: bool,
+    actor: str | None,
+    reason: str,
+) -> None:
     """Check that the record is whole and that the data is what it says.
 
     \b
@@ -51,9 +68,17 @@ def command(state: State, ctx: click.Context, full: bool, vkeys: tuple[str, ...]
     A signature counts when its key is given, or is this machine's own. A copy of the
     lake's files is enough, and they are only read.
 
+    A log that has fewer events than this machine verified is broken, and stays so. If
+    an older copy was restored, and that was meant, --forget says it.
+
     Exit code 1 when one of them is broken, 3 when one cannot be told.
     """
-    with state.open_lake() as lake:
+    if (actor or reason) and not forget:
+        raise InvalidInput("--actor and --reason are of --forget", hint="verify changes nothing")
+    with state.open_lake(actor=actor) as lake:
+        if forget:
+            size = lake.forget_verified(source=SOURCE, reason=reason)
+            note(f"forgotten: {count(size, 'event')} that this machine verified before")
         report = lake.verify(full=full, vkeys=vkeys)
     if state.as_json:
         print_json(report)

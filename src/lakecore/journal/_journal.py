@@ -329,10 +329,12 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             # would give offsets that are sealed.
             log_id = self._hot.log_id
             if log_id is not None:
+                first = self._hot.first()
                 self._footers.refresh()
-                if self._footers.hot.get(log_id, 0) > self._hot.end():
-                    HotCopies(self._store, self._footers, self._hot).check()
-                self._hot.renew_if_behind(self._footers.hot.get(log_id, 0))
+                sealed = self._footers.hot.get(log_id, 0)
+                if not first <= sealed <= self._hot.end():
+                    HotCopies(self._store, self._footers, self._hot).check(first)
+                self._hot.renew_if_behind(sealed)
             self._is_log_checked = True
         return self._direct
 

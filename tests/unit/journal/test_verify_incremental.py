@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 from tests.fakes.compaction import small_ranges
-from tests.fakes.journals import TIME_US, commit, open_journal, sample, target
+from tests.fakes.journals import TIME_US, commit, open_journal, sample, sealed_ids, target
 
-from lakecore.base import ManualClock
+from lakecore.base import CorruptData, ManualClock
 from lakecore.journal import Journal
 from lakecore.journal._check.incremental import FILE
 from lakecore.journal._log.segment import segment_path
@@ -173,3 +174,43 @@ def test_a_copy_of_the_files_is_enough(store: Store, journal: Journal, tmp_path:
     report = copy.verify()
     assert (report.status, report.events, report.root) == ("green", 1020, journal.verify().root)
     assert copy.verify().earlier is None
+
+
+def test_an_older_copy_is_accepted_on_demand_only(tmp_path: Path) -> None:
+    """It stays broken, with the next step said, until somebody says that it was meant."""
+    lake, state = tmp_path / "lake", tmp_path / "state"
+    store = open_store(str(lake))
+    with open_journal(store, state) as journal:
+        journal.record_batch(sample("a", 5))
+        journal.seal()
+    shutil.copytree(lake, tmp_path / "older")
+    with open_journal(store, state) as journal:
+        for prefix in "bcd":
+            journal.record_batch(sample(prefix, 5))
+            journal.seal()
+        assert journal.verify().status == "green"
+    shutil.rmtree(lake)
+    shutil.copytree(tmp_path / "older", lake)
+    with open_journal(store, state) as journal:
+        for full in (False, True, False):
+            (problem,) = journal.verify(full=full).problems
+            assert (problem.field, problem.expected) == ("size", "20 events, verified before")
+            assert "`lakecore verify --forget`" in problem.found
+        # What was sealed and is gone: all but the last batch, which the hot log still has.
+        with pytest.raises(CorruptData, match="not sealed any more"):
+            journal.record_batch(sample("e", 5))
+        with pytest.raises(CorruptData, match="not sealed any more"):
+            journal.seal()
+        assert journal.repair().lost == 10
+        assert journal.forget_verified(actor="ada", reason="a bad day") == 20
+        assert journal.verify().status == "green"
+        journal.record_batch(sample("e", 5))
+        journal.seal()
+        found = [name for name in sealed_ids(journal) if ":" in name]
+        assert found == [f"{prefix}:{number}" for prefix in "ade" for number in range(5)]
+        (event,) = journal.query(action="verify.forget").items
+        assert (event.actor, event.old_value) == ("ada", "20")
+        assert "a bad day" in event.context
+        for full in (False, True):
+            report = journal.verify(full=full)
+            assert (report.status, report.problems) == ("green", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -59,6 +60,34 @@ class Checkable(ABC):
             return verify_log(
                 self._store, verified=verified, full=full, keys=keys, clock=self._clock
             )
+
+    def forget_verified(self, *, actor: str = "", source: str = "api", reason: str = "") -> int:
+        """Have the next `verify` take the log as it is, whatever this machine saw before.
+
+        For a lake that came back from an older copy, which `verify` calls broken: events that
+        were verified here are gone. An event tells of it (`verify.forget`), before it is done.
+
+        Returns:
+            How many events this machine had verified.
+        """
+        from lakecore.journal._check.incremental import Verified
+        from lakecore.journal._events.event import Event
+
+        with closing(Verified(self._state_dir)) as verified:
+            size = verified.size()
+            self.record(
+                Event(
+                    entity_type="journal",
+                    entity_id="journal",
+                    action="verify.forget",
+                    actor=actor,
+                    source=source,
+                    old_value=str(size),
+                    context=json.dumps({"reason": reason}) if reason else "{}",
+                )
+            )
+            verified.forget()
+        return size
 
     def completeness(self, commits: Iterable[tuple[str, bytes]]) -> CompletenessReport:
         """Match commits with events, both ways; and see whether what waits can be read.

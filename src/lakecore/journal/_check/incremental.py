@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 FILE: Final = "verified-1.sqlite"
 """The number is the version of its tables: another version makes another file."""
+_IF_MEANT: Final = (
+    "; if an older copy of the lake was restored, and that was meant: `lakecore verify --forget`"
+)
 
 _SCHEMA: Final = """
 CREATE TABLE position (
@@ -156,7 +159,7 @@ class Verified:
         if known.root == now.root:
             return None
         where = segment_path(now.first_seq)
-        return Problem(where, None, "verified root", known.root, now.root)
+        return Problem(where, None, "verified root", known.root, f"{now.root}{_IF_MEANT}")
 
     def loss(self, size: int) -> Problem | None:
         """What the log lost, if it has fewer events than were verified before."""
@@ -164,7 +167,8 @@ class Verified:
         if last is None or last.end_seq <= size:
             return None
         expected = f"{last.end_seq} events, verified before"
-        return Problem(segment_path(last.first_seq), None, "size", expected, f"the log has {size}")
+        found = f"the log has {size}{_IF_MEANT}"
+        return Problem(segment_path(last.first_seq), None, "size", expected, found)
 
     def remember(self, known: Known) -> None:
         """Keep a position that was found whole, as is all before it."""
@@ -185,6 +189,11 @@ class Verified:
                 )
         except _FAILS:
             self._fails = True
+
+    def size(self) -> int:
+        """How many events of the log were verified."""
+        last = next(iter(self._known(-1, 1, order="DESC")), None)
+        return 0 if last is None else last.end_seq
 
     def forget(self) -> None:
         """Have everything recomputed the next time."""

@@ -11,6 +11,8 @@
 damaged                     what is done
 ==========================  =================================================================
 name of the hot log         restored, where footers leave no doubt which one it was
+hot log of a lake that      what it still holds goes to a log of another name, and is sealed
+is older than it            under that
 one of two hot logs of      what only this one has goes to a log of another name, and is sealed
 one name                    under that
 batch of the hot log        kept as a file; events that say 'lost' take its events' place
@@ -247,8 +249,14 @@ class Repairer:
                 lambda: self._alone(lambda: self._hot.restore_name(name)),
             )
             return
-        parted = HotCopies(self._store, self._footers, self._hot).parted_at()
-        if parted is not None:
+        copies = HotCopies(self._store, self._footers, self._hot)
+        if lost := copies.lost():
+            reason = "the lake has lost events that were sealed, or came back from an older copy"
+            yield _Step(
+                Repair(kind="hot log", where=path, reason=reason, loss=Loss(count=lost)),
+                lambda: self._alone(lambda: self._hot.part(0)),
+            )
+        elif (parted := copies.parted_at()) is not None:
             reason = f"a copy of it has sealed other events, from offset {parted} on"
             yield _Step(
                 Repair(kind="hot log", where=path, reason=reason),

@@ -42,6 +42,7 @@ from lakecore.journal._log.segment import (
     read_footer,
     run_of,
     segment_path,
+    stored_checksum,
 )
 from lakecore.tlog import Frontier
 
@@ -371,8 +372,8 @@ class Footers:
     def _adopt(self, run: Run) -> bool:
         """Take the events of a range from its run from now on.
 
-        A run that does not fit what is known is left alone, and what it merges is read
-        instead: whoever compacts or verifies tells what is wrong with it.
+        A run that does not fit what is known, or that nobody vouches for, is left alone, and
+        what it merges is read instead: whoever compacts or verifies tells what is wrong with it.
         """
         at = bisect_left(self._places, run.first_seq, key=_first_seq)
         end = bisect_left(self._places, run.end_seq, key=_first_seq)
@@ -399,7 +400,7 @@ class Footers:
             # Its pieces stay places of their own, with times and a state each.
             new = [place.moved_to(run.path, run.first_seq) for place in old]
             fits = fits and all(place.count == 1 << small for place in old)
-        if not fits:
+        if not fits or not self._is_vouched_for(run, footer):
             self._refused.add(run)
             return False
         if run.level == small:
@@ -411,6 +412,34 @@ class Footers:
         if is_new:
             self._set_end(footer)
         return True
+
+    def _is_vouched_for(self, run: Run, footer: SegmentFooter) -> bool:
+        """Whether a run's rows are those that were sealed, as far as it costs little to know.
+
+        The last file that it merges has to say the same of the log. If it is a stub, whoever
+        made it had verified the run. Else the run's bytes must have their checksum: so what
+        was damaged since is not used. (One that was made wrong on purpose, with a checksum, is
+        found by `verify`, and never leads to a stub.)
+        """
+        if not footer.pieces:
+            return False
+        first = run.end_seq - footer.pieces[-1]
+        path = segment_path(first)
+        if run.level != runs.LEVELS[0] and self._store.exists(
+            small := Run(first, runs.LEVELS[0]).path
+        ):
+            path = small
+        try:
+            last = read_footer(self._store, path)
+            same = ("next_seq", "tree_size", "root", "edge", "hot", "duplicate_ids")
+            if any(getattr(last, name) != getattr(footer, name) for name in same):
+                return False
+            if last.moved is not None and last.moved.path == run.path:
+                return True
+            stored, found = stored_checksum(self._store, run.path)
+        except (CorruptData, NotFound):
+            return False
+        return stored == found
 
 
 def _place_of(footer: SegmentFooter, path: str) -> Place:

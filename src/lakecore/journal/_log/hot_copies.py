@@ -43,10 +43,25 @@ class HotCopies:
         """What is sealed up to an offset is this log's own."""
         self._agreed = (log_id, offset)
 
-    def check(self) -> None:
-        """Raises `CorruptData` when events of another log are sealed under this one's name."""
+    def check(self, first: int = 0) -> None:
+        """Raises `CorruptData` when events of another log are sealed under this one's name, or
+        what this log forgot is not sealed any more.
+
+        Args:
+            first: the offset of the first event that was in the log before the footers were
+                looked at.
+        """
         log_id = self._hot.log_id
         sealed = self._footers.hot.get(log_id, 0) if log_id is not None else 0
+        if first > sealed:
+            raise CorruptData(
+                "events that the hot log forgot are not sealed any more",
+                expected=f"events from offset {sealed} on",
+                found=f"offset {first}",
+                where=self._hot.path,
+                hint="the lake lost events, or came back from an older copy: then `lakecore "
+                "journal repair` seals what this log still holds",
+            )
         if log_id is None or not sealed or self._agreed == (log_id, sealed):
             return
         last = min(sealed, self._hot.end()) - 1
@@ -59,6 +74,13 @@ class HotCopies:
                 hint=_HINT,
             )
         self.agreed(log_id, sealed)
+
+    def lost(self) -> int:
+        """How many events this log forgot that are not sealed any more."""
+        first = self._hot.first()
+        self._footers.refresh()
+        sealed = self._footers.hot.get(self._hot.log_id or "")
+        return max(0, first - sealed) if sealed is not None else 0
 
     def parted_at(self) -> int | None:
         """The first offset at which this log has another event than is sealed; None = nowhere."""

@@ -180,12 +180,12 @@ class _Run:
 
     def run(self, *, whole: bool = False) -> SealOutcome:
         # 1. Freeze: what is unsealed first, what is sealed second.
-        hot_end = self._hot_end()
+        hot_first, hot_end = self._hot_range()
         files = self._pending.files()
         self._footers.refresh(listing=True)
         staged = self._pending.judge(files)
         self._problems += staged.problems
-        self._check_hot()
+        self._check_hot(hot_first)
 
         # 2. and 3. Check and seal, the next part being read while this one is written.
         commits = staged.with_fate(Fate.COMMITTED)
@@ -211,20 +211,20 @@ class _Run:
         room = room_at(self._footers.next_seq)
         return (waiting - room) % SEGMENT_EVENTS if waiting > room else 0
 
-    def _hot_end(self) -> int:
-        """Where the hot log ends; one that does not say what it is keeps no commit waiting."""
+    def _hot_range(self) -> tuple[int, int]:
+        """What the hot log holds; one that does not say what it is keeps no commit waiting."""
         try:
-            return self._hot.end()
+            return self._hot.first(), self._hot.end()
         except CorruptData as error:
             self._is_hot_ours = False
             self._problems.append(error)
-            return 0
+            return 0, 0
 
-    def _check_hot(self) -> None:
-        """Seal and forget nothing of a hot log under whose name a copy has sealed."""
+    def _check_hot(self, first: int = 0) -> None:
+        """Seal and forget nothing of a hot log that is not the one footers speak of."""
         try:
             if self._is_hot_ours:
-                self._copies.check()
+                self._copies.check(first)
         except CorruptData as error:
             self._is_hot_ours = False
             self._problems.append(error)
