@@ -19,6 +19,8 @@ Status = Literal["green", "broken", "inconclusive", "absent"]
 
 _LOG_ENTRY: Final = re.compile(r"(?P<location>tables/.+)/_delta_log/\d{20}\.json")
 _DATASETS: Final = "datasets"
+_MANY_FILES: Final = 64
+"""Small files of the log that could be one: reading them costs more than merging them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +293,7 @@ def status(parts: Components) -> dict[str, Any]:
     datasets = parts.catalog.list_datasets()
     views = [parts.tables.open(dataset) for dataset in datasets]
     present = [view for view in views if view is not None]
+    journal = parts.journal.stats()
     return {
         "lake": {
             "url": parts.store.url,
@@ -300,8 +303,17 @@ def status(parts: Components) -> dict[str, Any]:
         "datasets": len(datasets),
         "rows": sum(view.row_count for view in present),
         "size_bytes": sum(view.size_bytes for view in present),
-        "journal": parts.journal.stats(),
+        "journal": journal,
+        "advice": [advice] if (advice := _compact_advice(journal)) else [],
     }
+
+
+def _compact_advice(journal: dict[str, Any]) -> str | None:
+    """What a lake that only short commands use never does by itself."""
+    small = journal["small_files"]
+    if small <= _MANY_FILES:
+        return None
+    return f"`lakecore journal compact` merges {small:,} small files of the log"
 
 
 def doctor(parts: Components) -> DoctorReport:
@@ -387,5 +399,5 @@ def _probe_sealing(parts: Components) -> Finding:
         name=name,
         ok=not unreadable,
         text=f"{sealed:,} events sealed now, {waiting:,} wait, {stats['tree_size']:,} in the tree",
-        hint="; ".join(unreadable) or None,
+        hint="; ".join(unreadable) or _compact_advice(stats),
     )

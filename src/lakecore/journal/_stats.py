@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lakecore.base import LakecoreError
+from lakecore.base import CorruptData, LakecoreError, UnsupportedFormat
 from lakecore.journal._commits.commit import Fate
 from lakecore.journal._commits.staged import StagedReader
+from lakecore.journal._log import runs
+from lakecore.journal._log.runs import Place, Run
+from lakecore.journal._log.segment import segment_path
 
 if TYPE_CHECKING:
     from lakecore.journal._log.pending import StagedCommit
@@ -22,11 +25,18 @@ def journal_stats(
 
     `buffer_events` are acknowledged and not yet sealed; `pending` are the staged files of
     them: commits, events, age of the oldest, undecided ones, and what cannot be read, or
-    could not by the last sealing run (`problems`).
+    could not by the last sealing run (`problems`). `small_files` are segments of complete
+    ranges: compaction makes one file of those of a range.
     """
     footers = snapshot.footers
     committed = snapshot.staged.with_fate(Fate.COMMITTED)
-    staged = sum(_event_count(commit, store) for commit in committed)
+    unreadable = {str(item) for item in (*snapshot.staged.problems, *problems)}
+    staged = 0
+    for commit in committed:
+        try:
+            staged += _event_count(commit, store)
+        except (CorruptData, UnsupportedFormat) as error:
+            unreadable.add(str(error))
     staged -= sum(footers.sealed_count(commit.commit_id) for commit in committed)
     hot = sum(piece.table.num_rows for piece in snapshot.hot)
     oldest = min((commit.timestamp_us for commit in committed), default=now_us)
@@ -34,6 +44,7 @@ def journal_stats(
     return {
         "buffer_events": hot + staged,
         "persisted_files": len({place.path for place in snapshot.places}),
+        "small_files": sum(_is_small(place, snapshot.size) for place in snapshot.places),
         "total_events_created": snapshot.size + hot + staged,
         "tree_size": frontier.size,
         "root": frontier.root().hex(),
@@ -43,9 +54,16 @@ def journal_stats(
             "events": staged,
             "oldest_age_s": max(0.0, (now_us - oldest) / 1e6),
             "undecided": len(snapshot.staged.with_fate(Fate.UNDECIDED)),
-            "unreadable": sorted({str(item) for item in (*snapshot.staged.problems, *problems)}),
+            "unreadable": sorted(unreadable),
         },
     }
+
+
+def _is_small(place: Place, size: int) -> bool:
+    """Whether a place is a segment that a run would take in."""
+    run = Run.at(place.first_seq, runs.LEVELS[0])
+    is_segment = place.path == segment_path(place.first_seq)
+    return is_segment and place.count < run.count and run.end_seq <= size
 
 
 def _event_count(commit: StagedCommit, store: Store) -> int:

@@ -14,6 +14,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from tests.fakes.compaction import small_ranges
+from tests.fakes.journals import sample
 
 import lakecore
 from lakecore.app import Lake
@@ -309,6 +311,24 @@ def test_doctor(lake: Lake) -> None:
     assert len(report.findings) == 5
     assert report.to_dict()["findings"][0]["ok"] is True
     assert not any("probe" in path.name for path in Path(lake.url[7:]).iterdir())
+
+
+def test_many_small_files_of_the_log_are_named(lake: Lake) -> None:
+    """Short commands never compact by themselves: status and doctor say what does."""
+    lake.journal._compaction._is_automatic = False
+    with small_ranges():
+        assert lake.status()["advice"] == []
+        for number in range(90):
+            lake.journal.record_batch(sample(f"e{number}", 1))
+            lake.journal.seal()
+        assert lake.status()["journal"]["small_files"] > 64
+        (advice,) = lake.status()["advice"]
+        assert advice.startswith("`lakecore journal compact` merges ")
+        report = lake.doctor()
+        assert report.ok
+        assert advice in [finding.hint for finding in report.findings]
+        lake.journal.compact(grace_s=0)
+        assert (lake.status()["advice"], lake.status()["journal"]["small_files"]) == ([], 0)
 
 
 def test_closing_twice(tmp_path: Path) -> None:
