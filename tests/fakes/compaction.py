@@ -20,16 +20,22 @@ LARGE = 64
 
 
 @contextmanager
-def small_ranges() -> Iterator[None]:
+def small_ranges(count: int = SMALL, small: int = 4, large: int = 6) -> Iterator[None]:
     """Segments never cross a multiple of 16, and runs are of 16 and 64 events."""
-    with patch.object(segment, "SEGMENT_EVENTS", SMALL), patch.object(runs, "LEVELS", (4, 6)):
+    levels = (small, large)
+    with patch.object(segment, "SEGMENT_EVENTS", count), patch.object(runs, "LEVELS", levels):
         yield
 
 
 def use_small_ranges() -> None:
     """For good: in a process of its own."""
-    segment.SEGMENT_EVENTS = SMALL  # type: ignore[misc]  # not final for tests
-    runs.LEVELS = (4, 6)
+    use_ranges(SMALL, 4, 6)
+
+
+def use_ranges(count: int, small: int, large: int) -> None:
+    """As `small_ranges`, for good."""
+    segment.SEGMENT_EVENTS = count  # type: ignore[misc]  # not final for tests
+    runs.LEVELS = (small, large)
 
 
 def seal_pieces(journal: Journal, *counts: int, prefix: str = "e") -> list[str]:

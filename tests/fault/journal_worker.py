@@ -6,15 +6,19 @@ what must be there even when this process is killed between two lines.
 
 from __future__ import annotations
 
+import asyncio
+import io
+import os
 import random
 import sys
 import time
 from pathlib import Path
 
+from tests.fakes.compaction import use_ranges
 from tests.fakes.journals import delta_commit, sample, stage, target
 
 from lakecore.base import AlreadyExists, LakecoreError, SystemClock
-from lakecore.journal import Journal, JournalSettings, read_commit_record
+from lakecore.journal import Journal, JournalSettings, arrow_to_events, read_commit_record
 from lakecore.storage import Store, open_store
 
 
@@ -35,20 +39,32 @@ class JumpingClock(SystemClock):
 class Worker:
     """Random steps; each that records prints its prefix once it is acknowledged."""
 
-    def __init__(self, lake: str, state: str, name: str, seed: int) -> None:
+    def __init__(self, lake: str, state: str, name: str, seed: int, tail: str) -> None:
         self.rng = random.Random(seed)
         self.name = name
         self.store: Store = open_store(lake)
+        self.machine = Path(state).name
+        # One machine signs.
+        origin = "example.com/many" if self.machine.endswith("a") else ""
         self.journal = Journal.open(
             self.store,
             Path(state),
             clock=JumpingClock(self.rng),
-            settings=JournalSettings(seal_events=300, seal_interval_s=0.05),
+            settings=JournalSettings(
+                seal_events=100,
+                seal_interval_s=0.05,
+                compact_grace_s=0.0,
+                checkpoint_interval_s=1.0,
+            ),
+            origin=origin,
         )
+        self.signs = bool(origin)
+        self.tail_file = Path(tail)
         self.version = 0
 
     def run(self, seconds: float) -> None:
         steps = [self.direct, self.direct, self.single, self.commit, self.seal, self.read]
+        steps += [self.compact, self.at_once, self.shared, self.tail, self.tail, self.rest]
         deadline = time.monotonic() + seconds
         turn = 0
         while time.monotonic() < deadline:
@@ -88,6 +104,58 @@ class Worker:
         self.journal.committed(record.commit_id)
         return prefix
 
+    def at_once(self, turn: int) -> str:
+        """Three tasks of an event loop."""
+        prefix = f"{self.name}-a{turn}"
+        events = arrow_to_events(sample(prefix, 3))
+
+        async def record() -> None:
+            await asyncio.gather(*map(self.journal.record_async, events))
+
+        asyncio.run(record())
+        return prefix
+
+    def shared(self, turn: int) -> str:
+        """Ids that the other process of this machine supplies, too, at about the same time."""
+        del turn
+        prefix = f"{self.machine}-x{int(time.time() * 4)}"
+        if self.rng.random() < 0.5:
+            self.journal.record_batch(sample(prefix, 3))
+        else:
+            for event in arrow_to_events(sample(prefix, 3)):
+                self.journal.record(event)
+        return prefix
+
+    def compact(self, turn: int) -> str:
+        del turn
+        self.journal.compact()
+        return ""
+
+    def rest(self, turn: int) -> str:
+        """Sign, where the key is; write what there is to a file."""
+        if self.signs and turn % 2:
+            self.journal.checkpoint()
+        else:
+            self.journal.export(io.BytesIO(), "ndjson", since_seq=max(0, turn - 50))
+        return ""
+
+    def tail(self, turn: int) -> str:
+        """Go on behind the cursor that was kept last, be it by a process that was killed."""
+        del turn
+        cursor = None
+        if self.tail_file.exists():
+            cursor = self.tail_file.read_text().splitlines()[0]
+        seen = []
+        for batch in self.journal.tail(cursor=cursor, limit=2_000):
+            seen += [event.event_id for event in batch]
+            cursor = batch.cursor
+        if cursor is not None and seen:
+            old = self.tail_file.read_text().splitlines()[1:] if self.tail_file.exists() else []
+            beside = self.tail_file.with_suffix(f".{os.getpid()}")
+            beside.write_text("\n".join([cursor, *old, *seen]))
+            beside.replace(self.tail_file)
+        return ""
+
     def seal(self, turn: int) -> str:
         del turn
         self.journal.seal()
@@ -106,5 +174,6 @@ class Worker:
 
 
 if __name__ == "__main__":
-    lake, state, name, seed, seconds = sys.argv[1:6]
-    Worker(lake, state, name, int(seed)).run(float(seconds))
+    lake, state, name, seed, seconds, tail = sys.argv[1:7]
+    use_ranges(64, 6, 8)
+    Worker(lake, state, name, int(seed), tail).run(float(seconds))

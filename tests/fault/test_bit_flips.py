@@ -20,6 +20,7 @@ from tests.fakes.journals import TIME_US, commit, sample, target
 
 from lakecore.base import LakecoreError, ManualClock
 from lakecore.journal import Journal, JournalSettings
+from lakecore.journal._prove.keys import stored_keys
 from lakecore.storage import open_store
 
 ROUNDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "12"))
@@ -136,7 +137,7 @@ def flipped(whole: Path, folder: Path, pattern: str, rng: random.Random) -> tupl
 
 
 TRUSTED = {
-    "segment": "lake/journal/log/0*.parquet",
+    "log": "lake/journal/log/0*.parquet",
     "run": "lake/journal/merged/*.parquet",
     "staged": "lake/journal/staged/*.arrow",
     "checkpoint": "lake/journal/checkpoints/*",
@@ -204,6 +205,46 @@ def test_a_flip_in_a_derived_file_changes_no_answer(
             assert journal.verify(full=True).derived == [], context
             assert answers(journal).history == expected.history, context
             shutil.rmtree(copy)
+
+
+PRIVATE = {
+    "signing key": "state/signing-key.json",
+    "last signed": "state/signed-checkpoint",
+}
+
+
+@pytest.mark.parametrize("kind", PRIVATE)
+def test_a_flip_in_what_signs_signs_nothing_else(
+    whole: tuple[Path, Answers], tmp_path: Path, kind: str
+) -> None:
+    """Nothing is read or verified differently; what is signed is signed by the same key, or not."""
+    folder, expected = whole
+    rng = random.Random(f"{SEED} {kind}")
+    refused = 0
+    known = stored_keys(folder / "state")
+    assert known is not None
+    key = known.current.key
+    with small_ranges():
+        for number in range(ROUNDS):
+            copy = tmp_path / str(number)
+            path, at = flipped(folder, copy, PRIVATE[kind], rng)
+            context = f"seed {SEED}, round {number}: {path}, byte {at}"
+            journal = open_at(copy)
+            assert answers(journal) == expected, context
+            assert journal.verify(full=True).status == "green", context
+            journal.seal()
+            made, told = None, ""
+            try:
+                made = journal.checkpoint()
+            except LakecoreError as error:
+                told = f"{error.where} {error}"
+            if made is None:
+                refused += 1
+                assert path.rpartition("/")[2] in told, context
+            else:
+                assert [key.made(mark) for mark in made.note.signatures] == [True], context
+            shutil.rmtree(copy)
+    assert refused, f"seed {SEED}: no flip was found"
 
 
 def test_a_flip_in_the_hot_log_is_found_or_changes_nothing(

@@ -17,7 +17,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from tests.fakes.journals import open_journal, seal_until_done, sealed_ids
+from tests.fakes.compaction import small_ranges
+from tests.fakes.journals import MANUAL, open_journal, seal_until_done, sealed_ids
 
 from lakecore.journal import Journal
 from lakecore.storage import Store, open_store
@@ -30,12 +31,14 @@ SECONDS = min(6.0 + ROUNDS * 0.15, 300.0)
 class Process:
     """A running worker and what it has acknowledged so far."""
 
-    def __init__(self, lake: Path, state: Path, name: str, seed: int, seconds: float) -> None:
+    def __init__(
+        self, lake: Path, state: Path, name: str, seed: int, seconds: float, tail: Path
+    ) -> None:
         self.acknowledged: list[str] = []
         self.popen = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.fault.journal_worker"),
-                *(str(lake), str(state), name, str(seed), str(seconds)),
+                *(str(lake), str(state), name, str(seed), str(seconds), str(tail)),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -74,7 +77,8 @@ def test_four_processes_on_two_machines(tmp_path: Path) -> None:
     def start(place: int) -> Process:
         rest = max(1.0, deadline - time.monotonic())
         name = f"w{len(done) + place}x{len(done)}"
-        return Process(lake, states[place % 2], name, rng.randrange(10**9), rest)
+        tail = tmp_path / f"tail-{place}"
+        return Process(lake, states[place % 2], name, rng.randrange(10**9), rest, tail)
 
     running = [start(place) for place in range(4)]
     while time.monotonic() < deadline - 2.0:
@@ -89,6 +93,11 @@ def test_four_processes_on_two_machines(tmp_path: Path) -> None:
         process.finish(was_killed=False)
     done += running
 
+    with small_ranges(64, 6, 8):
+        _judge(lake, states, tmp_path, done, seed)
+
+
+def _judge(lake: Path, states: list[Path], tmp_path: Path, done: list[Process], seed: int) -> None:
     store = open_store(str(lake))
     machines = [open_journal(store, state) for state in states]
     for machine in machines:
@@ -100,6 +109,17 @@ def test_four_processes_on_two_machines(tmp_path: Path) -> None:
         roots.add((machine.stats()["tree_size"], machine.stats()["root"]))
         machine.close()
     assert len(roots) == 1
+    for number in range(4):
+        _check_tail(store, tmp_path, number, seed)
+
+
+def _check_tail(store: Store, folder: Path, number: int, seed: int) -> None:
+    """Whoever went on from the last cursor, over all kills, has seen each event once, in order."""
+    cursor, *seen = (folder / f"tail-{number}").read_text().splitlines()
+    origin = "" if number % 2 else "example.com/many"
+    with Journal.open(store, folder / "machine-c", settings=MANUAL, origin=origin) as journal:
+        seen += [event.event_id for batch in journal.tail(cursor=cursor) for event in batch]
+        assert seen == sealed_ids(journal), f"seed {seed}, tail {number}"
 
 
 def _check(store: Store, journal: Journal, done: list[Process], seed: int) -> None:
@@ -110,8 +130,17 @@ def _check(store: Store, journal: Journal, done: list[Process], seed: int) -> No
     expected = {f"{prefix}:{n}" for prefix in acknowledged for n in range(3)}
     assert expected <= set(found), f"seed {seed}"
     _check_order(found, seed)
-    report = journal.verify()
+    assert len(found) == len(set(found)), f"seed {seed}"
+    report = journal.verify(full=True)
     assert (report.status, report.problems) == ("green", []), f"seed {seed}"
+    assert (report.derived, journal.stats()["duplicate_ids"]) == ([], 0), f"seed {seed}"
+    files = [info.path for info in store.list_objects("journal/")]
+    runs = sum(path.startswith("journal/merged/") for path in files)
+    signed = sum(path.startswith("journal/checkpoints/") for path in files)
+    assert runs, f"seed {seed}"
+    assert signed, f"seed {seed}"
+    print(f"{len(found)} events, {len(acknowledged)} acknowledged, {len(done)} processes, ", end="")
+    print(f"{runs} runs, {signed} checkpoints")
     commits = [(o.path, store.get(o.path)) for o in store.list_objects("tables/")]
     complete = journal.completeness(commits)
     assert complete.ok, f"seed {seed}: {complete}"

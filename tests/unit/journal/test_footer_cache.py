@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.fakes.compaction import seal_pieces, small_ranges
 from tests.fakes.journals import MANUAL, TIME_US, commit, open_journal, sample, sealed_ids, target
 
 from lakecore.base import ManualClock
@@ -60,3 +61,20 @@ def test_damage_changes_no_answer(tmp_path: Path, damage: str) -> None:
         (count,) = connection.execute("SELECT count(*) FROM piece_twin").fetchone()
         connection.close()
         assert count == 2
+
+
+def test_what_another_process_dropped_is_known_from_the_log(tmp_path: Path) -> None:
+    """Whoever takes in a run drops what it merges from the cache; others still go by that."""
+    store = open_store(str(tmp_path / "lake"))
+    with small_ranges(), open_journal(store, tmp_path / "state") as one:
+        ids = seal_pieces(one, 3, 4, 5, 6)
+        trees = {size: one._footers.frontier_at(size) for size in (0, 3, 7, 12, 16, 18)}
+        seen = list(one.tail(limit=7))
+        with open_journal(store, tmp_path / "state") as other:
+            other.compact(grace_s=0)
+            assert sealed_ids(other) == ids
+        assert {size: one._footers.frontier_at(size) for size in trees} == trees
+        assert None not in trees.values()
+        assert one._footers.frontier_at(5) is None
+        seen += one.tail(cursor=seen[-1].cursor)
+        assert [event.event_id for batch in seen for event in batch] == ids

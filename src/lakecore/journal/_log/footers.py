@@ -316,7 +316,22 @@ class Footers:
     def _state_at(self, seq: int) -> State | None:
         if seq == self._next_seq:
             return self._state or None
-        return self._asked(lambda cache: cache.state_at(seq))
+        known = self._asked(lambda cache: cache.state_at(seq))
+        return known or (self._state_in_store(seq) if 0 < seq < self._next_seq else None)
+
+    def _state_in_store(self, seq: int) -> State | None:
+        """As `_state_at`, for what a process that took in a run dropped from the cache."""
+        start = Run.at(seq - 1, runs.LEVELS[0]).first_seq
+        last = None
+        for info in self._store.list_objects(FOLDER, after=f"{FOLDER}{start:020d}"):
+            position = position_of(info.path)
+            if position is not None and position >= seq:
+                break
+            last = info.path if position is not None else last
+        if last is None:
+            return None
+        footer = read_footer(self._store, last)
+        return state_of(footer) if footer.next_seq == seq else None
 
     # What compaction moved
 
