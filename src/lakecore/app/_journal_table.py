@@ -3,9 +3,10 @@
 On this machine's disk the engine reads the Parquet files itself, and knows their footers from
 the query before. (Measured on 10M events in 33 files, 2 busy cores, medians: an actor in a
 minute 31 to 40 ms, grouped by actor 0.09 to 0.16 s, the last 100 by `seq` 50 ms, an entity
-0.3 s, counted 10 ms. The first query of a process reads the footers: 0.4 s more with the imports. Of a minute
-6 ms find the rows, and 11 ms decode the other 16 columns.) In a bucket it reads a pyarrow
-dataset over the store: of each file `seq` and time are known, so most are never opened.
+0.3 s, counted 10 ms. The first query of a process reads the footers: 0.4 s more with the
+imports. Of a minute 6 ms find the rows, and 11 ms decode the other 16 columns.) In a bucket it
+reads a pyarrow dataset over the store: of each file `seq` and time are known, so most are
+never opened.
 
 Compaction may put a stub, without rows, in the place of a file, long after it made the run
 that has them. A query that is still running then fails with `Unavailable` rather than
