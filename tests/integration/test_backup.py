@@ -60,7 +60,9 @@ def test_a_restored_lake_is_the_same_lake(tmp_path: Path) -> None:
         lake_id = lake.lake_id
     assert verify_backups(tmp_path / "backups").status == "green"
     restored = restore_backup(tmp_path / "backups", tmp_path / "again", actor="bob")
-    assert not (tmp_path / "again" / ".local").exists()
+    key = "signing-key.json"
+    old, new = ((tmp_path / name / ".local" / key).read_text() for name in ("lake", "again"))
+    assert old != new, "a secret key came out of a backup"
     with lakecore.open(tmp_path / "again", actor="ada", create=False) as again:
         assert again.lake_id == restored.lake_id != lake_id
         assert answers(again) == before

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lakecore.app._components import Components
 from lakecore.app._format import new_identity
 from lakecore.backup import (
     BackupReport,
@@ -18,6 +19,7 @@ from lakecore.backup import (
     restore,
     verify,
 )
+from lakecore.config import Settings
 from lakecore.storage import Store, open_store
 
 if TYPE_CHECKING:
@@ -61,9 +63,15 @@ def restore_backup(
     options: Mapping[str, str] | None = None,
     target_options: Mapping[str, str] | None = None,
 ) -> Restored:
-    """Make a lake of a backup, in an empty place. It has an id and an origin of its own."""
+    """Make a lake of a backup, in an empty place. It has an id and an origin of its own.
+
+    Its first checkpoint is signed with a key of its own, on this machine.
+    """
     with _opened(place, options) as source, _opened(target, target_options) as store:
-        return restore(source, store, new_identity(), at=at, actor=actor)
+        restored = restore(source, store, new_identity(), at=at, actor=actor)
+        with Components(store, Settings(), create=False).journal as journal:
+            journal.checkpoint()
+    return restored
 
 
 @contextmanager
