@@ -33,7 +33,8 @@ _OBJECTS: Final = (
     ("init", "`lake`, `lake_id`"),
     (
         "status",
-        "`lake` {`url`, `lake_id`, `format`}, `datasets`, `rows`, `size_bytes`, `journal`, `advice`",
+        "`lake` {`url`, `lake_id`, `format`}, `datasets`, `rows`, `size_bytes`, `journal`, "
+        "`advice`",
     ),
     ("doctor", "`ok`, `findings`: list of {`name`, `ok`, `text`, `hint`}"),
     ("config show", "list of {`section`, `name`, `value`, `origin`}"),
@@ -68,7 +69,8 @@ _OBJECTS: Final = (
     ("journal query", "`items`: list of events, `next`: cursor or null"),
     (
         "journal stats",
-        "`buffer_events`, `persisted_files`, `small_files`, `total_events_created`, `tree_size`, `root`, "
+        "`buffer_events`, `persisted_files`, `small_files`, `total_events_created`, "
+        "`tree_size`, `root`, "
         "`pending`, `flush_threshold`, `seal_errors`, `last_seal_error`, `compact_errors`, "
         "`last_compact_error`, `last_checkpoint_error`, `duplicate_ids`, `index`",
     ),
