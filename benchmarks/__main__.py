@@ -14,15 +14,13 @@ ALL = ("ingest", "query", "cli", "memory", "truth", "journal-append", "journal-r
 
 
 def main() -> None:
-    """Run, print a row as each ends, write the report."""
-    results = []
+    """Run, print a row as each ends, write a report of each."""
     with tempfile.TemporaryDirectory() as temp:
         folder = flights_folder(Path(temp))
         for name in sys.argv[1:] or ALL:
-            results += importlib.import_module(f"benchmarks.bench_{name.replace('-', '_')}").run(
-                folder
-            )
-    print(f"written to {report(results, Path(__file__).parent / 'results')}")
+            bench = importlib.import_module(f"benchmarks.bench_{name.replace('-', '_')}")
+            written = report(bench.run(folder), Path(__file__).parent / "results", name)
+            print(f"written to {written}", flush=True)
 
 
 if __name__ == "__main__":

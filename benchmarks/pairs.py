@@ -120,17 +120,17 @@ def machine() -> dict[str, object]:
     }
 
 
-def report(results: list[Result], folder: Path) -> Path:
-    """Write results as JSON and Markdown; the Markdown's path."""
+def report(results: list[Result], folder: Path, name: str) -> Path:
+    """Write the results of one benchmark as JSON and Markdown; the Markdown's path."""
     folder.mkdir(parents=True, exist_ok=True)
     about = machine()
-    stem = folder / time.strftime("%Y-%m-%d")
+    stem = folder / f"{time.strftime('%Y-%m-%d')}-{name}"
     stem.with_suffix(".json").write_text(
         json.dumps({"machine": about, "results": [asdict(r) for r in results]}, indent=1) + "\n"
     )
     head = ["what", "ours s", "peer", "peer s", "ours/peer", "goal", "", "note"]
     rows = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *map(line, results)]
-    text = "\n".join(["# Benchmarks", "", f"Machine: {about}", "", *rows, ""])
+    text = "\n".join([f"# Benchmark: {name}", "", f"Machine: {about}", "", *rows, ""])
     path = stem.with_suffix(".md")
     path.write_text(text)
     return path
