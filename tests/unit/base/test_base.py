@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 
@@ -108,3 +109,21 @@ def test_lazy_exports_give_what_is_there_and_refuse_the_rest() -> None:
     assert "Tables" in vars(lakecore.tables)
     with pytest.raises(AttributeError, match=r"'lakecore\.tables' has no attribute 'Table'"):
         _ = lakecore.tables.Table
+
+
+def test_a_forked_child_makes_ids_of_its_own() -> None:
+    """Random numbers that are kept in store are not used on both sides of a fork."""
+    uuid7()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, "".join(uuid7()[-17:] for _ in range(200)).encode())
+        os._exit(0)
+    os.close(write)
+    ours = {uuid7()[-17:] for _ in range(200)}
+    with os.fdopen(read) as pipe:
+        text = pipe.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    theirs = {text[at : at + 17] for at in range(0, len(text), 17)}
+    assert (len(ours), len(theirs)) == (200, 200)
+    assert not ours & theirs
