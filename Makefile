@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 # An Azure look-alike for the store's tests, where npm can install it.
 AZURITE := $(if $(shell command -v npm),$(VENV)/.azurite-installed)
 SOAK_ROUNDS ?= 2000
-PYTEST_ARGS ?=
+# A process a core; `PYTEST_ARGS=-x` for one after the other.
+PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
 .PHONY: help setup demo test check bench soak docs lock
 

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import CorruptData, LakecoreError, NotFound, UnsupportedFormat
 from lakecore.journal._check.report import Problem
-from lakecore.journal._index.blocks import unpack
+from lakecore.journal._index.blocks import Block, unpack
 from lakecore.journal._index.files import IndexFile
 from lakecore.journal._index.layout import TRAILER_BYTES, Trailer
 from lakecore.journal._index.names import FOLDER, Name, parse_name
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakecore.storage import Store
     from lakecore.tlog import Hashes
 
 _BUCKETS: Final = 4_096
-_BLOCKS: Final = 32
+_BLOCKS: Final = 128
 """Of lines that are decompressed and hashed at once."""
 _MAX_SHOWN: Final = 80
 
@@ -51,8 +53,6 @@ def index_names(store: Store) -> list[Name]:
 
 def check_lines(store: Store, names: Iterable[Name], first: int, hashes: Hashes) -> list[Problem]:
     """Files of lines for events among those from `first` on, against their leaf hashes."""
-    import pyarrow as pa
-
     from lakecore.tlog import sha256_rows
 
     problems = []
@@ -66,8 +66,8 @@ def check_lines(store: Store, names: Iterable[Name], first: int, hashes: Hashes)
             for start in range(0, file.trailer.block_count, _BLOCKS):
                 numbers = range(start, min(start + _BLOCKS, file.trailer.block_count))
                 blocks = unpack([file.packed(number) for number in numbers])
-                lines = [line for block in blocks for line in block.lines()]
-                is_same = sha256_rows(pa.array(lines, "binary"), b"\0") == hashes[at:][: len(lines)]
+                lines = _as_column(blocks)
+                is_same = sha256_rows(lines, b"\0") == hashes[at:][: len(lines)]
                 if not is_same.all():
                     row = int(is_same.all(axis=1).argmin())
                     number = start + row // file.trailer.block_rows
@@ -78,6 +78,19 @@ def check_lines(store: Store, names: Iterable[Name], first: int, hashes: Hashes)
         except (CorruptData, UnsupportedFormat) as error:
             problems.append(_derived(name, error))
     return problems
+
+
+def _as_column(blocks: Sequence[Block]) -> pa.Array:
+    """The lines of blocks as large_binary, without an object for each line."""
+    import numpy as np
+    import pyarrow as pa
+
+    lengths = np.concatenate([np.asarray(block.lengths, np.int64) for block in blocks])
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    text = b"".join([block.text() for block in blocks])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers)
 
 
 def check_postings(store: Store, name: Name) -> list[Problem]:
