@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from lakecore.base import NotFound, Unavailable
+from lakecore.storage import RangeReader
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -134,7 +136,8 @@ def _handler(store: Store, sizes: dict[str, int]) -> fs.FileSystemHandler:
             return fs.FileInfo(path, fs.FileType.NotFound)
 
         def open_input_file(self, path: str) -> pa.PythonFile:
-            return pa.PythonFile(_Object(store, path, sizes[path]), mode="r")
+            read = partial(store.get_range, path)  # every read is one request
+            return pa.PythonFile(RangeReader(read, sizes[path]), mode="r")
 
         open_input_stream = open_input_file
 
@@ -144,42 +147,10 @@ def _handler(store: Store, sizes: dict[str, int]) -> fs.FileSystemHandler:
         __hash__ = None  # type: ignore[assignment]  # as its base class
 
         def _refuse(self, *_: object) -> Any:
-            raise NotImplementedError
+            raise io.UnsupportedOperation("the files of a table are only read")
 
         get_file_info_selector = create_dir = delete_dir = delete_dir_contents = _refuse
         delete_root_dir_contents = delete_file = move = copy_file = _refuse
         open_output_stream = open_append_stream = _refuse
 
     return Handler()
-
-
-class _Object(io.RawIOBase):
-    """An object as a file of known size: every read is one request."""
-
-    def __init__(self, store: Store, path: str, size_bytes: int) -> None:
-        super().__init__()
-        self._store = store
-        self._path = path
-        self._size_bytes = size_bytes
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}
-        self._position = start[whence] + offset
-        return self._position
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        left = max(0, self._size_bytes - self._position)
-        wanted = left if size is None or size < 0 else min(size, left)
-        data = self._store.get_range(self._path, self._position, wanted) if wanted else b""
-        self._position += len(data)
-        return data

@@ -104,7 +104,7 @@ class JournalSettings:
     compact_grace_s: float = setting(
         600.0,
         "Seconds before files that were merged are replaced by stubs. "
-        "A query of `system.journal` on a local lake that runs longer may miss rows.",
+        "A query of `system.journal` that runs longer holds its files, or is told to run again.",
         minimum=0,
         maximum=604_800,
     )

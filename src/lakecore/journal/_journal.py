@@ -65,7 +65,7 @@ class JournalSettings:
         linger_s: how long the first of a group of staged direct events waits for company.
         compact: merge small segments in the background once a range is complete.
         compact_grace_s: how old a merged file has to be before what it merges is replaced by
-            stubs; a query that runs longer may miss what it had not read by then.
+            stubs; who took paths by `parts` and reads longer than that has to look again.
         idempotency_days: for how long an event id that a caller supplied is known again.
         checkpoint: sign what is sealed, where this machine has the log's key.
         checkpoint_interval_s: sign so often at most, and on closing.
@@ -206,6 +206,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         that sealing computes with do not survive a fork.
         """
         if not self._is_closed:
+            # Kept, not used: what closes them here would let go of the parent's file locks.
             self._inherited = (self._footers, self._hot)
             self._settings = replace(self._settings, background=False)
             self._is_forked = True

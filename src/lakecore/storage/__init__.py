@@ -30,11 +30,13 @@ from lakecore.storage._copy import PIECE_BYTES, copy_object, sha256_of
 from lakecore.storage._open import open_store
 from lakecore.storage._port import ObjectInfo, Store
 from lakecore.storage._probe import ProbeResult, probe_create_only
+from lakecore.storage._remote_files import RangeReader
 
 __all__ = [
     "PIECE_BYTES",
     "ObjectInfo",
     "ProbeResult",
+    "RangeReader",
     "Store",
     "copy_object",
     "open_store",

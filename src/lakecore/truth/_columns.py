@@ -106,10 +106,6 @@ class Batch:
             found = self._found[segments] = self._look(segments)
         return found
 
-    def has_column(self, name: str) -> bool:
-        """Whether that member differs from row to row."""
-        return name in self._indices
-
     def _look(self, segments: tuple[str, ...]) -> Found:
         index = self._indices.get(segments[0])
         if index is None:

@@ -187,8 +187,11 @@ def test_a_query_holds_its_files(store: Store, journal: Journal) -> None:
         assert result.to_pylist() == [{"n": 605}]
 
 
-@pytest.mark.parametrize("kind", ["remote", "no links"])
-@pytest.mark.parametrize("isolation", ["never", "always"])
+@pytest.mark.parametrize(
+    ("kind", "isolation"),
+    # In a process of its own a query makes links for itself: there is no such fault to set there.
+    [("remote", "never"), ("remote", "always"), ("no links", "never")],
+)
 def test_a_stub_under_a_query_is_told(
     store: Store,
     journal: Journal,
@@ -204,8 +207,6 @@ def test_a_stub_under_a_query_is_told(
         raise OSError("another disk")
 
     if kind == "no links":
-        if isolation == "always":
-            pytest.skip("the other process links for itself")
         monkeypatch.setattr("os.link", refuse)
     with QueryEngine(source, QuerySettings(isolation=isolation)) as engine:
         query = "select event_id from system.journal"

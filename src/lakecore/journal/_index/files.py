@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -38,7 +39,7 @@ _MAX_KEPT_BYTES: Final = 32 * MIB
 _numbers = itertools.count()
 
 
-class IndexFile:
+class IndexFile(ABC):
     """One file, its trailer checked. Threads share it; it is closed with its last reference."""
 
     def __init__(self, name: Name, trailer: Trailer, size_bytes: int) -> None:
@@ -52,13 +53,13 @@ class IndexFile:
         ):
             raise CorruptData("an index file is not what its name says", where=self.path)
 
+    @abstractmethod
     def read(self, offset: int, size: int) -> bytes:
         """Bytes of a block or bucket."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_table(self, offset: int, size: int) -> bytes:
         """Bytes of a table, which a remote file keeps."""
-        raise NotImplementedError
 
     def positions(self, key: int) -> Sequence[int] | None:
         """The positions of a key, ascending; None when it is too heavy for this file."""

@@ -190,7 +190,9 @@ class Readable:
     def parts(self) -> tuple[list[str], pa.Table]:
         """(paths of the segments, unsealed events): one moment, for an engine that scans Parquet.
 
-        The segments have one column more than events have, ``leaf_check``.
+        The segments have one column more than events have, ``leaf_check``. Compaction may put
+        a stub without rows in a segment's place, `compact_grace_s` after it made the run that
+        has them: whoever reads longer looks again whether the files are the same.
         """
         files, unsealed = self.files()
         return [file.path for file in files], unsealed
