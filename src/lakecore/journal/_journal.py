@@ -206,7 +206,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         that sealing computes with do not survive a fork.
         """
         if not self._is_closed:
-            # Kept, not used: what closes them here would let go of the parent's file locks.
+            # Kept, not used: collected, they would remove a temporary cache that is the parent's.
             self._inherited = (self._footers, self._hot)
             self._settings = replace(self._settings, background=False)
             self._is_forked = True
