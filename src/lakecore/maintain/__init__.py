@@ -1,0 +1,1 @@
+"""Upkeep: compaction, checkpoints, vacuum and retention, by themselves and journaled."""

@@ -1,0 +1,1 @@
+"""What others committed to our tables, journaled; tables held against the journal."""

@@ -1,0 +1,1 @@
+"""Workspaces: a base version and an overlay of changes, merged or dropped."""
