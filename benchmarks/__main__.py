@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.data import flights_folder
 from benchmarks.pairs import report
 
-ALL = ("ingest", "query", "cli", "memory", "truth", "journal-append", "journal-read")
+ALL = ("ingest", "changes", "query", "cli", "memory", "truth", "journal-append", "journal-read")
 
 
 def main() -> None:
