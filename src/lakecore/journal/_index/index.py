@@ -121,6 +121,11 @@ class Index:
             self._lost(name, error)
             raise
 
+    @property
+    def is_local(self) -> bool:
+        """Whether its files are on this machine's disk."""
+        return self._files.is_local
+
     def covered(self, seq: int) -> bool:
         """Whether there is a line for a position."""
         return isinstance(self._place(seq), Name)

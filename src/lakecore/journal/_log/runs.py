@@ -13,7 +13,7 @@ A *stub* keeps the name, the columns and the footer of a file whose events are i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -220,17 +220,22 @@ def row_groups(parquet: Any, first: int, end: int) -> Iterator[tuple[int, int, i
 
 
 @contextmanager
-def open_place(store: Store, place: Place) -> Iterator[tuple[Any, Place]]:
+def open_place(
+    store: Store, place: Place, *, encoded: Collection[str] = ()
+) -> Iterator[tuple[Any, Place]]:
     """The open file that has the events of a place, and the place in it.
 
     The place is another one when what lay there is a stub by now.
+
+    Args:
+        encoded: see `open_segment`.
 
     Raises:
         CorruptData: a file does not decode; stubs lead in a circle, or to nowhere.
         Unavailable: the events are in an archive that cannot be reached.
     """
     for _ in range(MAX_HOPS):
-        with open_file(store, place) as parquet:
+        with open_file(store, place, encoded=encoded) as parquet:
             moved = moved_of(parquet, place.path)
             if moved is None:
                 yield parquet, place
@@ -240,10 +245,10 @@ def open_place(store: Store, place: Place) -> Iterator[tuple[Any, Place]]:
 
 
 @contextmanager
-def open_file(store: Store, place: Place) -> Iterator[Any]:
+def open_file(store: Store, place: Place, *, encoded: Collection[str] = ()) -> Iterator[Any]:
     """The file of a place, be it a stub; one that is missing is damage."""
     try:
-        file = open_segment(store, place.path)
+        file = open_segment(store, place.path, encoded=encoded)
         parquet = file.__enter__()
     except NotFound as error:
         raise _missing(place.path) from error

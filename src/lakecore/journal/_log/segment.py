@@ -23,7 +23,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -54,6 +54,8 @@ _NO_CHECKSUM: Final = "0" * 64
 _READ_BYTES: Final = 4 * MIB
 _TAIL_BYTES: Final = 8
 """The end of a Parquet file: the length of its metadata, and ``PAR1``."""
+_DICTIONARY: Final = frozenset({"PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY"})
+"""Encodings of pages that Arrow reads into a dictionary; of others it raises."""
 _ENCODINGS: Final = {
     "seq": "DELTA_BINARY_PACKED",
     "timestamp": "DELTA_BINARY_PACKED",
@@ -382,22 +384,30 @@ def raw_footer(parquet: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def open_segment(store: Store, path: str, *, verify_pages: bool = False) -> Iterator[Any]:
-    """A segment as a `pyarrow.parquet.ParquetFile`; what is raised inside is left alone."""
+def open_segment(
+    store: Store, path: str, *, verify_pages: bool = False, encoded: Collection[str] = ()
+) -> Iterator[Any]:
+    """A segment as a `pyarrow.parquet.ParquetFile`; what is raised inside is left alone.
+
+    Args:
+        encoded: columns that are read as dictionaries, where the file has them so.
+    """
     try:
-        file, parquet = _open_once(store, path, verify_pages)
+        file, parquet = _open_once(store, path, verify_pages, encoded)
     except CorruptData:
         # Of a remote store, size and footer are read apart: it may become a stub in between.
         if store.local_path(path) is not None:
             raise
-        file, parquet = _open_once(store, path, verify_pages)
+        file, parquet = _open_once(store, path, verify_pages, encoded)
     try:
         yield parquet
     finally:
         file.close()
 
 
-def _open_once(store: Store, path: str, verify_pages: bool) -> tuple[Any, Any]:
+def _open_once(
+    store: Store, path: str, verify_pages: bool, encoded: Collection[str]
+) -> tuple[Any, Any]:
     """An object and the Parquet file in it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -407,10 +417,33 @@ def _open_once(store: Store, path: str, verify_pages: bool) -> tuple[Any, Any]:
         # Straight from the disk, where there is one: no Python between Arrow and the file.
         file = store.open(path) if local is None or not local.exists() else pa.OSFile(str(local))
         try:
-            return file, pq.ParquetFile(file, page_checksum_verification=verify_pages)
+            parquet = pq.ParquetFile(file, page_checksum_verification=verify_pages)
+            if names := _dictionaries(parquet.metadata, encoded):
+                parquet = pq.ParquetFile(
+                    file,
+                    metadata=parquet.metadata,
+                    read_dictionary=names,
+                    page_checksum_verification=verify_pages,
+                )
+            return file, parquet
         except BaseException:
             file.close()
             raise
+
+
+def _dictionaries(metadata: Any, wanted: Collection[str]) -> list[str]:
+    """Those of some columns that are nothing but dictionary encoded texts in the whole file."""
+    names = [
+        (index, name)
+        for index, name in enumerate(metadata.schema.names)
+        if name in wanted and metadata.schema.column(index).physical_type == "BYTE_ARRAY"
+    ]
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    return [
+        name
+        for index, name in names
+        if all(_DICTIONARY.issuperset(group.column(index).encodings) for group in groups)
+    ]
 
 
 @contextmanager

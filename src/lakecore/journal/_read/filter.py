@@ -70,7 +70,7 @@ class EventFilter:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        masks = [pc.equal(table.column(name), value) for name, value in self.equals.items()]
+        masks = [_equal(table.column(name), value) for name, value in self.equals.items()]
         bounds = ((self.since_us, pc.greater_equal), (self.until_us, pc.less))
         for bound, compare in bounds:
             if bound is not None:
@@ -87,3 +87,24 @@ class EventFilter:
         """The rows that match."""
         mask = self.mask(table)
         return table if mask is None else table.filter(mask)
+
+    def steps(self) -> list[EventFilter]:
+        """The same, column by column: what costs least to read comes first."""
+        found = [EventFilter({name: value}) for name, value in self.equals.items()]
+        if self.since_us is not None or self.until_us is not None:
+            found.insert(0, EventFilter({}, self.since_us, self.until_us))
+        return found
+
+
+def _equal(column: pa.ChunkedArray, value: Any) -> pa.ChunkedArray:
+    """Where a column has a value; of a dictionary's rows only the numbers are looked at."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return pc.equal(column, value)
+    numbers = (
+        pc.equal(chunk.indices, pc.index(chunk.dictionary, value).cast(chunk.indices.type))
+        for chunk in column.chunks
+    )
+    return pa.chunked_array(numbers, pa.bool_())

@@ -17,6 +17,7 @@ import msgspec
 
 from lakecore.journal._events.event import Event, arrow_to_events
 from lakecore.journal._events.rules import to_microseconds
+from lakecore.journal._index.layout import BLOCK_ROWS
 
 if TYPE_CHECKING:
     from lakecore.journal._index import Found, Index
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _CHUNK_EVENTS: Final = 256
 """Events read at once where a page may need fewer."""
+_MANY_EVENTS: Final = 4096
+"""Events read at once where a page needs all of them."""
+_REMOTE_BLOCKS: Final = 32
+"""Requests to a store that are fewer than, or side by side, those for all columns of a segment."""
 
 
 def is_indexed(snapshot: Snapshot, wanted: EventFilter) -> bool:
@@ -59,6 +64,22 @@ def newest(snapshot: Snapshot, wanted: EventFilter, end: int, limit: int) -> lis
     return found + _events(snapshot, wanted, waiting)
 
 
+def newest_matches(
+    snapshot: Snapshot, wanted: EventFilter, end: int, limit: int
+) -> Iterator[Event]:
+    """As `newest`, where the index does not know what matches: positions first, then events."""
+    for seqs in snapshot.positions(wanted, end_seq=end):
+        chosen = seqs[::-1][:limit].tolist()
+        limit -= len(chosen)
+        if _has_lines(snapshot, chosen):
+            for start in range(0, len(chosen), _MANY_EVENTS):
+                yield from _events(snapshot, wanted, chosen[start : start + _MANY_EVENTS])
+        else:
+            yield from _from_segments(snapshot, wanted, chosen)[::-1]
+        if not limit:
+            return
+
+
 def all_events(snapshot: Snapshot, wanted: EventFilter) -> list[Event]:
     """The sealed events that match, in order of `seq`."""
     return newest(snapshot, wanted, snapshot.size, sys.maxsize)[::-1]
@@ -72,6 +93,17 @@ def _from_range(snapshot: Snapshot, wanted: EventFilter, piece: Found) -> Iterat
         for stop in range(table.num_rows, 0, -_CHUNK_EVENTS):
             start = max(0, stop - _CHUNK_EVENTS)
             yield from reversed(arrow_to_events(table.slice(start, stop - start)))
+
+
+def _has_lines(snapshot: Snapshot, seqs: list[int]) -> bool:
+    """Whether the lines of events of one segment, the newest first, cost less than its columns."""
+    index = snapshot.index
+    if index is None:
+        return False
+    index.refresh(snapshot.size)
+    if not index.covered(seqs[0]) or not index.covered(seqs[-1]):
+        return False
+    return index.is_local or len({seq // BLOCK_ROWS for seq in seqs}) <= _REMOTE_BLOCKS
 
 
 def _pieces(snapshot: Snapshot, wanted: EventFilter, end: int) -> Iterator[Found]:

@@ -20,7 +20,7 @@ from lakecore.base import InvalidInput
 from lakecore.journal._events.event import Event, arrow_to_events
 from lakecore.journal._events.rules import to_microseconds
 from lakecore.journal._read.filter import EventFilter
-from lakecore.journal._read.indexed import all_events, is_indexed, newest
+from lakecore.journal._read.indexed import all_events, is_indexed, newest, newest_matches
 from lakecore.journal._read.scan import Snapshot, concat, scan_schema
 
 if TYPE_CHECKING:
@@ -87,11 +87,7 @@ def page(snapshot: Snapshot, wanted: EventFilter, *, limit: int, cursor: str | N
     if len(found) <= limit and is_indexed(snapshot, wanted):
         found += newest(snapshot, wanted, end, limit + 1 - len(found))
     elif len(found) <= limit:
-        for table in snapshot.sealed(wanted, newest_first=True, end_seq=end):
-            rest = limit + 1 - len(found)
-            found += reversed(arrow_to_events(table.slice(max(0, table.num_rows - rest))))
-            if len(found) > limit:
-                break
+        found += newest_matches(snapshot, wanted, end, limit + 1 - len(found))
     items = found[:limit]
     if len(found) <= limit:
         return Page(items, None)

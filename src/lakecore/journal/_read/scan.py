@@ -11,11 +11,11 @@ or through `indexed`, which answers for the former where the index can.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from lakecore.base import CorruptData, NotFound, UnsupportedFormat
 from lakecore.journal._commits.commit import Fate
@@ -25,6 +25,7 @@ from lakecore.journal._events.rules import FIELDS, STAGED_FIELDS
 from lakecore.journal._log.runs import Place, is_stub, open_place, row_groups
 from lakecore.journal._log.segment import decoding
 from lakecore.journal._read.filter import EventFilter
+from lakecore.journal._read.matching import MatchReader, matches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from lakecore.journal._index import Index
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, PendingList, StagedCommit
+    from lakecore.journal._read.matching import Positions
     from lakecore.storage import Store
 
+_Answer = TypeVar("_Answer")
 ALL: Final = EventFilter()
 
 
@@ -78,20 +81,52 @@ class Snapshot:
             first_seq, end_seq: only events from one up to but without the other.
             columns: what to read, where it is not everything.
         """
+
+        def read(place: Place) -> tuple[pa.Table | None, bool]:
+            return _read_place(self.store, place, wanted, columns or FIELDS)
+
+        for _, table in self._each(read, wanted, newest_first, first_seq, end_seq):
+            if table is not None and table.num_rows:
+                yield table
+
+    def positions(self, wanted: EventFilter, *, end_seq: int) -> Iterator[Positions]:
+        """The `seq` of sealed events before `end_seq` that match: the newest segment first,
+        ascending in each. Only the filter's columns are read."""
+        with MatchReader(self.store) as reader:
+
+            def read(place: Place) -> tuple[Positions, bool]:
+                return reader.read(place, wanted)
+
+            for _, seqs in self._each(read, wanted, True, 0, end_seq):
+                if len(seqs):
+                    yield seqs
+
+    def _each(
+        self,
+        read: Callable[[Place], tuple[_Answer, bool]],
+        wanted: EventFilter,
+        newest_first: bool,
+        first_seq: int,
+        end_seq: int | None,
+    ) -> Iterator[tuple[Place, _Answer]]:
+        """What is read of each place that may have matches.
+
+        Args:
+            read: gives what it found, and whether the events had moved from there.
+        """
         end = self.size if end_seq is None else min(end_seq, self.size)
         places = deque(_between(self.places, first_seq, end))
         while places:
             place = places.pop() if newest_first else places.popleft()
             if not wanted.overlaps(place.min_us, place.max_us):
                 continue
-            table, has_moved = _read_place(self.store, place, wanted, columns or FIELDS)
+            found, has_moved = read(place)
             if has_moved and places:
                 # A stub by now. So are others, surely: a run is read once, not for each of them.
                 self.footers.look_for_runs()
                 low, high = places[0].first_seq, places[-1].end_seq
                 places = deque(_between(self.footers.places(), low, high))
-            if table is not None and table.num_rows:
-                yield table
+            yield place, found
 
     def unsealed(self, wanted: EventFilter = ALL) -> Iterator[pa.Table]:
         """Acknowledged events that no segment of this snapshot has, and that match.
@@ -211,24 +246,19 @@ def _read_rows(
 ) -> tuple[pa.Table | None, bool]:
     """As `_read_place`. Other columns than the filter's are read only where something matches."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     tables = []
     schema = pa.schema([scan_schema().field(name) for name in columns])
-    with open_place(store, place) as (parquet, at), decoding(at.path):
+    # What is dropped again is not spelled out: texts stay numbers until the rows are chosen.
+    encoded = {*columns, *wanted.columns} if wanted.columns else ()
+    with open_place(store, place, encoded=encoded) as (parquet, at), decoding(at.path):
         for index, low, high in row_groups(parquet, at.row, at.row + at.count):
-            if not wanted.may_match(parquet.metadata.row_group(index)):
+            mask = matches(parquet, index, low, high, wanted)
+            if mask is not None and not mask.true_count:
                 continue
-            mask = None
-            if wanted.columns:
-                mask = wanted.mask(
-                    parquet.read_row_group(index, columns=wanted.columns).slice(low, high - low)
-                )
-                if mask is not None and not pc.any(mask).as_py():
-                    continue
             table = parquet.read_row_group(index, columns=list(columns)).slice(low, high - low)
-            table = table.select(list(columns)).cast(schema)
-            tables.append(table if mask is None else table.filter(mask))
+            table = table if mask is None else table.filter(mask)
+            tables.append(table.select(list(columns)).cast(schema))
     return pa.concat_tables(tables) if tables else None, at.path != place.path
 
 
