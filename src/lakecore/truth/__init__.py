@@ -6,10 +6,13 @@ what could apply: it looks at no condition. The answer is a `Decision`: for ever
 it fired and why; the strongest action demanded decides; a rule that cannot be evaluated counts
 as a denial unless it says otherwise. Nothing here does I/O.
 
-- `_parse`, `_rule`, `_condition`, `_path`: what a rule set is, and how it is read
+- `_parse`, `_parse_tier`, `_reading`: how a rule set is read
+- `_rule`, `_condition`, `_path`: what it is made of
 - `_row`, `_values`, `_cel`: one context; the reference
 - `_batch`, `_vector`, `_vector_cel`, `_columns`, `_verdict`: many, with the same answers
 - `_lint`, `_schema`, `_testing`: what is wrong with rules before they are used
+- `_tier`, `_resolution`, `_explain`: how far a change may go by its size; all that was said of it
+- `_needs`: what has to be known of a change
 - `_change`: the contexts of changes
 
 >>> from lakecore.truth import RuleSet, explain
@@ -25,7 +28,7 @@ as a denial unless it says otherwise. Nothing here does I/O.
 >>> decision.action.value, decision.allowed
 ('deny', False)
 >>> print(explain(decision))  # doctest: +ELLIPSIS
-update: denied by the rules, version 0 (...)
+update: denied by the rules (...)
   deny: no plane has more than 853 seats [seats, error]
     after.seats = 1200: is > 853
   0 of 1 rules did not fire
@@ -34,8 +37,18 @@ update: denied by the rules, version 0 (...)
 from typing import TYPE_CHECKING
 
 from lakecore.base.lazy import lazy_exports
-from lakecore.truth._decision import Check, Decision, Outcome, explain
+from lakecore.truth._decision import Check, Decision, Outcome
+from lakecore.truth._document import (
+    DOCUMENT_KIND,
+    DOCUMENT_NAME,
+    rules_body,
+    rules_from_body,
+    rules_text,
+)
+from lakecore.truth._explain import explain
+from lakecore.truth._needs import Needs
 from lakecore.truth._path import MISSING, Path
+from lakecore.truth._resolution import Reason, Resolution, decide
 from lakecore.truth._rule import (
     ACTIONS,
     Action,
@@ -48,6 +61,7 @@ from lakecore.truth._rule import (
 )
 from lakecore.truth._ruleset import Applicable, Difference, RuleSet
 from lakecore.truth._testing import TestResult
+from lakecore.truth._tier import OPERATIONS, TIERS, Approval, By, Tier, TierEntry, TierResult
 
 if TYPE_CHECKING:
     from lakecore.truth._batch import BatchDecision, RuleCount
@@ -70,10 +84,16 @@ __getattr__ = lazy_exports(
 
 __all__ = [
     "ACTIONS",
+    "DOCUMENT_KIND",
+    "DOCUMENT_NAME",
     "MISSING",
+    "OPERATIONS",
+    "TIERS",
     "Action",
     "Applicable",
+    "Approval",
     "BatchDecision",
+    "By",
     "ChangeContext",
     "Check",
     "Decision",
@@ -81,10 +101,13 @@ __all__ = [
     "Expectation",
     "Finding",
     "Missing",
+    "Needs",
     "OnError",
     "Outcome",
     "Path",
     "Principal",
+    "Reason",
+    "Resolution",
     "Rule",
     "RuleCount",
     "RuleSet",
@@ -92,6 +115,13 @@ __all__ = [
     "Severity",
     "Size",
     "TestResult",
+    "Tier",
+    "TierEntry",
+    "TierResult",
     "change_rows",
+    "decide",
     "explain",
+    "rules_body",
+    "rules_from_body",
+    "rules_text",
 ]

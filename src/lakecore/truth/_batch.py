@@ -17,11 +17,9 @@ import pyarrow as pa
 
 from lakecore.base import InvalidInput
 from lakecore.truth import _bounds as bounds
-from lakecore.truth._cel import parse_expression
-from lakecore.truth._cel_syntax import paths
 from lakecore.truth._columns import Batch, Mask, Unsupported
-from lakecore.truth._condition import Cel, FieldEmpty, FieldEquals, FieldGreater, walk
 from lakecore.truth._decision import Decision
+from lakecore.truth._needs import paths_of
 from lakecore.truth._pylist import context_rows
 from lakecore.truth._row import Failure, Runner, Scope
 from lakecore.truth._rule import ACTIONS, Action, Rule
@@ -234,7 +232,7 @@ class _Asked:
         return Scope(context, self._rules.engine)
 
     def _contexts(self, batch: Batch, start: int, length: int) -> Iterator[dict[str, Any]]:
-        rows = _pruned(batch.rows, _read_paths(self.rule))
+        rows = _pruned(batch.rows, paths_of(self.rule.when))
         for first in range(start, start + length, _PYTHON_ROWS):
             part = rows.slice(first, min(_PYTHON_ROWS, start + length - first))
             for context in context_rows(part):
@@ -248,16 +246,6 @@ def _told(error: Exception) -> str:
 def _raise_to(actions: npt.NDArray[np.int8], where: Mask, strength: int) -> None:
     if strength:
         np.maximum(actions, where.view(np.int8) * np.int8(strength), out=actions)
-
-
-def _read_paths(rule: Rule) -> set[tuple[str, ...]]:
-    found: set[tuple[str, ...]] = set()
-    for part in walk(rule.when):
-        if isinstance(part, FieldEquals | FieldGreater | FieldEmpty):
-            found.add(part.path.segments)
-        elif isinstance(part, Cel):
-            found.update(paths(parse_expression(part.expression)))
-    return found
 
 
 def _pruned(rows: pa.RecordBatch, read: Iterable[tuple[str, ...]]) -> pa.RecordBatch:

@@ -10,6 +10,13 @@ MAX_SOURCE_BYTES: Final = 1 * MIB
 """The TOML text of a rule set."""
 
 MAX_RULES: Final = 1_000
+MAX_TIERS: Final = 1_000
+"""`[[tier]]` entries."""
+
+MAX_GLOB_CHARACTERS: Final = 300
+MAX_GLOB_STARS: Final = 4
+"""Each star costs another walk through the name."""
+
 MAX_TESTS_PER_RULE: Final = 100
 MAX_CONDITIONS_PER_RULE: Final = 256
 MAX_CONDITION_DEPTH: Final = 16

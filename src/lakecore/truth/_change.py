@@ -27,12 +27,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakecore.base import InvalidInput
+from lakecore.truth._tier import KINDS
 
 MEMBERS: Final = (
     *("task_class", "op", "dataset", "entity_type", "principal", "size"),
     *("before", "after", "changed"),
 )
-SIZE_MEMBERS: Final = ("rows", "fields", "bytes", "fraction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Principal:
     """Who asks for a change."""
 
     name: str
-    kind: str = "person"
-    """person, agent, pipeline, service."""
+    kind: str = KINDS[0]
+    """One of `KINDS`."""
 
     roles: Sequence[str] = ()
     trust: float | None = None

@@ -1,8 +1,7 @@
-"""What came of asking the rules about one context, for programs and for people."""
+"""What came of asking the rules about one context."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -76,7 +75,9 @@ class Decision:
     """One for each rule that concerns the task class, in the rule set's order."""
 
     rule_set: str
-    version: int
+    version: int | None
+    """Of the rules' document, from 0; None where the rules are not from one."""
+
     hash: str
     """SHA-256 of the rule set's canonical form, hex."""
 
@@ -103,52 +104,3 @@ class Decision:
             "rule_set": {"name": self.rule_set, "version": self.version, "hash": self.hash},
             "outcomes": [outcome.to_dict() for outcome in self.outcomes],
         }
-
-
-_SAYS = {
-    Action.ALLOW: "allowed",
-    Action.WARN: "allowed, with a warning",
-    Action.REQUIRE_APPROVAL: "needs an approval",
-    Action.DENY: "denied",
-}
-
-
-def explain(decision: Decision) -> str:
-    """The decision for people: the verdict, then each rule that fired or failed, and why."""
-    name = decision.rule_set or "the rules"
-    lines = [
-        f"{decision.task_class}: {_SAYS[decision.action]}"
-        f" by {name}, version {decision.version} ({decision.hash[:12]})"
-    ]
-    told = [o for o in decision.outcomes if o.fired or o.error is not None]
-    by_strength = sorted(told, key=lambda o: 0 if o.action is None else -1 - o.action.strength)
-    for outcome in by_strength:
-        lines += _told(outcome)
-    quiet = len(decision.outcomes) - len(told)
-    if decision.outcomes:
-        lines.append(f"  {quiet} of {len(decision.outcomes)} rules did not fire")
-    else:
-        lines.append("  no rule concerns this task class")
-    demanded = [outcome.action for outcome in told if outcome.action is not None]
-    if decision.action not in demanded and decision.action is not Action.ALLOW:
-        lines.append(f"  no rule allows it, and the rule set's default is {decision.action}")
-    return "\n".join(lines)
-
-
-def _told(outcome: Outcome) -> list[str]:
-    rule = outcome.rule
-    what = outcome.action.value if outcome.action else "skipped"
-    lines = [f"  {what}: {rule.message} [{rule.id}, {rule.severity}]"]
-    if outcome.error is not None:
-        lines.append(f"    could not be evaluated: {outcome.error}")
-    for check in outcome.checks:
-        found = "nothing" if check.found is MISSING else _text(check.found)
-        verb = {True: "is", False: "is not", None: "cannot be told to be"}[check.holds]
-        lines.append(f"    {check.path} = {found}: {verb} {check.expected}")
-    if outcome.fired:
-        lines += [f"    do: {text}" for text in rule.actions]
-    return lines
-
-
-def _text(value: Any) -> str:
-    return json.dumps(shown(value), ensure_ascii=False)

@@ -14,14 +14,17 @@ from lakecore.truth._cel import Engine, parse_expression
 from lakecore.truth._cel_syntax import paths
 from lakecore.truth._condition import Cel, walk
 from lakecore.truth._decision import Decision, Outcome
+from lakecore.truth._needs import Needs, needs_of
 from lakecore.truth._parse import FORMAT, Parsed, parse_document, parse_toml
 from lakecore.truth._row import Failure, Runner, Scope, compile_condition
 from lakecore.truth._rule import ACTIONS, Action, Rule
+from lakecore.truth._tier import TierEntry, TierResult, tier_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.truth._batch import BatchDecision
+    from lakecore.truth._change import Principal, Size
     from lakecore.truth._finding import Finding
     from lakecore.truth._testing import TestResult
 
@@ -50,8 +53,13 @@ class Difference:
     settings: tuple[str, ...]
     """Members of the rule set itself that differ."""
 
+    tiers_added: tuple[TierEntry, ...]
+    tiers_removed: tuple[TierEntry, ...]
+    tiers_reordered: bool
+
     def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed or self.reordered or self.settings)
+        rules = self.added or self.removed or self.changed or self.reordered or self.settings
+        return bool(rules or self.tiers_added or self.tiers_removed or self.tiers_reordered)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -60,6 +68,9 @@ class Difference:
             "changed": {name: list(members) for name, members in self.changed},
             "reordered": self.reordered,
             "settings": list(self.settings),
+            "tiers_added": [entry.to_dict() for entry in self.tiers_added],
+            "tiers_removed": [entry.to_dict() for entry in self.tiers_removed],
+            "tiers_reordered": self.tiers_reordered,
         }
 
 
@@ -69,20 +80,26 @@ class RuleSet:
     Args:
         parsed: what was read.
         source: what errors call it.
-        version: the number of the document's version that it was read from; 0 for none.
+        version: the document's version that it was read from, from 0; None for none.
     """
 
-    def __init__(self, parsed: Parsed, *, source: str = "rules", version: int = 0) -> None:
+    def __init__(
+        self, parsed: Parsed, *, source: str = "rules", version: int | None = None
+    ) -> None:
         self.name = parsed.name
         self.description = parsed.description
         self.default = parsed.default
         """What is decided where no rule demands more and none allows it."""
         self.rules = parsed.rules
+        self.tiers = parsed.tiers
+        """The gradient: the first entry that matches a change decides."""
         self.source = source
         self.version = version
 
     @classmethod
-    def from_toml(cls, text: str, *, source: str = "rules.toml", version: int = 0) -> RuleSet:
+    def from_toml(
+        cls, text: str, *, source: str = "rules.toml", version: int | None = None
+    ) -> RuleSet:
         """Read TOML.
 
         Raises:
@@ -93,7 +110,7 @@ class RuleSet:
 
     @classmethod
     def from_dict(
-        cls, document: Mapping[str, Any], *, source: str = "rules", version: int = 0
+        cls, document: Mapping[str, Any], *, source: str = "rules", version: int | None = None
     ) -> RuleSet:
         """Read the JSON form; `to_dict` writes it. Raises like `from_toml`."""
         if not isinstance(document, Mapping):
@@ -120,12 +137,15 @@ class RuleSet:
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical form: every member, defaults included, the rules in their order."""
+        # Where there are none, the hash is what it was before there were tiers.
+        tiers = {"tier": [entry.to_dict() for entry in self.tiers]} if self.tiers else {}
         return {
             "format": FORMAT,
             "name": self.name,
             "description": self.description,
             "default": self.default.value,
             "rule": [rule.to_dict() for rule in self.rules],
+            **tiers,
         }
 
     @cached_property
@@ -200,6 +220,23 @@ class RuleSet:
 
         return evaluate_rows(self, task_class, rows, shared or {})
 
+    def tier(self, principal: Principal, dataset: str, task_class: str, size: Size) -> TierResult:
+        """How far a change may go by itself: the first `[[tier]]` entry that matches, and why.
+
+        Which entry matches does not depend on the size; with no entry it is `auto`.
+        """
+        return tier_of(self.tiers, principal, dataset, task_class, size)
+
+    def needs(self, task_class: str, known: Mapping[str, Any] | None = None) -> Needs:
+        """What has to be known of a change for its rules to answer as with everything known.
+
+        Args:
+            known: members of the context that are known beforehand and are the same for all
+                rows (``dataset``, ``op``, ``principal``): rules that they rule out need
+                nothing.
+        """
+        return needs_of((rule for rule, _ in self.programs(task_class)), known or {})
+
     def run_tests(self) -> tuple[TestResult, ...]:
         """Run the tests that the rules carry, each against its own rule."""
         from lakecore.truth._testing import run_tests
@@ -234,6 +271,10 @@ class RuleSet:
             changed=tuple(changed),
             reordered=[n for n in ours if n in theirs] != [n for n in theirs if n in ours],
             settings=tuple(s for s in settings if getattr(self, s) != getattr(other, s)),
+            tiers_added=tuple(entry for entry in self.tiers if entry not in other.tiers),
+            tiers_removed=tuple(entry for entry in other.tiers if entry not in self.tiers),
+            tiers_reordered=[e for e in self.tiers if e in other.tiers]
+            != [e for e in other.tiers if e in self.tiers],
         )
 
     @property

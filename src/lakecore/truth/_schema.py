@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from lakecore.truth import _cel_syntax as syntax
 from lakecore.truth._cel import parse_expression
-from lakecore.truth._change import MEMBERS, SIZE_MEMBERS
+from lakecore.truth._change import MEMBERS
 from lakecore.truth._condition import Cel, FieldEmpty, FieldEquals, FieldGreater, walk
 from lakecore.truth._finding import Finding
 from lakecore.truth._path import join
 from lakecore.truth._rule import Rule, Severity
+from lakecore.truth._tier import SIZE_MEMBERS
 from lakecore.truth._values import day_of, moment_of
 
 if TYPE_CHECKING:

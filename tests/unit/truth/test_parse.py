@@ -195,6 +195,9 @@ def test_differences() -> None:
         "changed": {"b": ["action", "severity"]},
         "reordered": True,
         "settings": ["default"],
+        "tiers_added": [],
+        "tiers_removed": [],
+        "tiers_reordered": False,
     }
     assert not old.diff(old)
 
