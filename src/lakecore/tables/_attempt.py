@@ -6,11 +6,12 @@ stream through it into data files and into the staged file. `discard` leaves not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 
 from lakecore.base import InvalidInput, LakecoreError
@@ -24,7 +25,7 @@ from lakecore.tables._delta_log import (
     metadata_for,
     protocol_for,
 )
-from lakecore.tables._events import Change, EventTemplate, schema_change
+from lakecore.tables._events import Change, EventTemplate, Numbering, Owner, schema_change
 from lakecore.tables._lane import Pipeline
 from lakecore.tables._read import FileReader
 from lakecore.tables._schema import (
@@ -45,6 +46,7 @@ from lakecore.tables._write import FileWriter, RollingWriter
 
 if TYPE_CHECKING:
     from lakecore.journal import Author, CommitRecord, Mutation, PreparedEvents, Staging
+    from lakecore.tables._events import Owners
 
 _PART_ROWS: Final = 1 << 15
 _PART_BYTES: Final = 8 * MIB
@@ -75,6 +77,7 @@ class Attempt:
         timestamp_us: int,
         note: IngestNote | None = None,
         dry_run: bool = False,
+        others: Sequence[Owner] = (),
     ) -> None:
         self.store = store
         self.settings = settings
@@ -87,19 +90,18 @@ class Attempt:
         self.timestamp_us = timestamp_us
         self.schema = base.schema
         self.inserted = self.updated = self.deleted = self.unchanged = 0
-        self.sample: list[Mapping[str, Any]] = []
+        self.owners = (Owner(author, mutation_id), *others)
+        self.samples: list[list[Mapping[str, Any]]] = [[] for _ in self.owners]
         self.adds: list[AddFile] = []
         self.removes: list[RemoveFile] = []
         self.own_files: list[AddFile] = []
         self.schema_changed = False
         self.may_be_committed = False
         """From the first try to create the version until it is known to be another's."""
-        self._mutation_id = mutation_id
         self._journal = journal
         self._template = EventTemplate(
             dataset=dataset,
-            author=author,
-            mutation_id=mutation_id,
+            owners=self.owners,
             version=self.version,
             timestamp_us=timestamp_us,
         )
@@ -110,7 +112,7 @@ class Attempt:
             take=self._write_events,
         )
         self._staging: Staging | None = None
-        self._ordinal = 0
+        self.numbering = Numbering(len(self.owners))
 
     # -- what the mutation says -----------------------------------------------------------
 
@@ -148,19 +150,25 @@ class Attempt:
         """Have `work` done beside; the events that it returns are staged in the order of calls."""
         self._events.run(work, *arguments)
 
-    def show(self, action: str, old: Any, new: Any, ids: Any = None, field: str = "*") -> None:
-        """Keep the first changes as the result's sample."""
-        count = next(len(side) for side in (ids, new, old) if side is not None)
-        for row in range(min(count, MAX_SAMPLE_CHANGES - len(self.sample))):
-            self.sample.append(
-                {
-                    "action": action,
-                    "entity_id": ids[row].as_py() if ids is not None else "",
-                    "field": field,
-                    "old_value": old[row].as_py() if old is not None else None,
-                    "new_value": new[row].as_py() if new is not None else None,
-                }
-            )
+    def show(self, change: Change) -> None:
+        """Keep the first changes of each mutation as its result's sample."""
+        for owner, sample in enumerate(self.samples):
+            room = MAX_SAMPLE_CHANGES - len(sample)
+            if room <= 0:
+                continue
+            rows: Iterable[int] = range(min(len(change), room))
+            if change.owners is not None:
+                rows = np.flatnonzero(change.owners == owner)[:room].tolist()
+            for row in rows:
+                sample.append(
+                    {
+                        "action": change.action,
+                        "entity_id": change.entity_ids[row].as_py(),
+                        "field": change.field,
+                        "old_value": change.old[row].as_py() if change.old is not None else None,
+                        "new_value": change.new[row].as_py() if change.new is not None else None,
+                    }
+                )
 
     def remove(self, file: DataFile) -> None:
         """The commit removes this file of the base version."""
@@ -200,7 +208,7 @@ class Attempt:
 
     @property
     def event_count(self) -> int:
-        return self._ordinal
+        return self.numbering.total
 
     @property
     def changes_something(self) -> bool:
@@ -215,7 +223,7 @@ class Attempt:
     def stage(self) -> CommitRecord:
         """Make the events durable; nothing can be added after it."""
         self.wait()
-        return self._open_staging().finish([self._mutation()])
+        return self._open_staging().finish(self._mutations())
 
     def commit(self, record: CommitRecord, operation: str, parameters: Mapping[str, str]) -> bytes:
         """The commit's bytes."""
@@ -264,19 +272,23 @@ class Attempt:
         protocol = protocol_for(self.schema) if self.base.empty or raised else None
         return metadata, protocol
 
-    def _mutation(self) -> Mutation:
+    def _mutations(self) -> list[Mutation]:
+        """Those that change something; one that is alone changes the table, if not rows."""
         from lakecore.journal import Mutation
 
-        author = self.author
-        return Mutation(
-            mutation_id=self._mutation_id,
-            actor=author.actor,
-            source=author.source,
-            workspace_id=author.workspace_id,
-            reason=author.reason,
-            timestamp_us=self.timestamp_us,
-            context=dict(author.context),
-        )
+        return [
+            Mutation(
+                mutation_id=owner.mutation_id,
+                actor=owner.author.actor,
+                source=owner.author.source,
+                workspace_id=owner.author.workspace_id,
+                reason=owner.author.reason,
+                timestamp_us=self.timestamp_us,
+                context=dict(owner.author.context),
+            )
+            for position, owner in enumerate(self.owners)
+            if len(self.owners) == 1 or self.numbering.counts[position]
+        ]
 
     def _open_staging(self) -> Staging:
         if self._staging is None:
@@ -292,20 +304,19 @@ class Attempt:
             self._staging = self._journal.stage(target)
         return self._staging
 
-    def _number_events(self, change: Change | None) -> tuple[Change, int] | None:
+    def _number_events(self, change: Change | None) -> tuple[Change, Owners] | None:
         """Give the events of a change their ordinals; None when there is nothing to stage."""
         if change is None or not len(change):
             return None
-        if change.entity_type is None and len(self.sample) < MAX_SAMPLE_CHANGES:
-            self.show(change.action, change.old, change.new, change.entity_ids, change.field)
-        first = self._ordinal
-        self._ordinal += len(change)
-        return None if self.dry_run else (change, first)
+        if change.entity_type is None:
+            self.show(change)
+        ordinals = self.numbering.take(change)
+        return None if self.dry_run else (change, ordinals)
 
-    def _prepare_events(self, change: Change, first_ordinal: int) -> PreparedEvents:
+    def _prepare_events(self, change: Change, ordinals: Owners) -> PreparedEvents:
         from lakecore.journal import prepare_events
 
-        return prepare_events(self._template.build(change, first_ordinal), json_is_known=True)
+        return prepare_events(self._template.build(change, ordinals), json_is_known=True)
 
     def _write_events(self, prepared: PreparedEvents) -> None:
         self._open_staging().write(prepared)

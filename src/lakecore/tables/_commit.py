@@ -247,7 +247,7 @@ def _result(attempt: Attempt, request: Request, commit_id: str | None) -> Mutati
         unchanged=attempt.unchanged,
         events=attempt.event_count,
         dry_run=request.dry_run,
-        changes=tuple(attempt.sample),
+        changes=tuple(attempt.samples[0]),
     )
 
 

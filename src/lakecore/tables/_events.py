@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from lakecore.journal import Author
     from lakecore.tables._types import DatasetRef, IngestNote
+
+    Owners = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +26,8 @@ class Change:
     """Events of one shape: a column each for what differs, a value for what does not.
 
     `old` and `new` are JSON text, null where the side does not exist; `contexts` is JSON
-    object text, one for each event, where the author's own does not do.
+    object text, one for each event, where the author's own does not do. `owners`: which of
+    the commit's mutations each event belongs to, by position; None when it has but one.
     """
 
     action: str
@@ -31,9 +37,44 @@ class Change:
     new: pa.ChunkedArray | pa.Array | None = None
     entity_type: str | None = None
     contexts: pa.ChunkedArray | pa.Array | None = None
+    owners: Owners | None = None
 
     def __len__(self) -> int:
         return len(self.entity_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One of the mutations in a commit: who made it, and its id."""
+
+    author: Author
+    mutation_id: str
+
+
+class Numbering:
+    """Gives the events of each mutation of a commit their ordinals, each from 0."""
+
+    def __init__(self, owners: int) -> None:
+        self.counts: Owners = np.zeros(owners, dtype=np.intp)
+
+    @property
+    def total(self) -> int:
+        return int(self.counts.sum())
+
+    def take(self, change: Change) -> Owners:
+        """The ordinals of the next events."""
+        owners, count = change.owners, len(change)
+        if owners is None:
+            first = self.counts[0]
+            self.counts[0] += count
+            return np.arange(first, first + count)
+        order = np.argsort(owners, kind="stable")
+        counts = np.bincount(owners, minlength=len(self.counts))
+        starts = np.cumsum(counts) - counts
+        numbers = np.empty(count, dtype=np.intp)
+        numbers[order] = np.arange(count) + np.repeat(self.counts - starts, counts)
+        self.counts += counts
+        return numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,40 +82,44 @@ class EventTemplate:
     """What every event of one attempt has in common."""
 
     dataset: DatasetRef
-    author: Author
-    mutation_id: str
+    owners: Sequence[Owner]
     version: int
     timestamp_us: int
 
-    def build(self, change: Change, first_ordinal: int) -> pa.Table:
-        """The events of `change` in the staged schema, numbered from `first_ordinal`."""
+    def build(self, change: Change, ordinals: Owners) -> pa.Table:
+        """The events of `change` in the staged schema, with these ordinals."""
         from lakecore.journal import staged_schema
 
         count = len(change)
         schema = staged_schema()
+        author = self.owners[0].author
         constant = {
             "timestamp": self.timestamp_us,
             "entity_type": change.entity_type or self.dataset.entity_type or self.dataset.name,
             "field": change.field,
             "action": change.action,
-            "actor": self.author.actor,
-            "source": self.author.source,
-            "workspace_id": self.author.workspace_id,
+            "actor": author.actor,
+            "source": author.source,
+            "workspace_id": author.workspace_id,
             "dataset": self.dataset.name,
             "dataset_id": self.dataset.dataset_id,
             "version": self.version,
-            "mutation_id": self.mutation_id,
+            "mutation_id": self.owners[0].mutation_id,
             "old_value": None,
             "new_value": None,
         }
-        columns: dict[str, Any] = {
-            "event_id": _event_ids(self.mutation_id, first_ordinal, count),
-            "entity_id": change.entity_ids,
-        }
+        columns: dict[str, Any] = {"entity_id": change.entity_ids}
+        if change.owners is not None:
+            columns |= self._owned(change.owners)
+        elif change.contexts is None:
+            constant["context"] = author.context_text()
         if change.contexts is not None:
             columns["context"] = change.contexts
-        else:
-            constant["context"] = self.author.context_text()
+        columns["event_id"] = pc.binary_join_element_wise(
+            columns.get("mutation_id", self.owners[0].mutation_id),
+            pa.array(ordinals).cast(pa.string()),
+            ":",
+        )
         sides = {"old_value": change.old, "new_value": change.new}
         columns |= {name: values for name, values in sides.items() if values is not None}
         arrays = []
@@ -85,14 +130,21 @@ class EventTemplate:
                 arrays.append(pa.repeat(pa.scalar(constant[field.name], field.type), count))
         return pa.table(arrays, schema=schema)
 
+    def _owned(self, owners: Owners) -> dict[str, pa.Array]:
+        """The columns that differ between the mutations of a commit."""
+        index = pa.array(owners)
+        of_each = {
+            "actor": [owner.author.actor for owner in self.owners],
+            "source": [owner.author.source for owner in self.owners],
+            "workspace_id": [owner.author.workspace_id for owner in self.owners],
+            "mutation_id": [owner.mutation_id for owner in self.owners],
+            "context": [owner.author.context_text() for owner in self.owners],
+        }
+        return {name: texts(*values).take(index) for name, values in of_each.items()}
+
 
 def _as_text(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return values if values.type == pa.string() else values.cast(pa.string())
-
-
-def _event_ids(mutation_id: str, first_ordinal: int, count: int) -> pa.Array:
-    ordinals = pa.array(np.arange(first_ordinal, first_ordinal + count)).cast(pa.string())
-    return pc.binary_join_element_wise(f"{mutation_id}:", ordinals, "")
 
 
 def texts(*values: str | None) -> pa.Array:
