@@ -53,6 +53,7 @@ from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from lakecore.journal._check.completeness import CompletenessReport
+    from lakecore.journal._check.ledger import Ledger, SealedVersion
     from lakecore.journal._check.repair import Loss, Repair, RepairReport
     from lakecore.journal._check.report import AnchorReport, IntegrityReport, Problem
     from lakecore.journal._commits.commit import (
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         Mutation,
         Target,
         fate_of,
+        foreign_commit_id,
         read_commit_record,
     )
     from lakecore.journal._commits.staged import (
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     from lakecore.journal._transfer.export import ExportResult
     from lakecore.journal._transfer.importing import ImportResult
     from lakecore.journal._values.multiset import MultisetHash, multiset_hash
+    from lakecore.journal._values.row_hash import row_hashes
     from lakecore.journal._values.text import encode_value
     from lakecore.journal._values.values import changed, json_text, row_json
 
@@ -115,6 +118,7 @@ _HOME = {
     "IntegrityReport": "_check.report",
     "Journal": "_journal",
     "JournalSettings": "_journal",
+    "Ledger": "_check.ledger",
     "Loss": "_check.repair",
     "MultisetHash": "_values.multiset",
     "Mutation": "_commits.commit",
@@ -127,6 +131,7 @@ _HOME = {
     "SignedCheckpoint": "_prove.checkpoints",
     "StagedReader": "_commits.staged",
     "SealedFile": "_read.files",
+    "SealedVersion": "_check.ledger",
     "Staging": "_commits.staged",
     "Tail": "_read.tail",
     "TailBatch": "_read.tail",
@@ -138,10 +143,12 @@ _HOME = {
     "event_schema": "_events.event",
     "events_to_arrow": "_events.event",
     "fate_of": "_commits.commit",
+    "foreign_commit_id": "_commits.commit",
     "json_text": "_values.values",
     "multiset_hash": "_values.multiset",
     "prepare_events": "_commits.staged",
     "read_commit_record": "_commits.commit",
+    "row_hashes": "_values.row_hash",
     "row_json": "_values.values",
     "scan_schema": "_read.scan",
     "staged_schema": "_events.event",
@@ -166,6 +173,7 @@ __all__ = [
     "IntegrityReport",
     "Journal",
     "JournalSettings",
+    "Ledger",
     "Loss",
     "MultisetHash",
     "Mutation",
@@ -176,6 +184,7 @@ __all__ = [
     "Repair",
     "RepairReport",
     "SealedFile",
+    "SealedVersion",
     "SignedCheckpoint",
     "StagedReader",
     "Staging",
@@ -189,10 +198,12 @@ __all__ = [
     "event_schema",
     "events_to_arrow",
     "fate_of",
+    "foreign_commit_id",
     "json_text",
     "multiset_hash",
     "prepare_events",
     "read_commit_record",
+    "row_hashes",
     "row_json",
     "scan_schema",
     "staged_schema",

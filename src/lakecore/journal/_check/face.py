@@ -15,6 +15,7 @@ from lakecore.journal._check.report import IntegrityReport
 
 if TYPE_CHECKING:
     from lakecore.base import Clock
+    from lakecore.journal._check.ledger import Ledger
     from lakecore.journal._check.repair import RepairReport
     from lakecore.journal._events.event import Event
     from lakecore.journal._hot.log import HotLog
@@ -107,6 +108,24 @@ class Checkable(ABC):
         if not damaged:
             return report
         return replace(report, ok=False, unreadable=[*report.unreadable, *damaged])
+
+    def ledger(self) -> Ledger:
+        """What the journal says of every commit object: a context manager.
+
+        Raises:
+            Unavailable, CorruptData: of the footers; staged files that are damaged are told.
+        """
+        from lakecore.journal._check.ledger import Ledger
+        from lakecore.journal._check.repair import check_hot, check_staged
+        from lakecore.journal._check.report import Problem
+
+        files = self._pending.files()
+        self._footers.refresh()
+        staged = self._pending.judge(files)
+        damaged = [Problem(e.where or "", None, None, "", str(e)) for e in staged.problems]
+        damaged += check_hot(self._state_dir, self._footers.hot)
+        damaged += check_staged(self._store, staged)
+        return Ledger(self._footers, staged, self._clock.now_us(), tuple(damaged))
 
     def repair(
         self, *, dry_run: bool = False, actor: str = "", source: str = "api"

@@ -6,10 +6,15 @@
 - An attempt can only ever become its target, so its fate is read from that object alone:
   not there = undecided; made by this attempt = committed; made by another = dead.
 - Unreadable is not absent, and not another's: it raises, for a wrong 'dead' loses events.
+- A version that another program made carries no record. Whoever journals it afterwards does so
+  under its `foreign_commit_id`: committed = the target is there and has no record; dead = it
+  has one, so it is ours after all.
 """
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -25,6 +30,7 @@ FORMAT: Final = 1
 Kind = Literal["table", "document", "direct"]
 
 _KEY: Final = "lakecore"
+_UUID_CHARACTERS: Final = 36
 _decode: Final = msgspec.json.Decoder().decode
 _decode_action: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -149,16 +155,37 @@ def read_commit_record(data: bytes) -> CommitRecord | None:
     return CommitRecord.from_json(record)
 
 
-def fate_of(commit_id: str, target: CommitRecord | None, *, exists: bool) -> Fate:
+def foreign_commit_id(table_id: str, version: int) -> str:
+    """The commit id of a version that another program made: UUIDv8 of SHA-256(id ‖ "/" ‖ version).
+
+    Everybody who journals that version derives the same one, so it is journaled once.
+    """
+    digest = bytearray(hashlib.sha256(f"{table_id}/{version}".encode()).digest()[:16])
+    digest[6] = 0x80 | digest[6] & 0x0F
+    digest[8] = 0x80 | digest[8] & 0x3F
+    return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def is_foreign_id(commit_id: str) -> bool:
+    """Whether it is of the form of a `foreign_commit_id`: ids of our attempts are UUIDv7."""
+    return len(commit_id) == _UUID_CHARACTERS and commit_id[14] == "8"
+
+
+def fate_of(
+    commit_id: str, record: CommitRecord | None, *, exists: bool, target: Target | None = None
+) -> Fate:
     """What became of an attempt, from its target object alone.
 
     Args:
-        target: the record in the object; None when there is no object or no record in it.
+        record: the one in the object; None when there is no object or no record in it.
         exists: whether the object is there.
+        target: what was to be created; without it, the attempt is taken for one of ours.
     """
     if not exists:
         return Fate.UNDECIDED
-    if target is not None and target.commit_id == commit_id:
+    if target is not None and commit_id == foreign_commit_id(target.dataset_id, target.version):
+        return Fate.COMMITTED if record is None else Fate.DEAD
+    if record is not None and record.commit_id == commit_id:
         return Fate.COMMITTED
     return Fate.DEAD
 

@@ -20,7 +20,10 @@ _MAX_HEADERS: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class StagedCommit:
-    """One staged file with its fate; `record` is the target's when it is committed by one."""
+    """One staged file with its fate; `record` is the target's when it is committed by one.
+
+    Direct events, and those of a version that another program made, are committed without.
+    """
 
     info: ObjectInfo
     commit_id: str
@@ -30,7 +33,7 @@ class StagedCommit:
 
     @property
     def timestamp_us(self) -> int:
-        """The commit time; of direct events, the time when the store took them."""
+        """The commit time; without a record, the time when the store took the events."""
         return self.record.timestamp_us if self.record else self.info.modified_us
 
     @property
@@ -111,7 +114,7 @@ class Pending:
             raise type(error)(
                 error.message, expected=error.expected, found=error.found, where=path
             ) from error
-        fate = fate_of(commit_id, record, exists=True)
+        fate = fate_of(commit_id, record, exists=True, target=header.target)
         return StagedCommit(
             info, commit_id, header, fate, record if fate is Fate.COMMITTED else None
         )

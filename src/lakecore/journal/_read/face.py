@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -127,6 +127,16 @@ class Readable:
         from lakecore.journal._read.changes import changes
 
         return changes(self._scanner.snapshot(), dataset_id, after, until)
+
+    def events_at(self, seqs: Sequence[int], *, from_rows: bool = False) -> dict[int, Event]:
+        """The sealed events at these positions, through the line index, by `seq`.
+
+        Args:
+            from_rows: from the segments themselves: slower, and nothing derived is believed.
+        """
+        from lakecore.journal._read.at import events_at
+
+        return events_at(self._scanner.snapshot(), seqs, from_rows=from_rows)
 
     def tail(
         self,
