@@ -13,6 +13,8 @@ deltalake reads tables; it does not write them. Who loses the race for a version
 `_tables`          the face
 `_commit`          plan, stage, commit, acknowledge; what to do after a lost race
 `_attempt`         what one try has gathered: files, events, counts
+`_gate`            what a change has to get past: the ports of who judges it
+`_review`          what the judge of one attempt is shown, and its ruling; the exact change
 `_append`          appending a stream; replacing an unkeyed dataset
 `_merge`           upsert, keyed replace: rows matched by key
 `_modify`, `_sql`  update and delete by condition
@@ -50,6 +52,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakecore.base.lazy import lazy_exports
+from lakecore.tables._gate import (
+    DIFF_COLUMNS,
+    ChangeFacts,
+    DiffSink,
+    Gate,
+    Judge,
+    Plan,
+    Ruling,
+)
 from lakecore.tables._types import (
     MAX_SAMPLE_CHANGES,
     DatasetRef,
@@ -62,24 +73,49 @@ from lakecore.tables._types import (
 )
 
 if TYPE_CHECKING:
-    from lakecore.tables._keys import entity_id
-    from lakecore.tables._state import TableView
+    from lakecore.tables._delta_log import actions_sha256
+    from lakecore.tables._keys import check_key_columns, check_keys, entity_id, entity_ids
+    from lakecore.tables._new_keys import check_new_keys
+    from lakecore.tables._state import TableView, empty_state
     from lakecore.tables._tables import Tables
 
-_HOME = {"TableView": "_state", "Tables": "_tables", "entity_id": "_keys"}
+_HOME = {
+    "actions_sha256": "_delta_log",
+    "TableView": "_state",
+    "Tables": "_tables",
+    "check_key_columns": "_keys",
+    "check_keys": "_keys",
+    "check_new_keys": "_new_keys",
+    "empty_state": "_state",
+    "entity_ids": "_keys",
+    "entity_id": "_keys",
+}
 
 __all__ = [
+    "DIFF_COLUMNS",
     "MAX_SAMPLE_CHANGES",
+    "ChangeFacts",
     "DatasetRef",
+    "DiffSink",
+    "Gate",
     "IngestNote",
+    "Judge",
     "MutationResult",
+    "Plan",
+    "Ruling",
     "SchemaChange",
     "Sql",
     "StagingJournal",
     "TableSettings",
     "TableView",
     "Tables",
+    "actions_sha256",
+    "check_key_columns",
+    "check_keys",
+    "check_new_keys",
+    "empty_state",
     "entity_id",
+    "entity_ids",
 ]
 
 

@@ -8,24 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
 
-from lakecore.base import InvalidInput, LakecoreError
+from lakecore.base import Bug, InvalidInput, LakecoreError
 from lakecore.base.limits import MIB
 from lakecore.storage import Store
 from lakecore.tables._delta_log import (
     AddFile,
     Commit,
     RemoveFile,
+    actions_sha256,
     commit_path,
     metadata_for,
     protocol_for,
 )
-from lakecore.tables._events import Change, EventTemplate, Numbering, Owner, schema_change
+from lakecore.tables._events import (
+    SCHEMA,
+    Change,
+    EventTemplate,
+    Numbering,
+    Owner,
+    schema_change,
+    with_commit,
+)
+from lakecore.tables._gate import Plan
 from lakecore.tables._lane import Pipeline
 from lakecore.tables._read import FileReader
 from lakecore.tables._schema import (
@@ -47,6 +58,10 @@ from lakecore.tables._write import FileWriter, RollingWriter
 if TYPE_CHECKING:
     from lakecore.journal import Author, CommitRecord, Mutation, PreparedEvents, Staging
     from lakecore.tables._events import Owners
+    from lakecore.tables._review import Review
+
+    Mask = np.ndarray[Any, np.dtype[np.bool_]]
+    _Prepared = tuple[PreparedEvents | None, list[tuple[Review, pa.Table]]]
 
 _PART_ROWS: Final = 1 << 15
 _PART_BYTES: Final = 8 * MIB
@@ -59,6 +74,16 @@ def parts_of(rows: pa.Table) -> list[pa.Table]:
     if rows.nbytes > _PART_BYTES:
         step = max(1, min(step, rows.num_rows * _PART_BYTES // rows.nbytes))
     return [rows.slice(start, step) for start in range(0, rows.num_rows, step)]
+
+
+def pairs_of(before: pa.Table, after: pa.Table) -> list[tuple[pa.Table, pa.Table]]:
+    """The same of rows before and after a change: parts of equal length."""
+    wider = before if before.nbytes > after.nbytes else after
+    step = max(1, max((part.num_rows for part in parts_of(wider)), default=1))
+    return [
+        (before.slice(start, step), after.slice(start, step))
+        for start in range(0, before.num_rows, step)
+    ]
 
 
 class Attempt:
@@ -75,6 +100,7 @@ class Attempt:
         author: Author,
         mutation_id: str,
         timestamp_us: int,
+        review: Review,
         note: IngestNote | None = None,
         dry_run: bool = False,
         others: Sequence[Owner] = (),
@@ -90,12 +116,19 @@ class Attempt:
         self.timestamp_us = timestamp_us
         self.schema = base.schema
         self.inserted = self.updated = self.deleted = self.unchanged = 0
-        self.owners = (Owner(author, mutation_id), *others)
+        self.missing = self.conflicts = 0
+        self.owners = (Owner(author, mutation_id, review), *others)
         self.samples: list[list[Mapping[str, Any]]] = [[] for _ in self.owners]
         self.adds: list[AddFile] = []
         self.removes: list[RemoveFile] = []
         self.own_files: list[AddFile] = []
         self.schema_changed = False
+        self.value_bytes: Owners = np.zeros(len(self.owners), dtype=np.intp)
+        """Of old and new values of each mutation; without a key, of rows."""
+        self._schema_changes: list[str] = []
+        self._commit: Commit | None = None
+        self._record: CommitRecord | None = None
+        self._last: PreparedEvents | None = None
         self.may_be_committed = False
         """From the first try to create the version until it is known to be another's."""
         self._journal = journal
@@ -149,6 +182,41 @@ class Attempt:
     def later(self, work: Callable[..., Change | None], *arguments: Any) -> None:
         """Have `work` done beside; the events that it returns are staged in the order of calls."""
         self._events.run(work, *arguments)
+
+    @property
+    def review(self) -> Review:
+        """What the judge of the only, or first, mutation is shown."""
+        return self.owners[0].review
+
+    def judge(
+        self, before: pa.Table | None, after: pa.Table | None, owners: Owners | None = None
+    ) -> None:
+        """Have the judges shown, beside, rows that are inserted or deleted.
+
+        `owners`: which mutation each row belongs to, by position; None: the first.
+        """
+        for position, owner in enumerate(self.owners if owners is not None else self.owners[:1]):
+            if owner.review.shows_rows:
+                mask = None if owners is None else pa.array(owners == position)
+                self.later(owner.review.show, before, after, mask)
+
+    def judge_updates(
+        self,
+        before: pa.Table,
+        after: pa.Table,
+        positions: Owners,
+        any_change: Mask,
+        masks: Mapping[str, Mask],
+        owners: Owners | None = None,
+    ) -> None:
+        """Have the judges shown, beside, the rows at `positions` that `any_change` marks.
+
+        `masks` marks, of the same rows, those that change in one column.
+        """
+        for position, owner in enumerate(self.owners if owners is not None else self.owners[:1]):
+            if owner.review.shows_rows:
+                mine = any_change if owners is None else any_change & (owners == position)
+                self.later(owner.review.show_updates, before, after, positions, mine, masks)
 
     def show(self, change: Change) -> None:
         """Keep the first changes of each mutation as its result's sample."""
@@ -220,13 +288,44 @@ class Attempt:
         """Every event given so far is written; raises what went wrong."""
         self._events.wait()
 
-    def stage(self) -> CommitRecord:
-        """Make the events durable; nothing can be added after it."""
+    def plan(self) -> Plan:
+        """The change as the judge of the only mutation sees it, once all is planned."""
         self.wait()
-        return self._open_staging().finish(self._mutations())
+        return Plan(
+            inserted=self.inserted,
+            updated=self.updated,
+            deleted=self.deleted,
+            fields=self.event_count,
+            bytes=int(self.value_bytes[0]),
+            base_rows=self._base_rows(),
+            schema_changes=tuple(self._schema_changes),
+            schema=self.schema,
+            digest=self.review.digest,
+        )
 
-    def commit(self, record: CommitRecord, operation: str, parameters: Mapping[str, str]) -> bytes:
-        """The commit's bytes."""
+    def stage(self, operation: str, parameters: Mapping[str, str]) -> CommitRecord:
+        """Make the events durable; nothing can be added after it.
+
+        The one way to a commit: `commit` has no bytes without it. So nothing is committed
+        that a judge has not let pass.
+        """
+        self.wait()
+        if not all(owner.review.passed for owner in self.owners):
+            raise Bug("a change is staged that was not let pass", where=self.dataset.name)
+        commit = self._actions(operation, parameters)
+        staging = self._open_staging()
+        for prepared in self._closing(actions_sha256(commit.to_bytes())):
+            staging.write(prepared)
+        self._commit, self._record = commit, staging.finish(self._mutations())
+        return self._record
+
+    def commit(self) -> bytes:
+        """The bytes of what was staged."""
+        if self._commit is None or self._record is None:
+            raise Bug("a commit that was not staged", where=self.dataset.name)
+        return replace(self._commit, record=self._record.to_json()).to_bytes()
+
+    def _actions(self, operation: str, parameters: Mapping[str, str]) -> Commit:
         metadata = protocol = None
         if self.base.empty or self.schema_changed:
             metadata, protocol = self._metadata_actions()
@@ -236,13 +335,22 @@ class Attempt:
             operation=operation,
             parameters=parameters,
             timestamp_us=self.timestamp_us,
-            record=record.to_json(),
             protocol=protocol,
             metadata=metadata,
             txn=txn,
             removes=self.removes,
             adds=self.adds,
-        ).to_bytes()
+        )
+
+    def _base_rows(self) -> int:
+        known = self.base.row_count
+        if known is not None:
+            return known
+        total = 0
+        for file in self.base.files:
+            with self.reader(file) as reader:
+                total += reader.rows
+        return total
 
     def discard(self) -> None:
         """Leave nothing: for an attempt that cannot become a version any more."""
@@ -268,7 +376,10 @@ class Attempt:
             name=known.name,
             description=known.description,
         )
-        raised = has_zoneless_timestamp(self.schema) != has_zoneless_timestamp(self.base.schema)
+        # A protocol is raised where the schema needs it, and never lowered.
+        raised = has_zoneless_timestamp(self.schema) and not has_zoneless_timestamp(
+            self.base.schema
+        )
         protocol = protocol_for(self.schema) if self.base.empty or raised else None
         return metadata, protocol
 
@@ -284,7 +395,7 @@ class Attempt:
                 workspace_id=owner.author.workspace_id,
                 reason=owner.author.reason,
                 timestamp_us=self.timestamp_us,
-                context=dict(owner.author.context),
+                context={**owner.author.context, **owner.review.context()},
             )
             for position, owner in enumerate(self.owners)
             if len(self.owners) == 1 or self.numbering.counts[position]
@@ -304,19 +415,76 @@ class Attempt:
             self._staging = self._journal.stage(target)
         return self._staging
 
-    def _number_events(self, change: Change | None) -> tuple[Change, Owners] | None:
+    def _number_events(self, change: Change | None) -> tuple[Change, Owners | None] | None:
         """Give the events of a change their ordinals; None when there is nothing to stage."""
         if change is None or not len(change):
             return None
+        if not change.journaled:
+            return change, None
         if change.entity_type is None:
             self.show(change)
+        elif change.entity_type == SCHEMA:
+            self._schema_changes.append(f"{change.action} {change.field}")
         ordinals = self.numbering.take(change)
-        return None if self.dry_run else (change, ordinals)
+        self._count_bytes(change)
+        is_used = not self.dry_run or any(owner.review.exact for owner in self.owners)
+        return (change, ordinals) if is_used else None
 
-    def _prepare_events(self, change: Change, ordinals: Owners) -> PreparedEvents:
+    def _prepare_events(self, change: Change, ordinals: Owners | None) -> _Prepared:
         from lakecore.journal import prepare_events
 
-        return prepare_events(self._template.build(change, ordinals), json_is_known=True)
+        exact = [(owner.review, self._exact(change, n)) for n, owner in enumerate(self.owners)]
+        events = None
+        if ordinals is not None and not self.dry_run:
+            table = self._template.build(change, ordinals)
+            events = prepare_events(table, json_is_known=True)
+        return events, [(review, rows) for review, rows in exact if rows is not None]
 
-    def _write_events(self, prepared: PreparedEvents) -> None:
-        self._open_staging().write(prepared)
+    def _count_bytes(self, change: Change) -> None:
+        if change.summary or not any(owner.review.judged for owner in self.owners):
+            return
+        sizes = change.value_bytes()
+        if change.owners is None:
+            self.value_bytes[0] += sizes.sum()
+        else:
+            np.add.at(self.value_bytes, change.owners, sizes)
+
+    def _exact(self, change: Change, position: int) -> pa.Table | None:
+        """The part of the exact change that a mutation has in `change`, if anybody wants it."""
+        review = self.owners[position].review
+        if not review.exact or change.summary:
+            return None
+        rows = change.exact(self._template.entity_type)
+        if change.owners is not None:
+            rows = rows.filter(pa.array(change.owners == position))
+        elif position:
+            return None
+        review.digest_rows(rows)
+        return rows
+
+    def _write_events(self, prepared: _Prepared) -> None:
+        events, exact = prepared
+        for review, rows in exact:
+            review.write(rows)
+        if events is None:
+            return
+        # The last ones are held back: the last event says what the commit does.
+        if self._last is not None:
+            self._open_staging().write(self._last)
+        self._last = events
+
+    def _closing(self, sha256: str) -> Iterator[PreparedEvents]:
+        """The events that were held back; the last of them with the commit's digest."""
+        from lakecore.journal import PreparedEvents, prepare_events
+
+        if self._last is None:
+            raise Bug("a commit without an event", where=self.dataset.name)
+        *full, (batch, hashes) = self._last.batches
+        self._last = None
+        before = batch.num_rows - 1
+        if before:
+            full.append((batch.slice(0, before), hashes[:before]))
+        yield PreparedEvents(full)
+        yield prepare_events(
+            with_commit(batch.slice(before), {"actions_sha256": sha256}), json_is_known=True
+        )

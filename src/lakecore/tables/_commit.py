@@ -31,8 +31,10 @@ from lakecore.storage import Store
 from lakecore.tables._attempt import Attempt
 from lakecore.tables._checkpoint import checkpoint
 from lakecore.tables._delta_log import commit_path
+from lakecore.tables._gate import ChangeFacts, DiffSink, Gate, Ruling
 from lakecore.tables._operations import Operation
-from lakecore.tables._state import TableStates, empty_state
+from lakecore.tables._review import Review
+from lakecore.tables._state import TableState, TableStates, empty_state
 from lakecore.tables._supported import check_writable
 from lakecore.tables._types import (
     DatasetRef,
@@ -57,10 +59,13 @@ class Request:
 
     dataset: DatasetRef
     author: Author
+    op: str
     mutation_id: str
     note: IngestNote | None = None
     dry_run: bool = False
     before_commit: Callable[[], None] | None = None
+    grant: object | None = None
+    diff: DiffSink | None = None
 
 
 class Committer:
@@ -73,12 +78,14 @@ class Committer:
         clock: Clock,
         settings: TableSettings,
         states: TableStates,
+        gate: Gate | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
         self._clock = clock
         self._settings = settings
         self._states = states
+        self._gate = gate
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -109,7 +116,7 @@ class Committer:
                     return _result(attempt, request, None)
                 if number == 0 and request.before_commit is not None:
                     request.before_commit()
-                content = attempt.commit(record, operation.name, operation.parameters())
+                content = attempt.commit()
                 self._settings.on_step("committing")
                 won = self._create(attempt, content, record)
             except BaseException:
@@ -118,6 +125,8 @@ class Committer:
             if won:
                 return self._acknowledge(attempt, request, record)
             attempt.discard()
+            for owner in attempt.owners:
+                owner.review.restart()
         operation.discard()
         raise Conflict(
             "others changed the dataset first, every time",
@@ -133,9 +142,12 @@ class Committer:
         operation.plan(attempt)
         attempt.wait()
         self._settings.on_step("planned")
-        if request.dry_run or not attempt.changes_something:
+        if not attempt.changes_something:
             return None
-        record = attempt.stage()
+        ruling = attempt.review.decide(attempt.plan)
+        if request.dry_run or ruling is not Ruling.COMMIT:
+            return None
+        record = attempt.stage(operation.name, operation.parameters())
         self._settings.on_step("staged")
         return record
 
@@ -153,9 +165,24 @@ class Committer:
             author=request.author,
             mutation_id=request.mutation_id,
             timestamp_us=max(now_us, base.commit_us + 1),
+            review=self._review(request, base),
             note=request.note,
             dry_run=request.dry_run,
         )
+
+    def _review(self, request: Request, base: TableState) -> Review:
+        facts = ChangeFacts(
+            dataset=request.dataset,
+            op=request.op,
+            author=request.author,
+            mutation_id=request.mutation_id,
+            base_version=base.version,
+            base_rows=base.row_count,
+            schema=base.schema,
+            dry_run=request.dry_run,
+            grant=request.grant,
+        )
+        return Review(self._gate, facts, request.diff)
 
     def _create(self, attempt: Attempt, content: bytes, record: CommitRecord) -> bool:
         """The commit point. True: the version is ours; False: it is somebody else's.
@@ -245,9 +272,14 @@ def _result(attempt: Attempt, request: Request, commit_id: str | None) -> Mutati
         updated=attempt.updated,
         deleted=attempt.deleted,
         unchanged=attempt.unchanged,
+        missing=attempt.missing,
+        conflicts=attempt.conflicts,
         events=attempt.event_count,
         dry_run=request.dry_run,
         changes=tuple(attempt.samples[0]),
+        tier=attempt.review.tier,
+        held=attempt.review.held and not request.dry_run,
+        digest=attempt.review.digest() if attempt.review.exact else None,
     )
 
 

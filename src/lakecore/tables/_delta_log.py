@@ -7,6 +7,7 @@ free-form JSON, and carries the commit record under `lakecore`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ NTZ_FEATURE: Final = "timestampNtz"
 _NTZ_WRITER_FEATURES: Final = [NTZ_FEATURE, "appendOnly", "invariants"]
 """Writer version 7 lists every feature: the last two are what version 2 implied."""
 
+SHA256_TAG: Final = "lakecore.sha256"
+"""The tag of an add action with the SHA-256 of the data file's bytes, in hex."""
+
 CONFIGURATION: Final = {
     # Otherwise a checkpoint by any engine may delete old commits, and the records in them.
     "delta.enableExpiredLogCleanup": "false",
@@ -30,12 +34,16 @@ CONFIGURATION: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddFile:
-    """A data file that a commit adds; `path` is relative to the table, `stats` is JSON text."""
+    """A data file that a commit adds; `path` is relative to the table, `stats` is JSON text.
+
+    `sha256` is that of its bytes, in hex.
+    """
 
     path: str
     size_bytes: int
     rows: int
     stats: str = "{}"
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,7 @@ class Commit:
     txn: tuple[str, int] | None = None
     removes: Sequence[RemoveFile] = ()
     adds: Sequence[AddFile] = ()
+    engine: str = f"lakecore/{__version__}"
 
     def to_bytes(self) -> bytes:
         """The commit as newline-delimited JSON, `commitInfo` first."""
@@ -73,7 +82,7 @@ class Commit:
             "timestamp": timestamp_ms,
             "operation": self.operation,
             "operationParameters": dict(self.parameters),
-            "engineInfo": f"lakecore/{__version__}",
+            "engineInfo": self.engine,
         }
         if self.record is not None:
             info["lakecore"] = self.record
@@ -91,7 +100,7 @@ class Commit:
 
 
 def _add(added: AddFile, timestamp_ms: int) -> dict[str, Any]:
-    return {
+    action: dict[str, Any] = {
         "path": added.path,
         "partitionValues": {},
         "size": added.size_bytes,
@@ -99,6 +108,9 @@ def _add(added: AddFile, timestamp_ms: int) -> dict[str, Any]:
         "dataChange": True,
         "stats": added.stats,
     }
+    if added.sha256 is not None:
+        action["tags"] = {SHA256_TAG: added.sha256}
+    return action
 
 
 def _remove(removed: RemoveFile, timestamp_ms: int) -> dict[str, Any]:
@@ -110,6 +122,55 @@ def _remove(removed: RemoveFile, timestamp_ms: int) -> dict[str, Any]:
         "partitionValues": {},
         "size": removed.size_bytes,
     }
+
+
+def actions_sha256(data: bytes, *, where: str = "") -> str:
+    """The SHA-256, in hex, of what a commit does: all of it but its commit record.
+
+    Over lines, each ended by a newline: first ``{"commitInfo": …}`` without its member
+    ``lakecore``, as canonical JSON (sorted keys, no white space), if the commit has one;
+    then all other lines as they are stored, in their order, but those that are blank.
+
+    Raises:
+        CorruptData: the bytes are not a commit.
+    """
+    hasher = hashlib.sha256()
+    others = []
+    has_info = False
+    for line in data.split(b"\n"):
+        if not line.strip():
+            continue
+        if not has_info and b'"commitInfo"' in line:
+            action = _action(line, where)
+            if "commitInfo" in action:
+                has_info = True
+                hasher.update(_canonical_info(action, where))
+                continue
+        others.append(line)
+    for line in others:
+        hasher.update(line + b"\n")
+    return hasher.hexdigest()
+
+
+def _action(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        action = json.loads(line)
+    except ValueError as error:
+        raise CorruptData("not a Delta commit", where=where or None) from error
+    return action if isinstance(action, dict) else {}
+
+
+def _canonical_info(action: Mapping[str, Any], where: str) -> bytes:
+    info = action["commitInfo"]
+    if isinstance(info, dict):
+        info = {name: value for name, value in info.items() if name != "lakecore"}
+    text = json.dumps(
+        {**action, "commitInfo": info}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError as error:
+        raise CorruptData("a commit has text that is none", where=where or None) from error
 
 
 def commit_path(location: str, version: int) -> str:

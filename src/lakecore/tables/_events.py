@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakecore.tables._gate import DIFF_COLUMNS
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lakecore.journal import Author
+    from lakecore.tables._review import Review
     from lakecore.tables._types import DatasetRef, IngestNote
 
     Owners = npt.NDArray[np.intp]
+
+
+SCHEMA: Final = "schema"
+"""The `entity_type` of events about columns; the entity is the dataset, the field the column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +35,9 @@ class Change:
     `old` and `new` are JSON text, null where the side does not exist; `contexts` is JSON
     object text, one for each event, where the author's own does not do. `owners`: which of
     the commit's mutations each event belongs to, by position; None when it has but one.
+
+    Not `journaled`: part of the exact change, but no events, as rows of an unkeyed dataset
+    are. `summary`: an event that is no part of it, because it sums up others.
     """
 
     action: str
@@ -38,17 +48,46 @@ class Change:
     entity_type: str | None = None
     contexts: pa.ChunkedArray | pa.Array | None = None
     owners: Owners | None = None
+    journaled: bool = True
+    summary: bool = False
 
     def __len__(self) -> int:
         return len(self.entity_ids)
 
+    def value_bytes(self) -> npt.NDArray[np.int64]:
+        """How long old and new value are together, for each event."""
+        sizes = np.zeros(len(self), np.int64)
+        for side in (self.old, self.new):
+            if side is not None:
+                sizes += np.asarray(pc.fill_null(pc.binary_length(side), 0))
+        return sizes
+
+    def exact(self, entity_type: str) -> pa.Table:
+        """As a sink gets it; `entity_type` where the change has none of its own."""
+        constant = {
+            "entity_type": self.entity_type or entity_type,
+            "field": self.field,
+            "action": self.action,
+        }
+        columns = {"entity_id": self.entity_ids, "old_value": self.old, "new_value": self.new}
+        arrays = []
+        for name in DIFF_COLUMNS:
+            values = columns.get(name)
+            if values is not None:
+                arrays.append(_as_text(values))
+            else:
+                text = pa.scalar(constant.get(name), pa.string())
+                arrays.append(pa.repeat(text, len(self)))
+        return pa.table(arrays, names=list(DIFF_COLUMNS))
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """One of the mutations in a commit: who made it, and its id."""
+    """One of the mutations in a commit: who made it, its id, and what its judge is shown."""
 
     author: Author
     mutation_id: str
+    review: Review
 
 
 class Numbering:
@@ -86,6 +125,11 @@ class EventTemplate:
     version: int
     timestamp_us: int
 
+    @property
+    def entity_type(self) -> str:
+        """Of the dataset's rows."""
+        return self.dataset.entity_type or self.dataset.name
+
     def build(self, change: Change, ordinals: Owners) -> pa.Table:
         """The events of `change` in the staged schema, with these ordinals."""
         from lakecore.journal import staged_schema
@@ -95,7 +139,7 @@ class EventTemplate:
         author = self.owners[0].author
         constant = {
             "timestamp": self.timestamp_us,
-            "entity_type": change.entity_type or self.dataset.entity_type or self.dataset.name,
+            "entity_type": change.entity_type or self.entity_type,
             "field": change.field,
             "action": change.action,
             "actor": author.actor,
@@ -147,6 +191,16 @@ def _as_text(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return values if values.type == pa.string() else values.cast(pa.string())
 
 
+def with_commit(event: pa.RecordBatch, members: Mapping[str, str]) -> pa.Table:
+    """One event with member ``commit`` in its context."""
+    context = json.loads(event.column("context")[0].as_py())
+    context["commit"] = dict(members)
+    text = json.dumps(context, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    table = pa.Table.from_batches([event])
+    index = table.schema.get_field_index("context")
+    return table.set_column(index, table.schema.field(index), texts(text))
+
+
 def texts(*values: str | None) -> pa.Array:
     """A few values as a text column."""
     return pa.array(values, pa.string())
@@ -167,7 +221,7 @@ def schema_change(dataset: DatasetRef, name: str, delta_type: str) -> Change:
     """A column that the table gains: the entity is the dataset, the field is the column."""
     return Change(
         action="add_column",
-        entity_type="schema",
+        entity_type=SCHEMA,
         entity_ids=texts(dataset.name),
         field=name,
         new=texts(delta_type),
@@ -198,4 +252,5 @@ def batch_change(
         entity_ids=texts(f"batch:{count}"),
         new=new,
         contexts=texts(author.context_text(extra)),
+        summary=True,
     )

@@ -44,7 +44,10 @@ def journal_batch(attempt: Attempt, action: str, hashes: RowHashes | None, count
     attempt.wait()
     if hashes is None and attempt.note is None and (attempt.event_count or not attempt.base.empty):
         return
-    details = hashes.details() if hashes is not None else {}
+    details: dict[str, object] = {}
+    if hashes is not None:
+        details = hashes.details()
+        attempt.value_bytes[0] += hashes.size_bytes
     note = attempt.note
     attempt.emit(
         batch_change(attempt.author, action=action, count=count, note=note, details=details)

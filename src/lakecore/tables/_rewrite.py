@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from lakecore.journal import MultisetHash, changed, json_text, multiset_hash, row_json
-from lakecore.tables._attempt import Attempt, parts_of
+from lakecore.tables._attempt import Attempt, pairs_of, parts_of
 from lakecore.tables._events import Change, rekeyed_contexts
 from lakecore.tables._keys import entity_ids
 from lakecore.tables._lane import Lane
+from lakecore.tables._late_rows import LateRows
+from lakecore.tables._review import row_change
 from lakecore.tables._state import DataFile
 from lakecore.tables._write import FileWriter
 
@@ -51,6 +53,8 @@ class RowHashes:
     removed: MultisetHash | None = None
     added_rows: int = 0
     removed_rows: int = 0
+    size_bytes: int = 0
+    """Of all these rows, as Arrow."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, rows: pa.Table) -> None:
@@ -59,6 +63,7 @@ class RowHashes:
         with self._lock:
             self.added = found if self.added is None else self.added + found
             self.added_rows += rows.num_rows
+            self.size_bytes += rows.nbytes
 
     def remove(self, rows: pa.Table) -> None:
         """Rows that the table loses."""
@@ -66,6 +71,16 @@ class RowHashes:
         with self._lock:
             self.removed = found if self.removed is None else self.removed + found
             self.removed_rows += rows.num_rows
+            self.size_bytes += rows.nbytes
+
+    def journal(self, attempt: Attempt, removed: pa.Table | None, added: pa.Table | None) -> None:
+        """Have rows hashed beside; row i of one side becomes row i of the other."""
+        if removed is not None:
+            attempt.later(self.remove, removed)
+        if added is not None:
+            attempt.later(self.add, added)
+        if attempt.review.exact:
+            attempt.later(row_change, removed, added)
 
     def details(self) -> dict[str, object]:
         """Counts and hashes as they stand in the event's context."""
@@ -92,6 +107,7 @@ class Rewriter:
     hashes: RowHashes | None = None
     rekeyed: list[tuple[pa.Table, pa.Table]] = field(default_factory=list)
     _lane: Lane = field(default_factory=lambda: Lane("lakecore-files", depth=2), repr=False)
+    _late: LateRows = field(default_factory=LateRows, repr=False)
     _unfinished: list[FileWriter] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Rewriter:
@@ -103,8 +119,10 @@ class Rewriter:
         """Every file is durable when the block ends normally; else none is left unfinished."""
         try:
             if error is None:
+                self._journal_moved()
                 self._lane.wait()
         finally:
+            self._late.close()
             self._lane.close()
             for writer in self._unfinished:
                 writer.abort(error)
@@ -133,6 +151,13 @@ class Rewriter:
         if writer is not None:
             self._lane.run(self._finish, writer)
 
+    def _journal_moved(self) -> None:
+        # After every delete: a key may have been another row's until now.
+        attempt, key = self.attempt, self.attempt.dataset.key
+        for rows, former in self._late.take():
+            contexts = rekeyed_contexts(attempt.author, entity_ids(former, key))
+            attempt.later(_inserts, rows, key, "insert", contexts)
+
     def _write(self, writer: FileWriter, rows: pa.Table) -> None:
         # Encoding and syncing one file overlaps with reading and comparing the next.
         if not self.attempt.dry_run:
@@ -160,9 +185,10 @@ class Rewriter:
         attempt = self.attempt
         attempt.deleted += len(removed)
         rows = chunk if len(removed) == chunk.num_rows else chunk.take(pa.array(removed))
+        attempt.judge(rows, None)
         for part in parts_of(rows):
             if self.hashes is not None:
-                attempt.later(self.hashes.remove, part)
+                self.hashes.journal(attempt, part, None)
             else:
                 attempt.later(_deletes, part, attempt.dataset.key)
 
@@ -205,13 +231,11 @@ class Rewriter:
     ) -> None:
         attempt = self.attempt
         key = attempt.dataset.key
+        attempt.judge_updates(chunk, result, positions, any_change, masks)
         if self.hashes is not None:
             touched = pa.array(positions[any_change])
-            for old, new in zip(
-                parts_of(chunk.take(touched)), parts_of(result.take(touched)), strict=True
-            ):
-                attempt.later(self.hashes.remove, old)
-                attempt.later(self.hashes.add, new)
+            for old, new in pairs_of(chunk.take(touched), result.take(touched)):
+                self.hashes.journal(attempt, old, new)
             return
         rekeyed = np.zeros(len(positions), dtype=np.bool_)
         for name in key:
@@ -231,10 +255,9 @@ class Rewriter:
         attempt = self.attempt
         key = attempt.dataset.key
         self.rekeyed.append((old.select(list(key)), new.select(list(key))))
-        for before, after in zip(parts_of(old), parts_of(new), strict=True):
+        for before, after in pairs_of(old, new):
             attempt.later(_deletes, before, key)
-            contexts = rekeyed_contexts(attempt.author, entity_ids(before, key))
-            attempt.later(_inserts, after, key, "insert", contexts)
+            self._late.add(after, before.select(list(key)))
 
 
 def _scatter(
@@ -275,5 +298,6 @@ def _updates(keys: pa.Table, key: tuple[str, ...], name: str, old: Any, new: Any
 
 def journal_inserts(attempt: Attempt, rows: pa.Table, *, action: str = "insert") -> None:
     """One event a row for rows that a keyed dataset gains."""
+    attempt.judge(None, rows)
     for part in parts_of(rows):
         attempt.later(_inserts, part, attempt.dataset.key, action)

@@ -81,6 +81,14 @@ class TableState:
         columns = (self.actions.column(name) for name in ("path", "size_bytes", "num_records"))
         return [DataFile(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
 
+    @property
+    def row_count(self) -> int | None:
+        """Rows by the log's statistics; None when a file has none."""
+        if self.empty:
+            return 0
+        counts = self.actions.column("num_records")
+        return None if counts.null_count else int(pc.sum(counts).as_py() or 0)
+
     def bounds(self, column: str) -> tuple[pa.Array, pa.Array] | None:
         """Minimum and maximum of a column for every file, null where unknown."""
         if self.empty or not self.actions.num_rows:
@@ -207,6 +215,10 @@ class TableStates:
         if version == newest.version:
             self._views[dataset.location] = found
         return found
+
+    def state_of(self, dataset: DatasetRef, view: TableView) -> TableState:
+        """The state of the version that a view shows."""
+        return self._state_of(dataset, view.delta)
 
     def commit_time_us(self, location: str, version: int) -> int:
         """When a version was committed; 0 when its log entry is gone. Microseconds."""

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lakecore.base import Clock, InvalidInput, SystemClock
+from lakecore.tables._gate import DiffSink, Gate
+from lakecore.tables._time import TimeTables
 from lakecore.tables._types import (
     DatasetRef,
     IngestNote,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from lakecore.tables._state import TableView
 
 
-class Tables:
+class Tables(TimeTables):
     """The Delta tables of one lake. Threads and processes may change them at the same time.
 
     Every change is one mutation: it is journaled, committed as the table's next version, and
@@ -41,9 +43,12 @@ class Tables:
         dry_run: plan only; nothing is written, the result has counts and a sample.
         before_commit: called once, when everything is staged, just before the commit; if it
             raises, nothing is changed.
+        grant: handed to the gate as it is.
+        diff: gets the exact change, also of a dry run and of one that is held.
 
     Errors that all changes share:
         InvalidInput: names column, row, expected and found.
+        Refused: the gate says no, with its reasons.
         Conflict: others committed first, more often than the bound on retries.
         UnsupportedFormat: the table has features that Lakecore does not write.
         Unavailable, OutOfSpace, ReadOnly: the store.
@@ -55,6 +60,7 @@ class Tables:
         journal: StagingJournal,
         clock: Clock | None = None,
         settings: TableSettings | None = None,
+        gate: Gate | None = None,
     ) -> None:
         # Arrow and deltalake take a while to import: not before a table is used.
         from lakecore.tables._commit import Committer
@@ -64,7 +70,7 @@ class Tables:
         self._clock = clock or SystemClock()
         self._settings = settings or TableSettings()
         self._states = TableStates(store)
-        self._committer = Committer(store, journal, self._clock, self._settings, self._states)
+        self._committer = Committer(store, journal, self._clock, self._settings, self._states, gate)
 
     # -- reading --------------------------------------------------------------------------
 
@@ -102,6 +108,8 @@ class Tables:
         ingest: IngestNote | None = None,
         dry_run: bool = False,
         before_commit: Callable[[], None] | None = None,
+        grant: object | None = None,
+        diff: DiffSink | None = None,
     ) -> MutationResult:
         """Add rows, streaming. A key that is there already, or comes twice, is refused."""
         from lakecore.tables._append import Append
@@ -112,7 +120,18 @@ class Tables:
             freeze=_freezes(dataset, schema_change),
             action=action,
         )
-        return self._run(operation, dataset, author, mutation_id, dry_run, ingest, before_commit)
+        return self._run(
+            operation,
+            dataset,
+            author,
+            op="ingest" if ingest else "insert",
+            mutation_id=mutation_id,
+            dry_run=dry_run,
+            note=ingest,
+            before_commit=before_commit,
+            grant=grant,
+            diff=diff,
+        )
 
     insert = append
 
@@ -127,6 +146,8 @@ class Tables:
         ingest: IngestNote | None = None,
         dry_run: bool = False,
         before_commit: Callable[[], None] | None = None,
+        grant: object | None = None,
+        diff: DiffSink | None = None,
     ) -> MutationResult:
         """Change the rows whose key is there, insert the others.
 
@@ -142,7 +163,18 @@ class Tables:
                 hint="this dataset has none: append to it or replace it",
             )
         operation = Merge(_reader(batches), self._settings, freeze=_freezes(dataset, schema_change))
-        return self._run(operation, dataset, author, mutation_id, dry_run, ingest, before_commit)
+        return self._run(
+            operation,
+            dataset,
+            author,
+            op="ingest" if ingest else "upsert",
+            mutation_id=mutation_id,
+            dry_run=dry_run,
+            note=ingest,
+            before_commit=before_commit,
+            grant=grant,
+            diff=diff,
+        )
 
     def replace(
         self,
@@ -155,6 +187,8 @@ class Tables:
         ingest: IngestNote | None = None,
         dry_run: bool = False,
         before_commit: Callable[[], None] | None = None,
+        grant: object | None = None,
+        diff: DiffSink | None = None,
     ) -> MutationResult:
         """Make the input the whole content: keyed as inserts, updates and deletes.
 
@@ -171,57 +205,105 @@ class Tables:
             freeze=_freezes(dataset, schema_change),
             replace=True,
         )
-        return self._run(operation, dataset, author, mutation_id, dry_run, ingest, before_commit)
+        return self._run(
+            operation,
+            dataset,
+            author,
+            op="replace",
+            mutation_id=mutation_id,
+            dry_run=dry_run,
+            note=ingest,
+            before_commit=before_commit,
+            grant=grant,
+            diff=diff,
+        )
 
     def update(
         self,
         dataset: DatasetRef,
         *,
         where: str | None = None,
+        keys: object | None = None,
         set: Mapping[str, object],  # noqa: A002 - what SQL calls it
         author: Author,
         all_rows: bool = False,
         mutation_id: str | None = None,
         dry_run: bool = False,
         before_commit: Callable[[], None] | None = None,
+        grant: object | None = None,
+        diff: DiffSink | None = None,
     ) -> MutationResult:
         """Set columns of the rows that meet an SQL condition over the dataset's columns.
 
         Values are literal; `Sql` marks an expression over the row as it was. Every row must
         be asked for: `all_rows`. A changed key is a delete and an insert in one mutation.
+
+        Args:
+            keys: only rows with one of these keys: one key, a sequence, or a table of the
+                key columns. A key is a value, or a sequence of values or mapping of several.
+                The result counts those that no row has as `missing`.
         """
         from lakecore.tables._modify import Modify
 
-        self._check_scope(dataset, where, all_rows)
-        operation = Modify(where, dict(set))
-        return self._run(operation, dataset, author, mutation_id, dry_run, None, before_commit)
+        self._check_scope(dataset, where, keys, all_rows)
+        operation = Modify(where, dict(set), keys)
+        return self._run(
+            operation,
+            dataset,
+            author,
+            op="update",
+            mutation_id=mutation_id,
+            dry_run=dry_run,
+            before_commit=before_commit,
+            grant=grant,
+            diff=diff,
+        )
 
     def delete(
         self,
         dataset: DatasetRef,
         *,
         where: str | None = None,
+        keys: object | None = None,
         author: Author,
         all_rows: bool = False,
         mutation_id: str | None = None,
         dry_run: bool = False,
         before_commit: Callable[[], None] | None = None,
+        grant: object | None = None,
+        diff: DiffSink | None = None,
     ) -> MutationResult:
-        """Delete the rows that meet an SQL condition; all of them only with `all_rows`."""
+        """Delete the rows that meet an SQL condition; all of them only with `all_rows`.
+
+        `keys` as for `update`.
+        """
         from lakecore.tables._modify import Modify
 
-        self._check_scope(dataset, where, all_rows)
-        operation = Modify(where, None)
-        return self._run(operation, dataset, author, mutation_id, dry_run, None, before_commit)
+        self._check_scope(dataset, where, keys, all_rows)
+        operation = Modify(where, None, keys)
+        return self._run(
+            operation,
+            dataset,
+            author,
+            op="delete",
+            mutation_id=mutation_id,
+            dry_run=dry_run,
+            before_commit=before_commit,
+            grant=grant,
+            diff=diff,
+        )
 
-    def _check_scope(self, dataset: DatasetRef, where: str | None, all_rows: bool) -> None:
-        if where is None and not all_rows:
+    def _check_scope(
+        self, dataset: DatasetRef, where: str | None, keys: object | None, all_rows: bool
+    ) -> None:
+        is_narrowed = where is not None or keys is not None
+        if not is_narrowed and not all_rows:
             raise InvalidInput(
                 "no condition: this would change every row",
                 where=dataset.name,
                 hint="give a condition, or ask for every row (--all, all_rows=True)",
             )
-        if where is not None and all_rows:
+        if is_narrowed and all_rows:
             raise InvalidInput("a condition and every row", expected="one of them")
         if self._states.current(dataset) is None:
             raise InvalidInput(
@@ -233,20 +315,27 @@ class Tables:
         operation: Operation,
         dataset: DatasetRef,
         author: Author,
+        *,
+        op: str,
         mutation_id: str | None,
         dry_run: bool,
-        ingest: IngestNote | None,
+        note: IngestNote | None = None,
         before_commit: Callable[[], None] | None,
+        grant: object | None,
+        diff: DiffSink | None,
     ) -> MutationResult:
         from lakecore.tables._commit import Request, new_mutation_id
 
         request = Request(
             dataset=dataset,
             author=author,
+            op=op,
             mutation_id=new_mutation_id(self._clock, mutation_id),
-            note=ingest,
+            note=note,
             dry_run=dry_run,
             before_commit=before_commit,
+            grant=grant,
+            diff=diff,
         )
         return self._committer.run(operation, request)
 

@@ -76,9 +76,13 @@ class MutationResult:
     """What one mutation did, or with `dry_run` would do.
 
     `commit_id` and `version` are None when nothing was committed: a dry run, or nothing to
-    change. `unchanged` counts rows that were given or matched and are already so. `changes`
+    change. `unchanged` counts rows that were given or matched and are already so, `missing`
+    keys that no row has, `conflicts` rows and fields that a revert passed over. `changes`
     shows at most `MAX_SAMPLE_CHANGES` of them as mappings with `action`, `entity_id`,
     `field`, `old_value`, `new_value` (JSON text or None).
+
+    `tier` is what the gate ruled by. `held`: the gate stopped the change; nothing is
+    committed. `digest` is that of the exact change, where it was asked for (`Plan`).
     """
 
     mutation_id: str
@@ -89,9 +93,14 @@ class MutationResult:
     updated: int = 0
     deleted: int = 0
     unchanged: int = 0
+    missing: int = 0
+    conflicts: int = 0
     events: int = 0
     dry_run: bool = False
     changes: tuple[Mapping[str, Any], ...] = ()
+    tier: str = "auto"
+    held: bool = False
+    digest: str | None = None
 
     @property
     def committed(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
 from typing import Any, BinaryIO
@@ -44,6 +45,7 @@ class FileWriter:
         self._upload: AbstractContextManager[BinaryIO] | None = None
         self._parquet: Any = None
         self._sink: Any = None
+        self._hashed: Any = None
         self._footer: list[Any] = []
         self.rows = 0
 
@@ -74,6 +76,7 @@ class FileWriter:
             self._parquet.close()
             size_bytes = self.size_bytes
             self._sink.flush()
+            sha256 = self._hashed.sha256.hexdigest()
         except BaseException as error:
             self.abort(error)
             raise
@@ -82,7 +85,9 @@ class FileWriter:
         stats = statistics_json(
             self._footer[0], self._schema, nan_columns=self._nan_columns, keys=self._keys
         )
-        return AddFile(path=self._name, size_bytes=size_bytes, rows=self.rows, stats=stats)
+        return AddFile(
+            path=self._name, size_bytes=size_bytes, rows=self.rows, stats=stats, sha256=sha256
+        )
 
     def abort(self, error: BaseException | None = None) -> None:
         """Leave nothing of the file."""
@@ -115,7 +120,8 @@ class FileWriter:
 
     def _open(self) -> None:
         upload = self._store.upload(f"{self._location}/{self._name}")
-        self._sink = pa.PythonFile(upload.__enter__(), mode="w")
+        self._hashed = _Hashed(upload.__enter__())
+        self._sink = pa.PythonFile(self._hashed, mode="w")
         self._upload = upload
         self._parquet = pq.ParquetWriter(
             self._sink,
@@ -126,6 +132,31 @@ class FileWriter:
             # Readers of other languages take the types from Parquet and the Delta schema.
             store_schema=False,
         )
+
+
+class _Hashed:
+    """A file whose bytes are hashed while they are written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class RollingWriter:

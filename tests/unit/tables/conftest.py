@@ -89,6 +89,13 @@ class Lake:
         return {path.removeprefix(prefix) for path in paths if path.endswith(".parquet")}
 
 
+def context_of(event: Event) -> dict[str, Any]:
+    """An event's context, without what the last event of a commit says about the commit."""
+    context: dict[str, Any] = json.loads(event.context)
+    context.pop("commit", None)
+    return context
+
+
 def as_table(rows: Any) -> Any:
     """Rows as a table: a mapping of columns, a list of rows, or Arrow as it is."""
     if isinstance(rows, Mapping):
