@@ -83,7 +83,7 @@ class Merge:
             files = candidate_files(attempt.base, key, keys)
         with Rewriter(attempt) as rewriter:
             for file in files:
-                positions, sources = _match(attempt, file, keys)
+                positions, sources = match_keys(attempt, file, keys)
                 found[sources] = True
                 if len(positions) or self._replace:
                     hit = _Hit(values, positions, sources, remove_others=self._replace)
@@ -135,7 +135,7 @@ class _Hit:
         return Touch(positions, values, removed)
 
 
-def _match(attempt: Attempt, file: DataFile, keys: pl.DataFrame) -> tuple[Any, Any]:
+def match_keys(attempt: Attempt, file: DataFile, keys: pl.DataFrame) -> tuple[Any, Any]:
     """(positions in the file, ascending; rows of the input) of the keys that both have."""
     key = attempt.dataset.key
     names = key_names(key)

@@ -1,4 +1,4 @@
-"""Update and delete by condition, file by file; key changes as delete + insert."""
+"""Update and delete by condition or key, file by file; key changes as delete + insert."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakecore.tables._attempt import Attempt
+from lakecore.tables._given_keys import GivenKeys
 from lakecore.tables._keys import (
     MAX_NAMED_KEYS,
     candidate_files,
@@ -26,20 +27,30 @@ from lakecore.tables._state import DataFile
 
 
 class Modify:
-    """Rows that meet `where` (all when None) get `values`, or go when `values` is None."""
+    """Rows that meet `where` (all when None) get `values`, or go when `values` is None.
+
+    With `keys` (see `key_table`) only rows that have one of them.
+    """
 
     removes = True
 
-    def __init__(self, where: str | None, values: Mapping[str, object] | None) -> None:
+    def __init__(
+        self,
+        where: str | None,
+        values: Mapping[str, object] | None,
+        keys: object | None = None,
+    ) -> None:
         self._where = where
         self._values = values
+        self._keys = keys
 
     @property
     def name(self) -> str:
         return "DELETE" if self._values is None else "UPDATE"
 
     def parameters(self) -> dict[str, str]:
-        return describe(self._where, self._values)
+        parameters = describe(self._where, self._values)
+        return parameters if self._keys is None else {**parameters, "keys": "given"}
 
     def discard(self) -> None:
         """Attempts own everything."""
@@ -50,12 +61,15 @@ class Modify:
         assignments = Assignments(self._values, schema) if self._values is not None else None
         hashes = None if attempt.dataset.key else RowHashes()
         key_set = set(attempt.dataset.key) & set(self._values or ())
+        given = GivenKeys(attempt, self._keys) if self._keys is not None else None
         with Rewriter(attempt, hashes) as rewriter:
-            for file in files_that_may_match(attempt.base, condition):
-                hits = _hits(attempt, file, condition)
+            for file in _candidates(attempt, condition, given):
+                hits = _hits(attempt, file, condition, given)
                 if hits is not None:
                     touch = _toucher(hits, assignments, attempt, bool(key_set))
                     rewriter.rewrite(file, touch)
+        if given is not None:
+            attempt.missing = given.missing
         if rewriter.rekeyed:
             _check_rekeyed(attempt, rewriter.rekeyed)
         if hashes is not None and attempt.changes_something:
@@ -63,13 +77,29 @@ class Modify:
             journal_batch(attempt, self.name.lower(), hashes, count)
 
 
-def _hits(attempt: Attempt, file: DataFile, condition: Condition | None) -> Any:
-    """Which rows of a file meet the condition; None when none do."""
+def _candidates(
+    attempt: Attempt, condition: Condition | None, given: GivenKeys | None
+) -> list[DataFile]:
+    if given is not None:
+        # A key is there or not, whatever the condition says of its row.
+        return given.files()
+    return files_that_may_match(attempt.base, condition)
+
+
+def _hits(
+    attempt: Attempt, file: DataFile, condition: Condition | None, given: GivenKeys | None
+) -> Any:
+    """Which rows of a file are meant; None when none are."""
+    wanted = given.matches(file) if given is not None else None
+    if given is not None and (wanted is None or condition is None):
+        return wanted
     with attempt.reader(file) as reader:
         if condition is None:
             return np.ones(reader.rows, dtype=np.bool_) if reader.rows else None
         masks = [condition.matches(rows) for rows in reader.chunks(condition.columns)]
     mask = np.concatenate(masks) if masks else np.zeros(0, dtype=np.bool_)
+    if wanted is not None:
+        mask &= wanted
     return mask if mask.any() else None
 
 

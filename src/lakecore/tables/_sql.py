@@ -85,7 +85,7 @@ class Assignments:
             if isinstance(value, Sql):
                 self._expressions[name] = value.text
             else:
-                self._literals[name] = _literal(value, schema.field(name))
+                self._literals[name] = literal_column(value, schema.field(name))
         self.schema = pa.schema([field for field in schema if field.name in values])
         self.evaluate(schema.empty_table())
 
@@ -177,7 +177,7 @@ def _predicate(plan: DataFrame) -> Expr | None:
     return variant.predicate() if isinstance(variant, Filter) else None
 
 
-def _literal(value: object, field: pa.Field) -> pa.ChunkedArray:
+def literal_column(value: object, field: pa.Field) -> pa.ChunkedArray:
     """The value as a column of one row."""
     try:
         return _cast_literal(value, field)

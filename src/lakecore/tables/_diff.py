@@ -1,0 +1,37 @@
+"""The difference of two versions of a table as a stream: read only, nothing is journaled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from lakecore.storage import Store
+from lakecore.tables._difference import Side, differing, row_changes
+from lakecore.tables._keys import check_key_columns
+from lakecore.tables._row_events import difference_table, row_builders, schema_events
+from lakecore.tables._state import TableState
+from lakecore.tables._types import DatasetRef, TableSettings
+
+
+def difference(
+    store: Store,
+    dataset: DatasetRef,
+    old: TableState,
+    new: TableState,
+    settings: TableSettings,
+) -> Iterator[pa.Table]:
+    """What turns `old` into `new`, in tables of `DIFFERENCE`; only files that differ are read."""
+    for state in (old, new):
+        check_key_columns(state.schema, dataset.key)
+    first, last = schema_events(dataset, old.schema, new.schema)
+    for change in first:
+        yield difference_table(change, dataset)
+    sides = differing(Side(old.schema, old.files), Side(new.schema, new.files))
+    for found in row_changes(store, dataset.location, dataset.key, sides, settings):
+        for build, arguments in row_builders(found, dataset.key):
+            change = build(*arguments)
+            if len(change):
+                yield difference_table(change, dataset)
+    for change in last:
+        yield difference_table(change, dataset)
