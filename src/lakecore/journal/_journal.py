@@ -312,7 +312,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         if entry.keys:
             self._notify(self._once.append(entry, is_given))
         else:
-            log.append(entry.encoding, entry.count, entry.data)
+            log.append_once(entry)
             self._notify(entry.count)
 
     async def _append_async(self, entry: Entry, is_given: IsGiven) -> None:

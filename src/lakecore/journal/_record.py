@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakecore.base import Clock, uuid7
-from lakecore.journal._events.event import NULLABLE, Event, _row_of, events_to_arrow, validate_batch
-from lakecore.journal._events.rules import check_row, to_microseconds
-from lakecore.journal._hot.batch import ROWS, encode_row, encode_table
+from lakecore.journal._events.event import NULLABLE, Event, events_to_arrow, validate_batch
+from lakecore.journal._events.row import checked_row
+from lakecore.journal._hot.batch import (
+    FEW_EVENTS,
+    ROWS,
+    encode_row,
+    encode_table,
+    join_rows,
+)
 from lakecore.journal._hot.group import Entry
 from lakecore.journal._hot.keys import key_of, keys_of
 from lakecore.journal._log.once import IsGiven
@@ -90,23 +96,24 @@ class Recorder(ABC):
         return int(table.num_rows)
 
     def _entry_of(self, event: Event | Mapping[str, object]) -> tuple[str, Entry]:
-        # Checked as a row, without the Event: half of what a durable append costs besides
-        # the disk would go into making one and replacing its id and time.
-        values = check_row(_row_of(event, 0), 0)
-        supplied: str = values["event_id"]
-        moment = values["timestamp"]
-        event_id = values["event_id"] = supplied or uuid7(self._clock)
-        values["timestamp"] = self._clock.now_us() if moment is None else to_microseconds(moment)
-        return event_id, Entry(ROWS, 1, encode_row(values), key_of(supplied) if supplied else b"")
+        row = checked_row(event)
+        event_id = row.event_id or uuid7(self._clock)
+        keys = key_of(row.event_id) if row.event_id else b""
+        return event_id, Entry(ROWS, 1, encode_row(row, event_id, self._clock.now_us()), keys)
 
     def _entry_of_many(
         self, rows: list[Event | Mapping[str, object]]
     ) -> tuple[list[str], Entry | None]:
-        prefix = uuid7(self._clock)
-        table = events_to_arrow(rows, now_us=self._clock.now_us(), id_prefix=prefix)
         if not rows:
             return [], None
-        ids: list[str] = table.column("event_id").to_pylist()
+        prefix, now_us = uuid7(self._clock), self._clock.now_us()
+        if len(rows) <= FEW_EVENTS:
+            few = [checked_row(event, position) for position, event in enumerate(rows)]
+            ids = [row.event_id or f"{prefix}:{position}" for position, row in enumerate(few)]
+            data = join_rows([encode_row(row, i, now_us) for row, i in zip(few, ids, strict=True)])
+            return ids, Entry(ROWS, len(ids), data, _keys([row.event_id for row in few]))
+        table = events_to_arrow(rows, now_us=now_us, id_prefix=prefix)
+        ids = table.column("event_id").to_pylist()
         encoding, data = encode_table(table)
         keys = b"" if _all_start(table, prefix) else _keys([_supplied_of(row) for row in rows])
         return ids, Entry(encoding, len(rows), data, keys)

@@ -97,6 +97,44 @@ def test_the_loop_runs_on_while_a_commit_takes_its_time() -> None:
     assert len(groups) <= 2
 
 
+def test_tasks_of_one_turn_of_the_loop_share_the_first_commit() -> None:
+    """Also where none is under way: the first task does not go alone."""
+    groups: list[int] = []
+
+    async def run() -> None:
+        group = GroupCommit(
+            lambda entries: groups.append(len(entries)), max_queue_bytes=1000, timeout_s=5
+        )
+        for _ in range(3):
+            await asyncio.gather(*(group.submit_async(entry(n)) for n in range(50)))
+        group.close()
+
+    asyncio.run(run())
+    assert groups == [50, 50, 50]
+
+
+def test_a_thread_does_not_wait_for_a_busy_loop() -> None:
+    """It commits what tasks have queued, while their loop has not ended its turn."""
+    stored: list[int] = []
+    group = GroupCommit(
+        lambda entries: stored.extend(each.data[0] for each in entries),
+        max_queue_bytes=1000,
+        timeout_s=5,
+    )
+
+    async def run() -> None:
+        waiting = group.submit_async(entry(1))
+        waiting.send(None)  # queued, and nobody leads
+        thread = threading.Thread(target=group.submit, args=(entry(2),))
+        thread.start()
+        thread.join(10)
+        assert stored == [1, 2]
+        waiting.close()
+
+    asyncio.run(run())
+    group.close()
+
+
 def test_a_cancelled_task_leaves_the_others_their_turn() -> None:
     """Wherever in the queue it waits: the rest is committed, and what was left is not."""
     gate = threading.Event()
@@ -108,7 +146,9 @@ def test_a_cancelled_task_leaves_the_others_their_turn() -> None:
 
     async def run() -> None:
         group = GroupCommit(commit, max_queue_bytes=1000, timeout_s=5)
-        tasks = [asyncio.create_task(group.submit_async(entry(n))) for n in range(6)]
+        tasks = [asyncio.create_task(group.submit_async(entry(0)))]
+        await asyncio.sleep(0.1)  # the first one is being committed
+        tasks += [asyncio.create_task(group.submit_async(entry(n))) for n in range(1, 6)]
         await asyncio.sleep(0.1)
         for number in (0, 3, 5):
             tasks[number].cancel()

@@ -246,6 +246,39 @@ def test_processes_share_the_log(tmp_path: Path) -> None:
     assert len(set(ids(HotLog(tmp_path)))) == 300
 
 
+def test_small_batches_of_a_group_share_rows(tmp_path: Path) -> None:
+    """In order, each at its own offset, with the marks of supplied ids; a repeated one is not
+    stored again, a large batch has a row of its own."""
+    log = HotLog(tmp_path)
+    group: list[Entry] = []
+    for number in range(100):
+        prefix, count = f"e{number}", 40 if number == 50 else 1 + number % 2
+        encoding, data = encode_table(sample(prefix, count))
+        is_supplied = number in (3, 70, 71)
+        keys = key_of(prefix) + bytes(16 * (count - 1)) if is_supplied else b""
+        group.append(Entry(encoding, count, data, keys))
+    repeated = group[3]
+    group.insert(60, Entry(repeated.encoding, repeated.count, repeated.data, repeated.keys))
+    log._commit(group)
+    assert group.pop(60).found == {0: group[3].offset}
+    pieces = list(log.read_from(0, log.end()))
+    assert ids(log) == [
+        f"e{number}:{row}" for number, entry in enumerate(group) for row in range(entry.count)
+    ]
+    assert [entry.offset for entry in group] == [
+        sum(before.count for before in group[:number]) for number in range(100)
+    ]
+    marks = [piece.supplied for piece in pieces]
+    assert marks[0] is not None
+    assert marks[0].nonzero()[0].tolist() == [group[at].offset for at in (3, 70, 71)]
+    (row_count,) = sqlite3.connect(tmp_path / FILE).execute("SELECT count(*) FROM batch").fetchone()
+    assert row_count == 3
+    assert log.append_once(Entry(repeated.encoding, 2, repeated.data, repeated.keys)) == {
+        0: group[3].offset
+    }
+    log.close()
+
+
 def test_a_log_of_format_1_is_extended(tmp_path: Path) -> None:
     """It is read as it is; the first append adds what it lacks, and keeps its events and name."""
     shutil.copy(LOG_V1, tmp_path / FILE)

@@ -221,7 +221,7 @@ def _text(name: str, value: object, row: int) -> str:
             found=f"U+{ord(value[error.start]):04X} at character {error.start}",
             where=_where(row, name),
         ) from error
-    return value
+    return str.__str__(value)  # a plain one, whatever its type
 
 
 def _utf8_size(text: str) -> int:

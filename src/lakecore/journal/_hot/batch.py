@@ -13,16 +13,17 @@ ever: a change is a new number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from lakecore.base import CorruptData, UnsupportedFormat
 from lakecore.journal._events.event import staged_schema
-from lakecore.journal._events.rules import STAGED_FIELDS
+from lakecore.journal._events.row import Row
+from lakecore.journal._events.rules import STAGED_FIELDS, to_microseconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,9 +33,11 @@ ARROW: Final = 2
 FEW_EVENTS: Final = 32
 """Up to here JSON rows are cheaper than an Arrow stream with its schema."""
 
-_encode: Final = msgspec.json.encode
-_staged_of: Final = itemgetter(*STAGED_FIELDS)
-_HEAD: Final = b'{"columns":' + _encode(list(STAGED_FIELDS)) + b',"rows":'
+# Of a text of another type, the text.
+_encode: Final = msgspec.json.Encoder(enc_hook=str.__str__).encode
+_rest_of: Final = attrgetter(*STAGED_FIELDS[2:])
+_HEAD: Final = b'{"columns":' + _encode(list(STAGED_FIELDS)) + b',"rows":['
+_END: Final = b"]}"
 
 
 class _Rows(msgspec.Struct):
@@ -45,9 +48,19 @@ class _Rows(msgspec.Struct):
 _decode_rows: Final = msgspec.json.Decoder(_Rows).decode
 
 
-def encode_row(values: Mapping[str, Any]) -> bytes:
-    """One event, by field name, as JSON rows; its timestamp in µs since the epoch."""
-    return _HEAD + _encode([_staged_of(values)]) + b"}"
+def encode_row(row: Row, event_id: str, now_us: int) -> bytes:
+    """One event as JSON rows; `now_us` is its time if it has none."""
+    moment = row.timestamp
+    timestamp_us = now_us if moment is None else to_microseconds(moment)
+    return _HEAD + _encode((event_id, timestamp_us, *_rest_of(row))) + _END
+
+
+def join_rows(batches: Sequence[bytes]) -> bytes:
+    """Batches of JSON rows of this release as one."""
+    if len(batches) == 1:
+        return batches[0]
+    start, end = len(_HEAD), -len(_END)
+    return _HEAD + b",".join([batch[start:end] for batch in batches]) + _END
 
 
 def encode_table(events: pa.Table) -> tuple[int, bytes]:
@@ -59,7 +72,7 @@ def encode_table(events: pa.Table) -> tuple[int, bytes]:
             (column.cast(pa.int64()) if name == "timestamp" else column).to_pylist()
             for name, column in zip(STAGED_FIELDS, events.columns, strict=True)
         ]
-        return ROWS, _HEAD + _encode(list(zip(*columns, strict=True))) + b"}"
+        return ROWS, _HEAD + _encode(list(zip(*columns, strict=True)))[1:-1] + _END
     sink = pa.BufferOutputStream()
     # Handing a few kilobytes to a pool of threads costs more than compressing them.
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)

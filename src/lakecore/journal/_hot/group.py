@@ -4,8 +4,11 @@ Whoever comes first leads: it commits everything that is queued by then, alone, 
 others wait; then the next in the queue leads. A mutex around each commit would make the
 threads queue for the disk one by one.
 
-Tasks of an event loop take part: a thread leads for them, and wakes a loop once for all of
-its tasks in a group.
+The threads of a group wake one another in a chain, each the next one: woken all at a time
+they would only wait once more, for the interpreter (measured: a fifth slower).
+
+Tasks of an event loop take part: a thread leads for them, once all of a turn of the loop have
+come, and wakes a loop once for all of its tasks in a group.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import pairwise
 from typing import Final
 
 from lakecore.base import Bug, Unavailable
@@ -47,6 +51,7 @@ class Entry:
         "found",
         "keys",
         "leads",
+        "next",
         "offset",
         "only_looks",
         "task",
@@ -68,8 +73,8 @@ class Entry:
         self.error: BaseException | None = None
         self.leads = False
         self.only_looks = False
-        self.turn = threading.Lock()
-        self.turn.acquire()
+        self.turn: threading.Lock | None = None
+        self.next: threading.Lock | None = None
         self.task: asyncio.Future[None] | None = None
 
 
@@ -107,10 +112,12 @@ class GroupCommit:
 
     def after_fork_in_child(self) -> None:
         """The queue and its waiting threads stay with the parent."""
-        self._room = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._queue: deque[Entry] = deque()
         self._queued_bytes = 0
         self._has_leader = False
+        self._due_in: asyncio.AbstractEventLoop | None = None
         self._thread: ThreadPoolExecutor | None = None
 
     def submit(self, entry: Entry) -> None:
@@ -120,12 +127,16 @@ class GroupCommit:
             Unavailable: no room within the bound; nothing was stored.
             ...: what `commit` raised; the entry is not acknowledged, and may be stored.
         """
-        size = len(entry.data)
-        with self._room:
-            self._wait_for_room(size)
+        with self._lock:
+            self._wait_for_room(len(entry.data))
             self._enqueue(entry)
+            entry.leads = not self._has_leader
+            self._has_leader = True
+            if not entry.leads:
+                turn = entry.turn = threading.Lock()
+                turn.acquire()
         if not entry.leads:
-            self._wait_for_turn(entry)
+            self._wait_for_turn(entry, turn)
         if entry.leads:
             self._lead()
         if entry.error is not None:
@@ -142,22 +153,23 @@ class GroupCommit:
         while True:
             if may_block:
                 await asyncio.to_thread(self._has_room, True)
-            with self._room:
+            with self._lock:
                 is_full = self._is_full(len(entry.data))
                 if not is_full and self._has_room(False):
-                    entry.task = loop.create_future()
+                    task = entry.task = loop.create_future()
                     self._enqueue(entry)
+                    if not self._has_leader and self._due_in is not loop:
+                        self._due_in = loop
+                        loop.call_soon(self._lead_if_nobody_does)
                     break
             if time.monotonic() >= deadline:
                 raise self._no_room(is_full)
             may_block = not is_full
             await asyncio.sleep(_POLL_S)
-        if entry.leads:
-            self._lead_in_thread()
         try:
-            await entry.task
+            await task
         except asyncio.CancelledError:
-            with self._room:
+            with self._lock:
                 if entry in self._queue and not entry.leads:
                     self._queue.remove(entry)
                     self._queued_bytes -= len(entry.data)
@@ -172,15 +184,13 @@ class GroupCommit:
 
     def room_changed(self) -> None:
         """Look again: something was removed from what is committed."""
-        with self._room:
+        with self._lock:
             self._room.notify_all()
 
     def _enqueue(self, entry: Entry) -> None:
         """With the lock held."""
         self._queue.append(entry)
         self._queued_bytes += len(entry.data)
-        entry.leads = not self._has_leader
-        self._has_leader = True
 
     def _is_full(self, size: int) -> bool:
         """With the lock held. An entry larger than the queue may be in it alone."""
@@ -209,27 +219,39 @@ class GroupCommit:
             "sealing is behind",
         )
 
-    def _wait_for_turn(self, entry: Entry) -> None:
+    def _wait_for_turn(self, entry: Entry, turn: threading.Lock) -> None:
         """Until the entry is committed, or is to lead."""
         try:
-            entry.turn.acquire()
+            turn.acquire()
         except BaseException:
             # Interrupted: leave the queue, but not the others without a leader.
-            with self._room:
+            with self._lock:
                 if entry in self._queue and not entry.leads:
                     self._queue.remove(entry)
                     self._queued_bytes -= len(entry.data)
+                entry.turn = None  # nobody is to rely on this thread any more
             if entry.leads:
                 self._lead()
             raise
+        finally:
+            _release(entry.next)
 
     def _lead(self) -> None:
         """Commit what is queued, and see that the next in the queue leads."""
         if self._commit_queue():
             self._lead_in_thread()
 
+    def _lead_if_nobody_does(self) -> None:
+        """For the tasks of a turn of a loop."""
+        with self._lock:
+            self._due_in = None
+            if self._has_leader or not self._queue:
+                return
+            self._has_leader = True
+        self._lead_in_thread()
+
     def _lead_in_thread(self) -> None:
-        with self._room:
+        with self._lock:
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="lakecore-append")
         try:
@@ -251,35 +273,44 @@ class GroupCommit:
         try:
             if self._linger_s:
                 time.sleep(self._linger_s)
-            with self._room:
+            with self._lock:
                 group = list(self._queue)
                 self._queue.clear()
             if group:
                 self._commit(group)
         except BaseException as caught:
             error = caught
-        with self._room:
+        with self._lock:
             if not group:  # interrupted before it began
                 group = list(self._queue)
                 self._queue.clear()
-            self._queued_bytes -= sum(len(entry.data) for entry in group)
+            for entry in group:
+                self._queued_bytes -= len(entry.data)
+                if error is not None:
+                    entry.error = error
+                    if not isinstance(error, Exception) and not entry.leads:
+                        entry.error = Unavailable("the append was interrupted", where=self._where)
             self._room.notify_all()
             successor = self._queue[0] if self._queue else None
             if successor is not None:
                 successor.leads = True
             else:
                 self._has_leader = False
-        is_task = successor is not None and successor.task is not None
-        if successor is not None and not is_task:
-            successor.turn.release()
-        for entry in group:
-            entry.error = error or entry.error
-            if error is not None and not isinstance(error, Exception) and not entry.leads:
-                entry.error = Unavailable("the append was interrupted", where=self._where)
-            if not entry.leads and entry.task is None:
-                entry.turn.release()
+            # Who was interrupted has no turn, or passes on what it was given till then.
+            waiting = [entry for entry in group if entry.turn is not None and not entry.leads]
+            for entry, following in pairwise(waiting):
+                entry.next = following.turn
+        if successor is not None:
+            _release(successor.turn)
+        if waiting:
+            _release(waiting[0].turn)
         _wake([entry.task for entry in group if entry.task is not None])
-        return is_task
+        return successor is not None and successor.task is not None
+
+
+def _release(turn: threading.Lock | None) -> None:
+    if turn is not None:
+        turn.release()
 
 
 def _wake(tasks: list[asyncio.Future[None]]) -> None:

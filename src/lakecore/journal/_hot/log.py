@@ -19,15 +19,17 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakecore.base import CorruptData, LakecoreError, uuid7
 from lakecore.base.limits import GIB, MIB
-from lakecore.journal._hot.batch import decode_batches, encode_table
+from lakecore.journal._hot.batch import ROWS, decode_batches, encode_table, join_rows
 from lakecore.journal._hot.group import Behind, Entry, GroupCommit
 from lakecore.journal._hot.keys import KEY_BYTES, Keys, Tail, keys_of
 from lakecore.journal._hot.meta import FORMAT, META, read_name, right_name, write_name
@@ -79,6 +81,8 @@ _READ_BYTES: Final = 4 * MIB
 """About a segment of usual events. (Measured: memory that was not used before costs more to
 fill than to decode into, so several small pieces are read in half the time of a large one.)"""
 _MEASURE_BYTES: Final = MIB
+_JOINED: Final = 64
+"""So many small batches share a row: what a row costs, and its page, is most of what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +155,9 @@ class HotLog:
         self._group.submit(entry)
         return entry.offset
 
-    async def append_async(self, entry: Entry) -> None:
+    def append_async(self, entry: Entry) -> Coroutine[None, None, None]:
         """As `append`, for a task of an event loop."""
-        await self._group.submit_async(entry)
+        return self._group.submit_async(entry)
 
     def append_once(self, entry: Entry) -> dict[int, int]:
         """Make a batch with keys durable; if the log has one of them, store nothing of it.
@@ -304,21 +308,20 @@ class HotLog:
         return self._stored_bytes < self._max_bytes
 
     def _commit(self, group: list[Entry]) -> None:
-        rows = []
         try:
             with self._database.write() as writer:
                 if self._format != FORMAT or self._log_id is None:
                     self._log_id = self._prepare(writer)
                 last = writer.execute(_NEXT).fetchone()
                 offset = int(last[0]) if last else 0
+                new: list[Entry] = []
                 for entry in group:
                     if entry.keys and not self._is_new(writer, entry, offset):
                         continue
                     entry.offset = offset
-                    crc = zlib.crc32(entry.data)
-                    keys = entry.keys or None
-                    rows.append((offset, entry.count, entry.encoding, crc, keys, entry.data))
                     offset += entry.count
+                    new.append(entry)
+                rows = _rows_of(new)
                 writer.executemany(_INSERT, rows)
                 self._unmeasured_bytes += sum(len(entry.data) for entry in group)
                 if self._unmeasured_bytes >= _MEASURE_BYTES:
@@ -410,6 +413,23 @@ class HotLog:
 
     def _where(self, offset: int) -> str:
         return f"{self._database.path}, offset {offset}"
+
+
+def _rows_of(entries: Iterable[Entry]) -> list[tuple[object, ...]]:
+    """Batches that follow one another as rows of the log; single events share rows."""
+    rows: list[tuple[object, ...]] = []
+    for encoding, run in groupby(entries, key=attrgetter("encoding")):
+        some = list(run)
+        at_once = _JOINED if encoding == ROWS else 1
+        for start in range(0, len(some), at_once):
+            joined = some[start : start + at_once]
+            data = joined[0].data if len(joined) == 1 else join_rows([e.data for e in joined])
+            keys: bytes | None = None
+            if any(entry.keys for entry in joined):
+                keys = b"".join([e.keys or bytes(e.count * KEY_BYTES) for e in joined])
+            count = sum(entry.count for entry in joined)
+            rows.append((joined[0].offset, count, encoding, zlib.crc32(data), keys, data))
+    return rows
 
 
 def _supplied(rows: list[_Row]) -> Mask | None:
