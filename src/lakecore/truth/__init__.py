@@ -43,6 +43,7 @@ from lakecore.truth._document import (
     DOCUMENT_NAME,
     rules_body,
     rules_from_body,
+    rules_hash,
     rules_text,
 )
 from lakecore.truth._explain import explain
@@ -123,5 +124,6 @@ __all__ = [
     "explain",
     "rules_body",
     "rules_from_body",
+    "rules_hash",
     "rules_text",
 ]

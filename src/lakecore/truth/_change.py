@@ -156,7 +156,12 @@ def _structs(table: pa.Table, present: pa.BooleanArray | None) -> pa.ChunkedArra
         if present is not None:
             mask = pc.invert(present.slice(start, batch.num_rows))
         start += batch.num_rows
-        arrays.append(
-            pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema), mask=mask)
-        )
+        columns, fields = batch.columns, list(batch.schema)
+        if not columns:  # a struct of no columns would have no rows
+            columns, fields = [pa.nulls(batch.num_rows)], [pa.field("", pa.null())]
+        rows = pa.StructArray.from_arrays(columns, fields=fields, mask=mask)
+        if not batch.num_columns:
+            there = rows.buffers()[:1]
+            rows = pa.Array.from_buffers(pa.struct([]), len(rows), there, offset=rows.offset)
+        arrays.append(rows)
     return pa.chunked_array(arrays, type=pa.struct(list(table.schema)))

@@ -15,11 +15,12 @@ nobody can show people one rule set and apply another.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from lakecore.base import CorruptData, InvalidInput, UnsupportedFormat
-from lakecore.truth._ruleset import RuleSet
+from lakecore.truth._ruleset import RuleSet, canonical_bytes
 
 DOCUMENT_KIND: Final = "truth"
 DOCUMENT_NAME: Final = "rules"
@@ -69,3 +70,8 @@ def rules_from_body(body: Mapping[str, Any], *, version: int, where: str) -> Rul
             found=canonical.hash,
         )
     return rules
+
+
+def rules_hash(canonical: Mapping[str, Any]) -> str:
+    """The hash of a stored canonical form, as the Lakecore that stored it had it."""
+    return hashlib.sha256(canonical_bytes(canonical)).hexdigest()

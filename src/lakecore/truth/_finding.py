@@ -13,7 +13,8 @@ class Finding:
     """One thing that somebody should look at.
 
     Kinds: ``contradiction``, ``duplicate``, ``never_fires``, ``denies_everything``,
-    ``untested``, ``unknown_path``, ``not_comparable``.
+    ``untested``, ``unknown_path``, ``not_comparable``, ``unknown_task_class``, ``no_dataset``;
+    of tiers ``never_matches``, ``bounds_decrease``.
     """
 
     kind: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import combinations
@@ -21,7 +22,9 @@ from lakecore.truth._condition import (
     Not,
 )
 from lakecore.truth._finding import Finding
+from lakecore.truth._lint_tiers import lint_tiers
 from lakecore.truth._rule import Action, Rule, Severity
+from lakecore.truth._tier import OPERATIONS
 from lakecore.truth._values import Literal, NotComparable, is_empty, moment_of
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ def lint(rules: RuleSet) -> tuple[Finding, ...]:
         *_never(rules.rules),
         *_everything(rules),
         *_untested(rules.rules),
+        *_misspelt(rules.rules),
+        *lint_tiers(rules.tiers),
     )
 
 
@@ -89,11 +94,13 @@ def _never(rules: Iterable[Rule]) -> Iterator[Finding]:
 def _everything(rules: RuleSet) -> Iterator[Finding]:
     for rule in rules.rules:
         if rule.action in (Action.DENY, Action.REQUIRE_APPROVAL) and certain(rule.when):
-            whom = "every task" if "*" in rule.task_classes else ", ".join(rule.task_classes)
+            every = "*" in rule.task_classes
+            whom = "every task" if every else ", ".join(rule.task_classes)
+            denied = every and rule.action is Action.DENY
             verb = "denies" if rule.action is Action.DENY else "asks for an approval of"
             yield Finding(
                 "denies_everything",
-                Severity.CRITICAL if rule.action is Action.DENY else Severity.WARNING,
+                Severity.CRITICAL if denied else Severity.WARNING,
                 (rule.id,),
                 f"the rule {verb} {whom}, whatever the context is",
             )
@@ -111,6 +118,18 @@ def _untested(rules: Iterable[Rule]) -> Iterator[Finding]:
     for rule in rules:
         if not rule.tests:
             yield Finding("untested", Severity.INFO, (rule.id,), "the rule carries no test")
+
+
+def _misspelt(rules: Iterable[Rule]) -> Iterator[Finding]:
+    """Rules may be about other tasks than changes: only what is nearly a change's is reported."""
+    for rule in rules:
+        for name in rule.task_classes:
+            near = difflib.get_close_matches(name, OPERATIONS, n=3, cutoff=0.75)
+            if near and name not in OPERATIONS:
+                message = f"no change is of the task class {name}"
+                yield Finding(
+                    "unknown_task_class", Severity.WARNING, (rule.id,), message, "", tuple(near)
+                )
 
 
 def impossible(condition: Condition) -> str | None:

@@ -151,8 +151,7 @@ class RuleSet:
     @cached_property
     def canonical(self) -> bytes:
         """`to_dict` as JSON: members sorted, no spaces, UTF-8, numbers by their shortest digits."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return text.encode("utf-8")
+        return canonical_bytes(self.to_dict())
 
     @cached_property
     def hash(self) -> str:
@@ -255,6 +254,16 @@ class RuleSet:
 
         return check_against(self, schema)
 
+    def check_datasets(self, schemas: Mapping[str, pa.Schema | None]) -> tuple[Finding, ...]:
+        """`check_against` for all datasets of a lake, each rule held against those it concerns.
+
+        Args:
+            schemas: by the datasets' names; None of one that has no columns yet.
+        """
+        from lakecore.truth._schema import check_datasets
+
+        return check_datasets(self, schemas)
+
     def diff(self, other: RuleSet) -> Difference:
         """What is different in this rule set, coming from `other`."""
         ours = {rule.id: rule.to_dict() for rule in self.rules}
@@ -306,3 +315,9 @@ class RuleSet:
         return engine, {
             name: tuple(pair for pair in compiled if pair[0].concerns(name)) for name in classes
         }
+
+
+def canonical_bytes(document: Mapping[str, Any]) -> bytes:
+    """A canonical form as it is hashed; see `RuleSet.canonical`."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8")

@@ -15,15 +15,18 @@ from lakecore.truth._cel import parse_expression
 from lakecore.truth._change import MEMBERS
 from lakecore.truth._condition import Cel, FieldEmpty, FieldEquals, FieldGreater, walk
 from lakecore.truth._finding import Finding
+from lakecore.truth._needs import answer, paths_of
 from lakecore.truth._path import join
-from lakecore.truth._rule import Rule, Severity
-from lakecore.truth._tier import SIZE_MEMBERS
+from lakecore.truth._rule import Missing, Rule, Severity
+from lakecore.truth._tier import SIZE_MEMBERS, matches
 from lakecore.truth._values import day_of, moment_of
 
 if TYPE_CHECKING:
     from lakecore.truth._ruleset import RuleSet
 
 _SIDES = ("before", "after")
+_NO_DATASET = "no_dataset"
+_MAX_NAMED = 3
 _COMPARISONS = {"_==_": "=", "_!=_": "!=", "_<_": "<", "_<=_": "<=", "_>_": ">", "_>=_": ">="}
 
 
@@ -42,6 +45,54 @@ def check_against(
     else:
         columns = dict(schema)
     return tuple(finding for rule in rules.rules for finding in _rule(rule, columns))
+
+
+def check_datasets(rules: RuleSet, schemas: Mapping[str, pa.Schema | None]) -> tuple[Finding, ...]:
+    """See `RuleSet.check_datasets`."""
+    columns = {
+        name: {} if schema is None else {member.name: member.type for member in schema}
+        for name, schema in schemas.items()
+    }
+    found: list[Finding] = []
+    for rule in rules.rules:
+        if not any(path[0] in _SIDES for path in paths_of(rule.when)):
+            found += _rule(rule, {})
+        found += _in_datasets(rule, columns)
+    for number, entry in enumerate(rules.tiers, start=1):
+        if schemas and not any(matches(entry.dataset, name) for name in schemas):
+            message = f"tier entry {number} is about no dataset that there is: {entry.dataset}"
+            near = _near(entry.dataset, schemas)
+            found.append(
+                Finding(_NO_DATASET, Severity.WARNING, (), message, f"tier[{number - 1}]", near)
+            )
+    return tuple(found)
+
+
+def _in_datasets(rule: Rule, columns: Mapping[str, Mapping[str, pa.DataType]]) -> Iterator[Finding]:
+    """What is wrong in every dataset that the rule concerns is an error, in some a warning."""
+    concerned = [n for n in columns if answer(rule.when, {"dataset": n}) is not False]
+    if columns and not concerned and answer(rule.when, {}) is not False:
+        message = "the rule concerns no dataset that there is"
+        yield Finding(_NO_DATASET, Severity.WARNING, (rule.id,), message)
+    if not any(path[0] in _SIDES for path in paths_of(rule.when)):
+        return
+    held = [name for name in concerned if columns[name]]
+    wrong: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
+    for name in held:
+        for finding in _rule(rule, columns[name]):
+            wrong.setdefault((finding.kind, finding.path), []).append((name, finding))
+    for (kind, path), places in wrong.items():
+        _, first = places[0]
+        everywhere = len({name for name, _ in places}) == len(held)
+        lenient = kind == "unknown_path" and rule.missing is Missing.NULL
+        if lenient and not everywhere:
+            continue
+        names = sorted({name for name, _ in places})
+        where = ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")
+        near = tuple(dict.fromkeys(name for _, one in places for name in one.nearest))
+        severity = Severity.ERROR if everywhere and not lenient else Severity.WARNING
+        message = f"{first.message} (in {where})"
+        yield Finding(kind, severity, (rule.id,), message, path, near[:_MAX_NAMED])
 
 
 def _rule(rule: Rule, columns: Mapping[str, pa.DataType]) -> Iterator[Finding]:

@@ -94,9 +94,11 @@ def test_what_denies_everything() -> None:
         ("denies_everything", ()),
     ]
     assert found(rule("r", A_IS_1, "allow"), default="deny") == []
+    (finding,) = RuleSet.from_dict({"rule": [rule("r", ALWAYS)]}).lint()
+    assert finding.severity == "critical"
     (finding,) = RuleSet.from_dict({"rule": [rule("r", ALWAYS, task_class="update")]}).lint()
     assert (finding.severity, finding.message) == (
-        "critical",
+        "warning",
         "the rule denies update, whatever the context is",
     )
 
