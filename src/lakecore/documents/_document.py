@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -79,6 +80,12 @@ def canonical(value: object) -> str:
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+
+
+def body_sha256(body: Body | None) -> str:
+    """The SHA-256, in hex, of a body's canonical text; ``null`` for a removed document."""
+    # Text that is none is refused by the events' own rules.
+    return hashlib.sha256(canonical(body).encode(errors="surrogatepass")).hexdigest()
 
 
 def encode_document(

@@ -13,6 +13,7 @@ from lakecore.base.limits import MAX_COMMIT_RETRIES
 from lakecore.documents._document import (
     Body,
     Document,
+    body_sha256,
     check_name,
     document_path,
     encode_document,
@@ -175,6 +176,9 @@ class Documents:
             timestamp_us=timestamp_us,
             context=dict(author.context),
         )
+        changes = list(field_changes(old, body))
+        # The last event puts the whole body under the journal's root.
+        committed = {"commit": {"body_sha256": body_sha256(body)}}
         default_action = "insert" if old is None else "delete" if body is None else "update"
         events = [
             Event(
@@ -193,9 +197,9 @@ class Documents:
                 dataset_id=f"{kind}/{name}",
                 version=version,
                 mutation_id=mutation_id,
-                context=author.context_text(),
+                context=author.context_text(committed if ordinal + 1 == len(changes) else None),
             )
-            for ordinal, change in enumerate(field_changes(old, body))
+            for ordinal, change in enumerate(changes)
         ]
         with self._journal.stage(target) as staging:
             staging.write(events_to_arrow(events))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakecore.base import CorruptData, InvalidInput, ManualClock, UnsupportedFormat
-from lakecore.documents import Document, Documents
+from lakecore.documents import Document, Documents, body_sha256
 from lakecore.documents._document import document_path, field_changes, parse_document
 from lakecore.journal import Author, Journal
 from lakecore.storage import Store, open_store
@@ -76,6 +77,19 @@ def test_events_say_exactly_what_changed(documents: Documents, journal: Journal)
     assert {e.actor for e in events} == {"ada"}
     assert {json.loads(e.context)["reason"] for e in events} == {"because"}
     assert [e.version for e in events] == [0, 1, 1, 2]
+
+
+def test_the_last_event_has_the_digest_of_the_body(documents: Documents, journal: Journal) -> None:
+    """One event of every version carries the SHA-256 of the canonical body: the last one."""
+    bodies: list[dict[str, Any] | None] = [{"b": 1, "a": "é"}, {"b": 2, "a": "è"}, None]
+    for body in bodies:
+        put(documents, "a", body)
+    events = journal.entity_history("a", "notes")
+    found = [(e.version, json.loads(e.context).get("commit")) for e in events]
+    texts = ['{"a":"é","b":1}', '{"a":"è","b":2}', "null"]
+    digests = [{"body_sha256": hashlib.sha256(text.encode()).hexdigest()} for text in texts]
+    assert found == [(0, digests[0]), (1, None), (1, digests[1]), (2, digests[2])]
+    assert [body_sha256(body) for body in bodies] == [d["body_sha256"] for d in digests]
 
 
 def test_a_removed_document_keeps_its_past_and_can_return(documents: Documents) -> None:
