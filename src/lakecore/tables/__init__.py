@@ -13,11 +13,18 @@ deltalake reads tables; it does not write them. Who loses the race for a version
 `_tables`          the face
 `_commit`          plan, stage, commit, acknowledge; what to do after a lost race
 `_attempt`         what one try has gathered: files, events, counts
+`_event_stream`    the events of one try: built beside, staged in order
 `_gate`            what a change has to get past: the ports of who judges it
 `_review`          what the judge of one attempt is shown, and its ruling; the exact change
 `_append`          appending a stream; replacing an unkeyed dataset
 `_merge`           upsert, keyed replace: rows matched by key
 `_modify`, `_sql`  update and delete by condition
+`_given_keys`      rows named by their keys
+`_restore`         what it was, by files: a version, or before one commit
+`_diff`            two versions compared (`_difference`: rows; `_row_events`: as events)
+`_revert`          one mutation undone by rows (`_mutation_events`, `_inverse`, `_conflicts`)
+`_alter`           columns added, renamed, dropped, widened (`_columns`: as asked for)
+`_time`            the face of these (`_logged`: earlier commits; `_decode`: values of events)
 `_prune`, `_keys`  which files can be hit; which keys are valid (`_new_keys`: and new)
 `_rewrite`         copy-on-write of one file, and its events (`_events`)
 `_write`, `_read`  Parquet data files, in bounded memory (`_statistics`: their bounds)
@@ -52,6 +59,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakecore.base.lazy import lazy_exports
+from lakecore.tables._columns import (
+    AddColumn,
+    ColumnChange,
+    DropColumn,
+    RenameColumn,
+    WidenColumn,
+    column_changes,
+    renamed_key,
+)
 from lakecore.tables._gate import (
     DIFF_COLUMNS,
     ChangeFacts,
@@ -94,14 +110,18 @@ _HOME = {
 __all__ = [
     "DIFF_COLUMNS",
     "MAX_SAMPLE_CHANGES",
+    "AddColumn",
     "ChangeFacts",
+    "ColumnChange",
     "DatasetRef",
     "DiffSink",
+    "DropColumn",
     "Gate",
     "IngestNote",
     "Judge",
     "MutationResult",
     "Plan",
+    "RenameColumn",
     "Ruling",
     "SchemaChange",
     "Sql",
@@ -109,13 +129,16 @@ __all__ = [
     "TableSettings",
     "TableView",
     "Tables",
+    "WidenColumn",
     "actions_sha256",
     "check_key_columns",
     "check_keys",
     "check_new_keys",
+    "column_changes",
     "empty_state",
     "entity_id",
     "entity_ids",
+    "renamed_key",
 ]
 
 

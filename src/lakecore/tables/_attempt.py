@@ -6,7 +6,7 @@ stream through it into data files and into the staged file. `discard` leaves not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -23,21 +23,12 @@ from lakecore.tables._delta_log import (
     Commit,
     RemoveFile,
     actions_sha256,
-    commit_path,
     metadata_for,
     protocol_for,
 )
-from lakecore.tables._events import (
-    SCHEMA,
-    Change,
-    EventTemplate,
-    Numbering,
-    Owner,
-    schema_change,
-    with_commit,
-)
+from lakecore.tables._event_stream import EventStream
+from lakecore.tables._events import Change, Owner, schema_change
 from lakecore.tables._gate import Plan
-from lakecore.tables._lane import Pipeline
 from lakecore.tables._read import FileReader
 from lakecore.tables._schema import (
     added_columns,
@@ -47,7 +38,6 @@ from lakecore.tables._schema import (
 )
 from lakecore.tables._state import DataFile, TableState
 from lakecore.tables._types import (
-    MAX_SAMPLE_CHANGES,
     DatasetRef,
     IngestNote,
     StagingJournal,
@@ -56,12 +46,11 @@ from lakecore.tables._types import (
 from lakecore.tables._write import FileWriter, RollingWriter
 
 if TYPE_CHECKING:
-    from lakecore.journal import Author, CommitRecord, Mutation, PreparedEvents, Staging
+    from lakecore.journal import Author, CommitRecord, Mutation
     from lakecore.tables._events import Owners
     from lakecore.tables._review import Review
 
     Mask = np.ndarray[Any, np.dtype[np.bool_]]
-    _Prepared = tuple[PreparedEvents | None, list[tuple[Review, pa.Table]]]
 
 _PART_ROWS: Final = 1 << 15
 _PART_BYTES: Final = 8 * MIB
@@ -118,34 +107,22 @@ class Attempt:
         self.inserted = self.updated = self.deleted = self.unchanged = 0
         self.missing = self.conflicts = 0
         self.owners = (Owner(author, mutation_id, review), *others)
-        self.samples: list[list[Mapping[str, Any]]] = [[] for _ in self.owners]
         self.adds: list[AddFile] = []
         self.removes: list[RemoveFile] = []
         self.own_files: list[AddFile] = []
         self.schema_changed = False
-        self.value_bytes: Owners = np.zeros(len(self.owners), dtype=np.intp)
-        """Of old and new values of each mutation; without a key, of rows."""
-        self._schema_changes: list[str] = []
         self._commit: Commit | None = None
         self._record: CommitRecord | None = None
-        self._last: PreparedEvents | None = None
         self.may_be_committed = False
         """From the first try to create the version until it is known to be another's."""
-        self._journal = journal
-        self._template = EventTemplate(
+        self.events = EventStream(
+            journal=journal,
             dataset=dataset,
             owners=self.owners,
             version=self.version,
             timestamp_us=timestamp_us,
+            dry_run=dry_run,
         )
-        self._events = Pipeline(
-            "lakecore-events",
-            number=self._number_events,
-            prepare=self._prepare_events,
-            take=self._write_events,
-        )
-        self._staging: Staging | None = None
-        self.numbering = Numbering(len(self.owners))
 
     # -- what the mutation says -----------------------------------------------------------
 
@@ -177,11 +154,11 @@ class Attempt:
 
     def emit(self, change: Change) -> None:
         """Have these events staged, after those given before."""
-        self._events.run(lambda: change)
+        self.events.run(lambda: change)
 
     def later(self, work: Callable[..., Change | None], *arguments: Any) -> None:
         """Have `work` done beside; the events that it returns are staged in the order of calls."""
-        self._events.run(work, *arguments)
+        self.events.run(work, *arguments)
 
     @property
     def review(self) -> Review:
@@ -217,26 +194,6 @@ class Attempt:
             if owner.review.shows_rows:
                 mine = any_change if owners is None else any_change & (owners == position)
                 self.later(owner.review.show_updates, before, after, positions, mine, masks)
-
-    def show(self, change: Change) -> None:
-        """Keep the first changes of each mutation as its result's sample."""
-        for owner, sample in enumerate(self.samples):
-            room = MAX_SAMPLE_CHANGES - len(sample)
-            if room <= 0:
-                continue
-            rows: Iterable[int] = range(min(len(change), room))
-            if change.owners is not None:
-                rows = np.flatnonzero(change.owners == owner)[:room].tolist()
-            for row in rows:
-                sample.append(
-                    {
-                        "action": change.action,
-                        "entity_id": change.entity_ids[row].as_py(),
-                        "field": change.field,
-                        "old_value": change.old[row].as_py() if change.old is not None else None,
-                        "new_value": change.new[row].as_py() if change.new is not None else None,
-                    }
-                )
 
     def remove(self, file: DataFile) -> None:
         """The commit removes this file of the base version."""
@@ -276,7 +233,7 @@ class Attempt:
 
     @property
     def event_count(self) -> int:
-        return self.numbering.total
+        return self.events.numbering.total
 
     @property
     def changes_something(self) -> bool:
@@ -286,7 +243,7 @@ class Attempt:
 
     def wait(self) -> None:
         """Every event given so far is written; raises what went wrong."""
-        self._events.wait()
+        self.events.wait()
 
     def plan(self) -> Plan:
         """The change as the judge of the only mutation sees it, once all is planned."""
@@ -296,9 +253,9 @@ class Attempt:
             updated=self.updated,
             deleted=self.deleted,
             fields=self.event_count,
-            bytes=int(self.value_bytes[0]),
+            bytes=int(self.events.value_bytes[0]),
             base_rows=self._base_rows(),
-            schema_changes=tuple(self._schema_changes),
+            schema_changes=tuple(self.events.schema_changes),
             schema=self.schema,
             digest=self.review.digest,
         )
@@ -312,11 +269,9 @@ class Attempt:
         self.wait()
         if not all(owner.review.passed for owner in self.owners):
             raise Bug("a change is staged that was not let pass", where=self.dataset.name)
-        commit = self._actions(operation, parameters)
-        staging = self._open_staging()
-        for prepared in self._closing(actions_sha256(commit.to_bytes())):
-            staging.write(prepared)
-        self._commit, self._record = commit, staging.finish(self._mutations())
+        self._commit = self._actions(operation, parameters)
+        sha256 = actions_sha256(self._commit.to_bytes())
+        self._record = self.events.finish(sha256, self._mutations())
         return self._record
 
     def commit(self) -> bytes:
@@ -354,17 +309,14 @@ class Attempt:
 
     def discard(self) -> None:
         """Leave nothing: for an attempt that cannot become a version any more."""
-        self._events.close()
-        if self._staging is not None:
-            with suppress(LakecoreError, OSError):
-                self._staging.discard()
+        self.events.discard()
         for file in self.own_files:
             with suppress(LakecoreError, OSError):
                 self.store.delete(f"{self.dataset.location}/{file.path}")
 
     def close(self) -> None:
         """End the events' thread; what is stored stays."""
-        self._events.close()
+        self.events.close()
 
     def _metadata_actions(self) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
         known = self.base.metadata
@@ -398,93 +350,5 @@ class Attempt:
                 context={**owner.author.context, **owner.review.context()},
             )
             for position, owner in enumerate(self.owners)
-            if len(self.owners) == 1 or self.numbering.counts[position]
+            if len(self.owners) == 1 or self.events.numbering.counts[position]
         ]
-
-    def _open_staging(self) -> Staging:
-        if self._staging is None:
-            from lakecore.journal import Target
-
-            target = Target(
-                path=commit_path(self.dataset.location, self.version),
-                kind="table",
-                dataset=self.dataset.name,
-                dataset_id=self.dataset.dataset_id,
-                version=self.version,
-            )
-            self._staging = self._journal.stage(target)
-        return self._staging
-
-    def _number_events(self, change: Change | None) -> tuple[Change, Owners | None] | None:
-        """Give the events of a change their ordinals; None when there is nothing to stage."""
-        if change is None or not len(change):
-            return None
-        if not change.journaled:
-            return change, None
-        if change.entity_type is None:
-            self.show(change)
-        elif change.entity_type == SCHEMA:
-            self._schema_changes.append(f"{change.action} {change.field}")
-        ordinals = self.numbering.take(change)
-        self._count_bytes(change)
-        is_used = not self.dry_run or any(owner.review.exact for owner in self.owners)
-        return (change, ordinals) if is_used else None
-
-    def _prepare_events(self, change: Change, ordinals: Owners | None) -> _Prepared:
-        from lakecore.journal import prepare_events
-
-        exact = [(owner.review, self._exact(change, n)) for n, owner in enumerate(self.owners)]
-        events = None
-        if ordinals is not None and not self.dry_run:
-            table = self._template.build(change, ordinals)
-            events = prepare_events(table, json_is_known=True)
-        return events, [(review, rows) for review, rows in exact if rows is not None]
-
-    def _count_bytes(self, change: Change) -> None:
-        if change.summary or not any(owner.review.judged for owner in self.owners):
-            return
-        sizes = change.value_bytes()
-        if change.owners is None:
-            self.value_bytes[0] += sizes.sum()
-        else:
-            np.add.at(self.value_bytes, change.owners, sizes)
-
-    def _exact(self, change: Change, position: int) -> pa.Table | None:
-        """The part of the exact change that a mutation has in `change`, if anybody wants it."""
-        review = self.owners[position].review
-        if not review.exact or change.summary:
-            return None
-        rows = change.exact(self._template.entity_type)
-        if change.owners is not None:
-            rows = rows.filter(pa.array(change.owners == position))
-        elif position:
-            return None
-        review.digest_rows(rows)
-        return rows
-
-    def _write_events(self, prepared: _Prepared) -> None:
-        events, exact = prepared
-        for review, rows in exact:
-            review.write(rows)
-        if events is None:
-            return
-        # The last ones are held back: the last event says what the commit does.
-        if self._last is not None:
-            self._open_staging().write(self._last)
-        self._last = events
-
-    def _closing(self, sha256: str) -> Iterator[PreparedEvents]:
-        """The events that were held back; the last of them with the commit's digest."""
-        from lakecore.journal import PreparedEvents, prepare_events
-
-        if self._last is None:
-            raise Bug("a commit without an event", where=self.dataset.name)
-        *full, (batch, hashes) = self._last.batches
-        self._last = None
-        before = batch.num_rows - 1
-        if before:
-            full.append((batch.slice(0, before), hashes[:before]))
-        yield PreparedEvents(full)
-        yield prepare_events(
-            with_commit(batch.slice(before), {"actions_sha256": sha256}), json_is_known=True
-        )

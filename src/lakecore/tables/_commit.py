@@ -276,7 +276,7 @@ def _result(attempt: Attempt, request: Request, commit_id: str | None) -> Mutati
         conflicts=attempt.conflicts,
         events=attempt.event_count,
         dry_run=request.dry_run,
-        changes=tuple(attempt.samples[0]),
+        changes=tuple(attempt.events.samples[0]),
         tier=attempt.review.tier,
         held=attempt.review.held and not request.dry_run,
         digest=attempt.review.digest() if attempt.review.exact else None,

@@ -47,7 +47,7 @@ def journal_batch(attempt: Attempt, action: str, hashes: RowHashes | None, count
     details: dict[str, object] = {}
     if hashes is not None:
         details = hashes.details()
-        attempt.value_bytes[0] += hashes.size_bytes
+        attempt.events.value_bytes[0] += hashes.size_bytes
     note = attempt.note
     attempt.emit(
         batch_change(attempt.author, action=action, count=count, note=note, details=details)
