@@ -49,7 +49,7 @@ from lakecore.truth._document import (
 from lakecore.truth._explain import explain
 from lakecore.truth._needs import Needs
 from lakecore.truth._path import MISSING, Path
-from lakecore.truth._resolution import Reason, Resolution, decide
+from lakecore.truth._resolution import Reason, Resolution, decide, decide_change, is_change
 from lakecore.truth._rule import (
     ACTIONS,
     Action,
@@ -121,7 +121,9 @@ __all__ = [
     "TierResult",
     "change_rows",
     "decide",
+    "decide_change",
     "explain",
+    "is_change",
     "rules_body",
     "rules_from_body",
     "rules_hash",

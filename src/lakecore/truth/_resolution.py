@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakecore.base import InvalidInput
 from lakecore.truth._decision import Decision
+from lakecore.truth._path import find, join
 from lakecore.truth._rule import Action, Rule
-from lakecore.truth._tier import Approval, Tier, TierResult
+from lakecore.truth._tier import KINDS, SIZE_MEMBERS, Approval, Tier, TierResult
 
 if TYPE_CHECKING:
     from lakecore.truth._batch import BatchDecision
+    from lakecore.truth._ruleset import RuleSet
 
 _TIER_OF = {
     Action.ALLOW: Tier.AUTO,
@@ -20,6 +22,13 @@ _TIER_OF = {
     Action.REQUIRE_APPROVAL: Tier.DRY_RUN,
     Action.DENY: Tier.BLOCK,
 }
+
+_CHANGE: tuple[tuple[tuple[str, ...], tuple[type, ...]], ...] = (
+    (("dataset",), (str,)),
+    (("principal", "name"), (str,)),
+    *((("size", name), (int, float)) for name in SIZE_MEMBERS),
+)
+"""What the gradient has to know of a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,40 @@ def decide(
         decisions=decisions,
         gradient=gradient,
     )
+
+
+def decide_change(
+    rules: RuleSet, task_class: str, context: Mapping[str, Any], requested: Tier | str = Tier.AUTO
+) -> Resolution:
+    """`decide` of a change that is told by its context alone, row included.
+
+    Args:
+        context: with ``dataset``, ``principal`` (``name`` and what else is known) and ``size``
+            (``rows``, ``fields``, ``bytes``, ``fraction``).
+        requested: auto, dry_run or sim.
+    """
+    from lakecore.truth._change import Principal, Size
+
+    missing = [join(path) for path, kinds in _CHANGE if not _is_a(find(context, path), kinds)]
+    if missing:
+        raise InvalidInput(
+            "the context does not tell enough of a change",
+            expected=", ".join(join(path) for path, _ in _CHANGE),
+            found=f"no {', '.join(missing)}",
+        )
+    principal = Principal(context["principal"]["name"], context["principal"].get("kind", KINDS[0]))
+    size = Size(**{name: context["size"][name] for name in SIZE_MEMBERS})
+    tier = rules.tier(principal, context["dataset"], task_class, size)
+    return decide(rules.evaluate(task_class, context), tier, requested)
+
+
+def is_change(context: Mapping[str, Any]) -> bool:
+    """Whether a context tells enough of a change for `decide_change`."""
+    return all(_is_a(find(context, path), kinds) for path, kinds in _CHANGE)
+
+
+def _is_a(found: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(found, kinds) and not isinstance(found, bool)
 
 
 def by_default(decision: Decision | BatchDecision) -> bool:
