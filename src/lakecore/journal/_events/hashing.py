@@ -23,14 +23,15 @@ def hash_events(events: pa.Table) -> Hashes:
     return event_hashes(events)
 
 
-def lines_ahead(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.ChunkedArray, Hashes]]:
-    """Each table's canonical lines and leaf hashes, in order; threads work on the next ones."""
+def inputs_ahead(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.ChunkedArray, Hashes]]:
+    """Each table's leaf inputs and leaf hashes, in order; threads work on the next ones."""
 
     def work(table: pa.Table) -> tuple[pa.ChunkedArray, Hashes]:
-        from lakecore.journal._events.leaf import leaf_hashes, leaf_lines
+        from lakecore.journal._events.leaf import leaf_inputs
+        from lakecore.tlog import sha256_rows
 
-        lines = leaf_lines(table)
-        return lines, leaf_hashes(lines)
+        inputs = leaf_inputs(table)
+        return inputs, sha256_rows(inputs)
 
     with ThreadPoolExecutor(_HASH_THREADS, thread_name_prefix="lakecore-hash") as threads:
         waiting: deque[Future[tuple[pa.ChunkedArray, Hashes]]] = deque()

@@ -78,9 +78,15 @@ def leaf_lines(events: pa.Table) -> pa.ChunkedArray:
         Inconclusive: a row has a leaf version that this Lakecore does not know.
         InvalidInput: a row holds what leaf version 1 cannot hold.
     """
-    staged = _checked(events)
-    chunks = [_lines_of(chunk).cast(pa.large_binary()) for chunk in _chunks(staged)]
-    return pa.chunked_array(chunks, pa.large_binary())
+    return _all_lines(events, b"")
+
+
+def leaf_inputs(events: pa.Table) -> pa.ChunkedArray:
+    """As `leaf_lines`, each behind the prefix: what leaves are the SHA-256 of, without a copy.
+
+    No line begins with the prefix, or has its byte anywhere: JSON escapes it.
+    """
+    return _all_lines(events, LEAF_PREFIX)
 
 
 def event_hashes(events: pa.Table) -> Hashes:
@@ -98,6 +104,12 @@ def event_hashes(events: pa.Table) -> Hashes:
 def leaf_hashes(lines: pa.Array | pa.ChunkedArray) -> Hashes:
     """SHA-256(0x00 ‖ line) for each line, shape (n, 32), in the order of the lines."""
     return sha256_rows(lines, LEAF_PREFIX)
+
+
+def _all_lines(events: pa.Table, prefix: bytes) -> pa.ChunkedArray:
+    staged = _checked(events)
+    chunks = [_lines_of(chunk, prefix).cast(pa.large_binary()) for chunk in _chunks(staged)]
+    return pa.chunked_array(chunks, pa.large_binary())
 
 
 def _checked(events: pa.Table) -> pa.Table:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Integers = npt.NDArray[np.uint64]
 
 _UNPACK_BLOCKS = 64
+_PREFIX = b"\x00"
 _COUNT = struct.Struct("<I")
 _LOW = np.uint64((1 << 32) - 1)
 _POSITION = np.uint64((1 << SEQ_BITS) - 1)
@@ -59,7 +60,10 @@ def postings_of(entity_ids: pa.Array | pa.ChunkedArray) -> Integers:
 
 
 def encode_blocks(lines: Iterable[pa.LargeBinaryArray]) -> Iterator[tuple[bytes, int]]:
-    """(compressed, raw size) of each block of lines; the arrays may end anywhere in a block."""
+    """(compressed, raw size) of each block of lines; the arrays may end anywhere in a block.
+
+    All lines of an array may have the leaf prefix before them: no line has that byte.
+    """
     compress = codec().compress
     lengths: list[Any] = []
     texts: list[Any] = []
@@ -68,13 +72,16 @@ def encode_blocks(lines: Iterable[pa.LargeBinaryArray]) -> Iterator[tuple[bytes,
         count = len(array)
         offsets = np.frombuffer(array.buffers()[1], dtype=np.int64)[array.offset :][: count + 1]
         data = memoryview(array.buffers()[2] or b"")
-        sizes = memoryview(np.diff(offsets).astype("<u2").tobytes())
         places = offsets.tolist()
+        prefix = data[places[0] : places[0] + 1] if count else b""
+        is_prefixed = prefix == _PREFIX
+        sizes = memoryview((np.diff(offsets) - is_prefixed).astype("<u2").tobytes())
         start = 0
         while start < count:
             end = min(start + room, count)
             lengths.append(sizes[2 * start : 2 * end])
-            texts.append(data[places[start] : places[end]])
+            text = data[places[start] : places[end]]
+            texts.append(bytes(text).replace(_PREFIX, b"") if is_prefixed else text)
             room -= end - start
             start = end
             if not room:

@@ -74,7 +74,7 @@ class Indexer:
 
         Args:
             events: the segment's, within one range of 2^16.
-            lines: their canonical lines, if they are at hand.
+            lines: their canonical lines or leaf inputs, if they are at hand.
         """
         with self._lock, self._counting():
             self._build(events, lines, first_seq)

@@ -36,7 +36,7 @@ class Part:
     """Events on their way into a segment, from the source's `first` one on.
 
     `supplied` marks those whose id was supplied by a caller; None = none. `lines` are their
-    canonical lines, where they are at hand.
+    `leaf_inputs`, where they are at hand.
     """
 
     source: Source

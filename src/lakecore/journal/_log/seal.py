@@ -51,7 +51,7 @@ from lakecore.base import (
 from lakecore.base.limits import MAX_COMMIT_RETRIES, MIB, SEGMENT_EVENTS
 from lakecore.journal._commits.commit import Fate
 from lakecore.journal._commits.staged import StagedReader
-from lakecore.journal._events.hashing import lines_ahead
+from lakecore.journal._events.hashing import inputs_ahead
 from lakecore.journal._events.supplied import Supplied
 from lakecore.journal._hot.keys import keys_of
 from lakecore.journal._log.hot_copies import HotCopies
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from lakecore.tlog import Frontier, Hashes
 
 OnSealed = Callable[["pa.Table", "pa.ChunkedArray | None", "Hashes", int], None]
-"""Told of each segment once it is durable: its events, their canonical lines where they are
+"""Told of each segment once it is durable: its events, their `leaf_inputs` where they are
 at hand, their leaf hashes, its first position. Must not fail."""
 _SPOOL_BYTES: Final = 32 * MIB
 _HASH_BYTES: Final = 32
@@ -432,7 +432,7 @@ class _Run:
 def _ahead_of(
     pieces: Iterator[HotEvents],
 ) -> Iterator[tuple[HotEvents, pa.ChunkedArray, Hashes]]:
-    """Pieces of at most `_HASH_ROWS` with their lines and leaf hashes, some made ahead."""
+    """Pieces of at most `_HASH_ROWS` with their leaf inputs and hashes, some made ahead."""
     read: deque[HotEvents] = deque()
     damage: list[LakecoreError] = []
 
@@ -446,7 +446,7 @@ def _ahead_of(
         except LakecoreError as error:
             damage.append(error)  # told after what was read before it
 
-    for lines, hashes in lines_ahead(tables()):
+    for lines, hashes in inputs_ahead(tables()):
         yield read.popleft(), lines, hashes
     if damage:
         raise damage[0]
