@@ -137,6 +137,7 @@ def _timed(title: str) -> set[str]:
         "history",
         "recent 100",
         "page of an entity",
+        "page of an actor's minute",
         "proof by seq",
         "SQL, actor and minute",
         "SQL, group by actor",
@@ -177,6 +178,7 @@ def _measure(place: Path, events: int) -> list[Result]:
             asked(f"{title}: history", journal.entity_history, ids, 1.0),
             asked(f"{title}: recent 100", lambda _: journal.recent(100), ids, 0.5),
             asked(f"{title}: page of an entity", lambda e: journal.query(entity_id=e), ids, 1.0),
+            asked(f"{title}: page of an actor's minute", _minute(journal, events), ids, 10.0),
             asked(f"{title}: level-0 tile", _tile(journal, events), ids, 0.4),
             asked(f"{title}: proof by seq", _proof(journal, events), ids, 5.0),
             _proof_bytes(place, lake, title, events),
@@ -310,6 +312,11 @@ def _verify(place: Path, title: str, events: int) -> Result:
     )
     print(line(result), flush=True)
     return result
+
+
+def _minute(journal: Journal, events: int) -> Callable[[str], object]:
+    low = START_US + STEP_US * (events // 2)
+    return lambda _: journal.query(actor="ada", since=low, until=low + 60_000_000)
 
 
 def _tile(journal: Journal, events: int) -> Callable[[str], object]:
