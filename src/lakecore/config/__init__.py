@@ -31,6 +31,7 @@ from lakecore.config._settings import (
     QuerySettings,
     Settings,
     StorageSettings,
+    TruthSettings,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Settings",
     "ShownSetting",
     "StorageSettings",
+    "TruthSettings",
     "load",
     "reference_markdown",
     "show",

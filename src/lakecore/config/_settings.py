@@ -131,6 +131,24 @@ class QuerySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TruthSettings:
+    """Changes that wait for an approval."""
+
+    pending_days: float = setting(
+        7.0, "Days that a change waits for an approval before it lapses.", minimum=0, maximum=3_660
+    )
+    pending_bytes: int = setting(
+        1 * GIB,
+        "Bytes of input rows, and of the exact diff, that one waiting change may have; "
+        "a larger one is refused.",
+        minimum=1 * MIB,
+    )
+    pending_max: int = setting(
+        1_000, "Changes that may wait at a time.", minimum=1, maximum=1_000_000
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section."""
 
@@ -138,3 +156,4 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     query: QuerySettings = field(default_factory=QuerySettings)
+    truth: TruthSettings = field(default_factory=TruthSettings)
