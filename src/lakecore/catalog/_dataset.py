@@ -43,6 +43,7 @@ class Dataset:
         created_us, dropped_us, purge_after_us: microseconds since the epoch, UTC.
         renamed_to: where the name went, in state renamed.
         renamed_from: the name and document version that this one continues.
+        adopted_version: of a table that was adopted, the first version that is journaled.
         version: of the catalog document.
     """
 
@@ -61,6 +62,7 @@ class Dataset:
     purge_after_us: int | None = None
     renamed_to: str | None = None
     renamed_from: tuple[str, int] | None = None
+    adopted_version: int | None = None
     version: int = -1
 
     @property
@@ -77,6 +79,8 @@ class Dataset:
         del body["name"], body["version"]
         body["key"] = list(self.key)
         body["renamed_from"] = list(self.renamed_from) if self.renamed_from else None
+        if self.adopted_version is None:
+            del body["adopted_version"]
         return body
 
     @classmethod

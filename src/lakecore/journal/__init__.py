@@ -52,7 +52,7 @@ from typing import TYPE_CHECKING
 from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from lakecore.journal._check.completeness import CompletenessReport
+    from lakecore.journal._check.completeness import CompletenessReport, compare_commit
     from lakecore.journal._check.ledger import Ledger, SealedVersion
     from lakecore.journal._check.repair import Loss, Repair, RepairReport
     from lakecore.journal._check.report import AnchorReport, IntegrityReport, Problem
@@ -139,6 +139,7 @@ _HOME = {
     "Witness": "_prove.witness",
     "arrow_to_events": "_events.event",
     "changed": "_values.values",
+    "compare_commit": "_check.completeness",
     "encode_value": "_values.text",
     "event_schema": "_events.event",
     "events_to_arrow": "_events.event",
@@ -194,6 +195,7 @@ __all__ = [
     "Witness",
     "arrow_to_events",
     "changed",
+    "compare_commit",
     "encode_value",
     "event_schema",
     "events_to_arrow",

@@ -80,7 +80,7 @@ def _match(
         except (CorruptData, UnsupportedFormat) as error:
             unreadable.append(Problem(path, None, None, "a commit", str(error)))
             continue
-        problem = compare(path, record, sealed)
+        problem = compare_commit(path, record, sealed)
         if problem is None:
             matched += record is not None
             reconciled += record is None
@@ -109,7 +109,9 @@ def _match(
     )
 
 
-def compare(path: str, record: CommitRecord | None, sealed: list[SealedVersion]) -> Problem | None:
+def compare_commit(
+    path: str, record: CommitRecord | None, sealed: list[SealedVersion]
+) -> Problem | None:
     """What a commit and the events that are sealed for it differ in; None when they match.
 
     Args:

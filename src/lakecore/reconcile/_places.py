@@ -1,0 +1,71 @@
+"""Which tables the catalog names, from the documents that verifying has read anyway."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_DATASETS = "documents/datasets/"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A dataset's table as one version of its document names it.
+
+    `is_over`: dropped, and its grace has ended, or removed: its files may be gone.
+    """
+
+    location: str
+    dataset_id: str
+    adopted_version: int = 0
+    is_over: bool = False
+
+
+class Places:
+    """All tables that any version of a catalog document names."""
+
+    def __init__(self, now_us: int) -> None:
+        self._now_us = now_us
+        self._places: dict[str, Place] = {}
+
+    def take(self, named: Mapping[str, Any], *, is_newest: bool) -> None:
+        """What `facts_of` had of one version of a document; the newest one counts most."""
+        if named.get("location") is None:
+            return
+        location = str(named["location"])
+        known = self._places.get(location)
+        purge_us = named.get("purge_after_us")
+        is_live = is_newest and (
+            named.get("state") == "active"
+            or (named.get("state") == "dropped" and (purge_us or 0) >= self._now_us)
+        )
+        if known is not None and not known.is_over and not is_live:
+            return
+        self._places[location] = Place(
+            location,
+            str(named.get("dataset_id") or ""),
+            int(named.get("adopted_version") or 0),
+            is_over=not is_live,
+        )
+
+    def get(self, location: str) -> Place | None:
+        return self._places.get(location)
+
+    def locations(self) -> list[str]:
+        """Where the tables are, sorted."""
+        return sorted(self._places)
+
+
+def facts_of(folder: str, data: bytes) -> dict[str, Any]:
+    """What a document says of a place; {} when it is no dataset's, or is damaged."""
+    if not folder.startswith(_DATASETS):
+        return {}
+    try:
+        body = json.loads(data).get("body") or {}
+        names = ("location", "dataset_id", "adopted_version", "state", "purge_after_us")
+        return {name: body[name] for name in names if body.get(name) is not None}
+    except (ValueError, AttributeError, TypeError):
+        # It is reported as such; here it only names no place.
+        return {}
