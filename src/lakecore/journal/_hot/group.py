@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -315,8 +315,11 @@ def _release(turn: threading.Lock | None) -> None:
 
 def _wake(tasks: list[asyncio.Future[None]]) -> None:
     """Let tasks go on: one call into each loop, for that is what costs."""
-    for loop in {task.get_loop() for task in tasks}:
-        mine = [task for task in tasks if task.get_loop() is loop]
+    tasks_of: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]]
+    tasks_of = defaultdict(list)
+    for task in tasks:
+        tasks_of[task.get_loop()].append(task)
+    for loop, mine in tasks_of.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_set, mine)
 
