@@ -1,7 +1,8 @@
 """The hot log: a local, append-only log that acknowledges direct events.
 
-One row for each acknowledged batch: the running offset of its first event, its count,
-its bytes and their CRC. All processes of the machine that work on the lake share it.
+One row for each acknowledged batch, or for the small ones of a group: the running offset of
+its first event, its count, its bytes and their CRC. All processes of the machine that work
+on the lake share it.
 
 - Acknowledged means committed with ``synchronous=FULL``: fsynced.
 - Threads commit in groups (`group`), one transaction each.
