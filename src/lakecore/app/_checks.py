@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lakecore.base import LakecoreError, RepairData, Retry, format_timestamp
-from lakecore.documents import split_path
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
-    from lakecore.journal import CompletenessReport, IntegrityReport, Problem
+    from lakecore.journal import IntegrityReport, Problem
+    from lakecore.reconcile import TablesReport
 
 Status = Literal["green", "broken", "inconclusive", "absent"]
 
-_LOG_ENTRY: Final = re.compile(r"(?P<location>tables/.+)/_delta_log/\d{20}\.json")
-_DATASETS: Final = "datasets"
 _MANY_FILES: Final = 64
 """Small files of the log that could be one: reading them costs more than merging them."""
 
@@ -89,7 +85,10 @@ class DoctorReport:
 
 
 def verify(parts: Components, *, full: bool = False, vkeys: Sequence[str] = ()) -> VerifyReport:
-    """Recompute the journal and match all commits of the lake with it; see `Journal.verify`."""
+    """Recompute the journal, hold all commits of the lake against it; see `Journal.verify`.
+
+    With `full` the data files are hashed, too.
+    """
     try:
         known = [*parts.settings.journal.vkeys.values(), *vkeys]
         report = parts.journal.verify(full=full, vkeys=known)
@@ -97,7 +96,9 @@ def verify(parts: Components, *, full: bool = False, vkeys: Sequence[str] = ()) 
         integrity = anchored = _untold(error)
     else:
         integrity, anchored = _integrity(report), _anchored(report)
-    return VerifyReport(integrity=integrity, anchored=anchored, completeness=_completeness(parts))
+    return VerifyReport(
+        integrity=integrity, anchored=anchored, completeness=_completeness(parts, full=full)
+    )
 
 
 def _integrity(report: IntegrityReport) -> Check:
@@ -199,29 +200,43 @@ def _sentence(problem: Problem) -> str:
     )
 
 
-def _completeness(parts: Components) -> Check:
-    commits = _Commits(parts)
+def _completeness(parts: Components, *, full: bool) -> Check:
+    from lakecore.reconcile import completeness
+
     try:
-        report = parts.journal.completeness(commits)
+        report = completeness(
+            parts.store, parts.journal, parts.state_dir, now_us=parts.clock.now_us(), full=full
+        )
     except (RepairData, Retry) as error:
         return _untold(error)
-    problems = [*_problems(report), *commits.unregistered()]
-    pending = len(report.pending)
+    return Check(
+        status=report.status,
+        summary=_matches(report),
+        problems=[*report.problems, *report.unknown],
+        detail=report.to_dict(),
+    )
+
+
+def _matches(report: TablesReport) -> str:
     matches = "matches its events" if report.matched == 1 else "match their events"
     summary = f"{_count(report.matched, 'commit')} {matches}"
-    if pending:
-        summary += f", {pending:,} pending (oldest {max(report.pending.values()):.0f} s)"
-    return Check(
-        status="broken" if problems else "green",
-        summary=summary,
-        problems=problems,
-        detail={
-            "matched": report.matched,
-            "pending": report.pending,
-            "foreign": report.foreign,
-            "undecided": report.undecided,
-        },
-    )
+    others = {
+        "reconciled with other programs": report.reconciled - len(report.gaps),
+        "known as a gap only": len(report.gaps),
+        "from before an adoption": report.before_adoption,
+        "without a digest": report.without_digest,
+    }
+    summary += "".join(f", {number:,} {what}" for what, number in others.items() if number)
+    if report.pending:
+        oldest = max(report.pending.values())
+        summary += f", {len(report.pending):,} pending (oldest {oldest:.0f} s)"
+    if report.files:
+        summary += f"; {_count(report.files, 'data file')} hashed"
+        if report.files_without_digest:
+            summary += f", {report.files_without_digest:,} have no hash to compare with"
+    if report.foreign:
+        summary += "; `lakecore reconcile` journals what other programs committed"
+    return summary
 
 
 def _untold(error: LakecoreError) -> Check:
@@ -236,56 +251,6 @@ def _untold(error: LakecoreError) -> Check:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _problems(report: CompletenessReport) -> Iterator[str]:
-    for problem in report.missing:
-        yield (
-            f"{problem.where}: its events are not in the journal as it says: "
-            f"{problem.field} expected {problem.expected}, found {problem.found}"
-        )
-    for path in report.without_object:
-        yield f"{path}: its events are sealed, the version itself is gone"
-    for path in report.foreign:
-        yield f"{path}: committed by another program, not in the journal"
-    for problem in report.unreadable:
-        yield f"{problem.where}: cannot be read: {problem.found}"
-
-
-class _Commits:
-    """Every commit object of the lake, (path, bytes), one at a time; what it sees, it remembers."""
-
-    def __init__(self, parts: Components) -> None:
-        self._store = parts.store
-        self._registered: set[str] = set()
-        self._found: set[str] = set()
-
-    def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        for info in self._store.list_objects("documents/"):
-            place = split_path(info.path)
-            if place is not None:
-                data = self._store.get(info.path)
-                if place[0] == _DATASETS:
-                    self._remember(data)
-                yield info.path, data
-        for info in self._store.list_objects("tables/"):
-            match = _LOG_ENTRY.fullmatch(info.path)
-            if match is not None:
-                self._found.add(match["location"])
-                yield info.path, self._store.get(info.path)
-
-    def _remember(self, data: bytes) -> None:
-        try:
-            body = json.loads(data).get("body") or {}
-            self._registered.add(body["location"])
-        except (ValueError, KeyError, AttributeError):
-            # A damaged document is reported as such; here it only names no place.
-            return
-
-    def unregistered(self) -> Iterator[str]:
-        """Tables that no version of any catalog document names."""
-        for location in sorted(self._found - self._registered):
-            yield f"{location}: a table that the catalog never named"
 
 
 def status(parts: Components) -> dict[str, Any]:

@@ -23,6 +23,11 @@ def mismatch(
             f"{path}: another version was put in its place: the journal has sealed commit "
             f"{problem.expected}, it says {problem.found}"
         )
+    if record is not None and not record.event_count:
+        return (
+            f"{path}: its commit record is forged: it names no events, and every change has at "
+            "least 1"
+        )
     if not sealed and record is not None:
         return (
             f"{path}: its events are missing: it names {record.event_count:,} of commit "
