@@ -20,6 +20,7 @@ from lakecore.storage import Store, open_store
 if TYPE_CHECKING:
     from lakecore.config import Settings
     from lakecore.query import QueryEngine
+    from lakecore.reconcile import Reconciler
     from lakecore.tables import Tables
 
 
@@ -75,6 +76,12 @@ class Components:
         from lakecore.tables import Tables
 
         return Tables(self.store, self.journal, self.clock)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        from lakecore.reconcile import Reconciler
+
+        return Reconciler(self.store, self.journal, self.catalog)
 
     @cached_property
     def query(self) -> QueryEngine:

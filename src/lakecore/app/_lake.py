@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
 from lakecore.app._components import Components
 from lakecore.app._entities import Entities
+from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._rows import to_batches
 from lakecore.base import InvalidInput
 from lakecore.journal import Author
@@ -26,7 +27,7 @@ TIERS: Final = ("auto", "dry_run")
 """How a change is carried out: committed, or only computed and shown."""
 
 
-class Lake:
+class Lake(ReconcileFace):
     """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
 
     Every method that changes something takes `actor` (default: the lake's), `source` and
