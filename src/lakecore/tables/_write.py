@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types as pat
 
@@ -17,6 +19,8 @@ from lakecore.tables._delta_log import AddFile
 from lakecore.tables._schema import any_nan
 from lakecore.tables._statistics import statistics_json
 from lakecore.tables._types import TableSettings
+
+_SAMPLE_ROWS: Final = 1_024
 
 
 class FileWriter:
@@ -115,10 +119,10 @@ class FileWriter:
             if name not in self._nan_columns and any_nan(rows.column(name)):
                 self._nan_columns.add(name)
         if self._upload is None:
-            self._open()
+            self._open(rows)
         self._parquet.write_table(rows, row_group_size=limit)
 
-    def _open(self) -> None:
+    def _open(self, first: pa.Table) -> None:
         upload = self._store.upload(f"{self._location}/{self._name}")
         self._hashed = _Hashed(upload.__enter__())
         self._sink = pa.PythonFile(self._hashed, mode="w")
@@ -128,6 +132,7 @@ class FileWriter:
             self._schema,
             compression=self._settings.compression,
             compression_level=self._settings.compression_level,
+            use_dictionary=_repeating(first),
             metadata_collector=self._footer,
             # Readers of other languages take the types from Parquet and the Delta schema.
             store_schema=False,
@@ -157,6 +162,23 @@ class _Hashed:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _repeating(rows: pa.Table) -> list[str]:
+    """The columns worth a dictionary, by a sample: where most values differ, building one
+    takes as long as all other encoding and makes the file larger.
+    """
+    at = pa.array(
+        np.linspace(0, rows.num_rows - 1, min(rows.num_rows, _SAMPLE_ROWS), dtype=np.intp)
+    )
+    found = []
+    for name in rows.schema.names:
+        column = rows.column(name)
+        if pat.is_nested(column.type) or pat.is_boolean(column.type):
+            continue
+        if pc.count_distinct(column.take(at)).as_py() * 2 <= len(at):
+            found.append(name)
+    return found
 
 
 class RollingWriter:
