@@ -12,6 +12,8 @@ deltalake reads tables; it does not write them. Who loses the race for a version
 =================  =====================================================================
 `_tables`          the face
 `_commit`          plan, stage, commit, acknowledge; what to do after a lost race
+`_group`           changes that wait for one table (`_together`: which share a commit)
+`_rebase`          after a lost race: may the plan stay as it is?
 `_attempt`         what one try has gathered: files, events, counts
 `_event_stream`    the events of one try: built beside, staged in order
 `_gate`            what a change has to get past: the ports of who judges it

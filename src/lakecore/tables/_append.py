@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from lakecore.base import Conflict, LakecoreError
+from lakecore.base import Conflict, InvalidInput, LakecoreError
 from lakecore.tables._attempt import Attempt, parts_of
 from lakecore.tables._delta_log import AddFile
 from lakecore.tables._keys import check_key_columns, check_keys
@@ -19,6 +19,7 @@ from lakecore.tables._new_keys import check_new_keys
 from lakecore.tables._operations import check_input, journal_batch, tables_of
 from lakecore.tables._rewrite import RowHashes, journal_inserts
 from lakecore.tables._schema import cast_table
+from lakecore.tables._state import TableState
 from lakecore.tables._types import TableSettings
 from lakecore.tables._write import RollingWriter
 
@@ -64,7 +65,7 @@ class Append:
         attempt.adds = list(self._files)
         attempt.inserted = self._hashes.added_rows
         if attempt.dataset.key:
-            self._check_keys(attempt)
+            self._check_keys(attempt, attempt.base)
             journal_batch(attempt, self._action, None, attempt.inserted)
             return
         hashes = RowHashes(
@@ -77,6 +78,17 @@ class Append:
         count = hashes.added_rows + hashes.removed_rows
         if attempt.changes_something:
             journal_batch(attempt, self._action, hashes, count)
+
+    def unaffected(self, attempt: Attempt, added: TableState) -> bool:
+        """Whether the plan would be the same with these files more: they have no key of ours."""
+        if self.removes:
+            return False
+        try:
+            if attempt.dataset.key:
+                self._check_keys(attempt, added)
+        except InvalidInput:
+            return False
+        return True
 
     def discard(self) -> None:
         from contextlib import suppress
@@ -162,11 +174,11 @@ class Append:
         for file in self._files or []:
             yield from attempt.read_keys(file)
 
-    def _check_keys(self, attempt: Attempt) -> None:
+    def _check_keys(self, attempt: Attempt, state: TableState) -> None:
         check_new_keys(
             new=lambda: self._new_keys(attempt),
             new_rows=self._hashes.added_rows,
-            state=attempt.base,
+            state=state,
             read_keys=attempt.read_keys,
             key=attempt.dataset.key,
             settings=self._settings,

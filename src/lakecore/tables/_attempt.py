@@ -27,7 +27,7 @@ from lakecore.tables._delta_log import (
     protocol_for,
 )
 from lakecore.tables._event_stream import EventStream
-from lakecore.tables._events import Change, Owner, schema_change
+from lakecore.tables._events import Change, Owner, Shares, schema_change
 from lakecore.tables._gate import Plan
 from lakecore.tables._read import FileReader
 from lakecore.tables._schema import (
@@ -123,6 +123,8 @@ class Attempt:
             timestamp_us=timestamp_us,
             dry_run=dry_run,
         )
+        self.shares = Shares(len(self.owners))
+        """Rows of each mutation, where there are several."""
 
     # -- what the mutation says -----------------------------------------------------------
 
@@ -245,19 +247,31 @@ class Attempt:
         """Every event given so far is written; raises what went wrong."""
         self.events.wait()
 
-    def plan(self) -> Plan:
-        """The change as the judge of the only mutation sees it, once all is planned."""
+    def counts(self, position: int) -> dict[str, int]:
+        """Rows of one mutation: inserted, updated, deleted and unchanged."""
+        names = ("inserted", "updated", "deleted", "unchanged")
+        if len(self.owners) == 1:
+            return {name: getattr(self, name) for name in names}
+        return {name: self.shares.of(name, position) for name in names}
+
+    def takes_part(self, position: int) -> bool:
+        """Whether a mutation changes something; one that is alone may change the table only."""
+        return len(self.owners) == 1 or bool(self.events.numbering.counts[position])
+
+    def plan(self, position: int = 0) -> Plan:
+        """The change as the judge of a mutation sees it, once all is planned."""
         self.wait()
+        counts = self.counts(position)
         return Plan(
-            inserted=self.inserted,
-            updated=self.updated,
-            deleted=self.deleted,
-            fields=self.event_count,
-            bytes=int(self.events.value_bytes[0]),
+            inserted=counts["inserted"],
+            updated=counts["updated"],
+            deleted=counts["deleted"],
+            fields=int(self.events.numbering.counts[position]),
+            bytes=int(self.events.value_bytes[position]),
             base_rows=self._base_rows(),
             schema_changes=tuple(self.events.schema_changes),
             schema=self.schema,
-            digest=self.review.digest,
+            digest=self.owners[position].review.digest,
         )
 
     def stage(self, operation: str, parameters: Mapping[str, str]) -> CommitRecord:
@@ -267,11 +281,26 @@ class Attempt:
         that a judge has not let pass.
         """
         self.wait()
-        if not all(owner.review.passed for owner in self.owners):
+        parts = [owner for n, owner in enumerate(self.owners) if self.takes_part(n)]
+        if not all(owner.review.passed for owner in parts):
             raise Bug("a change is staged that was not let pass", where=self.dataset.name)
         self._commit = self._actions(operation, parameters)
         sha256 = actions_sha256(self._commit.to_bytes())
         self._record = self.events.finish(sha256, self._mutations())
+        return self._record
+
+    def restage(self, base: TableState, now_us: int) -> CommitRecord:
+        """Stage the same change for the version after `base`, where it still holds."""
+        if self._commit is None:
+            raise Bug("nothing was staged before", where=self.dataset.name)
+        self.base, self.version = base, base.version + 1
+        self.timestamp_us = max(now_us, base.commit_us + 1)
+        txn = self._commit.txn and (self._commit.txn[0], self.version)
+        self._commit = replace(self._commit, timestamp_us=self.timestamp_us, txn=txn)
+        sha256 = actions_sha256(self._commit.to_bytes())
+        self._record = self.events.move(
+            self.store, self.version, self.timestamp_us, sha256, self._mutations()
+        )
         return self._record
 
     def commit(self) -> bytes:
@@ -350,5 +379,5 @@ class Attempt:
                 context={**owner.author.context, **owner.review.context()},
             )
             for position, owner in enumerate(self.owners)
-            if len(self.owners) == 1 or self.events.numbering.counts[position]
+            if self.takes_part(position)
         ]

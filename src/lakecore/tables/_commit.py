@@ -1,5 +1,9 @@
 """The loop that makes a change a version: plan, stage, commit, acknowledge; again if it lost.
 
+Changes of one table queue (`_group`), and small ones share a commit. A lost race is answered
+by staging the same plan for the next version where it still holds (`_rebase`), else by
+planning again.
+
 The commit point is one call, `store.create` of the version's log entry. What a crash leaves:
 
 - before staging is finished: data files that nothing refers to;
@@ -14,8 +18,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lakecore.base import (
@@ -31,11 +36,16 @@ from lakecore.storage import Store
 from lakecore.tables._attempt import Attempt
 from lakecore.tables._checkpoint import checkpoint
 from lakecore.tables._delta_log import commit_path
+from lakecore.tables._events import Owner
 from lakecore.tables._gate import ChangeFacts, DiffSink, Gate, Ruling
+from lakecore.tables._group import Member, WriterQueue
+from lakecore.tables._merge import Merge
 from lakecore.tables._operations import Operation
+from lakecore.tables._rebase import still_holds
 from lakecore.tables._review import Review
 from lakecore.tables._state import TableState, TableStates, empty_state
 from lakecore.tables._supported import check_writable
+from lakecore.tables._together import Apart, faulty, how_many
 from lakecore.tables._types import (
     DatasetRef,
     IngestNote,
@@ -86,7 +96,7 @@ class Committer:
         self._settings = settings
         self._states = states
         self._gate = gate
-        self._locks: dict[str, threading.Lock] = {}
+        self._queues: dict[str, WriterQueue] = {}
         self._guard = threading.Lock()
 
     def run(self, operation: Operation, request: Request) -> MutationResult:
@@ -97,23 +107,71 @@ class Committer:
             Conflict: others committed first, every time.
             Unavailable: the store does not answer; nothing changed, or `hint` says otherwise.
         """
+        location = request.dataset.location
         with self._guard:
-            lock = self._locks.setdefault(request.dataset.location, threading.Lock())
-        with lock:
-            return self._try(operation, request)
+            queue = self._queues.get(location)
+            if queue is None:
+                queue = self._queues[location] = WriterQueue(how_many, self._commit)
+        return queue.run(Member(operation, request))
 
-    def _try(self, operation: Operation, request: Request) -> MutationResult:
+    def _commit(self, members: Sequence[Member]) -> None:
+        """Settle these, in one commit as far as it goes."""
+        waiting = list(members)
+        while len(waiting) > 1:
+            waiting = self._commit_together(waiting)
+        for member in waiting:
+            self._commit_alone(member)
+
+    def _commit_alone(self, member: Member) -> None:
+        try:
+            member.settle(self._try(member.operation, [member.request])[0])
+        except Exception as error:  # raised where the change was asked for
+            member.settle(error)
+
+    def _commit_together(self, members: Sequence[Member]) -> list[Member]:
+        """Commit a group; who is left over. Who has no part in it is settled, and it goes on."""
+        outcomes: Mapping[int, MutationResult | Exception]
+        try:
+            parts = [member.operation for member in members if isinstance(member.operation, Merge)]
+            results = self._try(Merge.of_several(parts), [member.request for member in members])
+            outcomes = dict(enumerate(results))
+        except Apart as apart:
+            outcomes = apart.outcomes
+        except InvalidInput:
+            # Whose fault is it? If nobody's alone, then the first goes before the others.
+            state = self._states.current(members[0].request.dataset)
+            outcomes = faulty(members, state.schema) if state is not None else {}
+            if not outcomes:
+                self._commit_alone(members[0])
+                return list(members[1:])
+        except Exception as error:  # the store's, or what stops everybody
+            outcomes = dict.fromkeys(range(len(members)), error)
+        for position, outcome in outcomes.items():
+            members[position].settle(outcome)
+        return [member for member in members if not member.is_settled]
+
+    def _try(self, operation: Operation, requests: Sequence[Request]) -> list[MutationResult]:
+        request = requests[0]
+        attempt: Attempt | None = None
+        record: CommitRecord | None = None
         for number in range(self._settings.max_retries):
             if number:
                 self._wait(number)
-            attempt: Attempt | None = None
             try:
-                attempt = self._attempt(operation, request)
-                record = self._plan_and_stage(attempt, operation, request)
+                if attempt is not None:
+                    record = self._rebase(attempt, operation)
+                    if record is None:
+                        attempt.discard()
+                        for owner in attempt.owners:
+                            owner.review.restart()
+                        attempt = None
+                if attempt is None:
+                    attempt = self._attempt(operation, requests)
+                    record = self._plan_and_stage(attempt, operation, requests)
                 if record is None:
                     attempt.discard()
                     operation.discard()
-                    return _result(attempt, request, None)
+                    return _results(attempt, requests, None)
                 if number == 0 and request.before_commit is not None:
                     request.before_commit()
                 content = attempt.commit()
@@ -123,10 +181,9 @@ class Committer:
                 _drop(attempt, operation)
                 raise
             if won:
-                return self._acknowledge(attempt, request, record)
+                return self._acknowledge(attempt, requests, record)
+        if attempt is not None:
             attempt.discard()
-            for owner in attempt.owners:
-                owner.review.restart()
         operation.discard()
         raise Conflict(
             "others changed the dataset first, every time",
@@ -135,27 +192,69 @@ class Committer:
             hint="try again, or make fewer, larger changes",
         )
 
+    def _rebase(self, attempt: Attempt, operation: Operation) -> CommitRecord | None:
+        """The record of the same change, staged for the newest version; None: plan it again."""
+        newest = self._states.current(attempt.dataset)
+        if newest is None or not still_holds(operation, attempt, newest):
+            return None
+        check_writable(newest, attempt.dataset, removes=operation.removes)
+        record = attempt.restage(newest, self._clock.now_us())
+        self._settings.on_step("rebased")
+        return record
+
     def _plan_and_stage(
-        self, attempt: Attempt, operation: Operation, request: Request
+        self, attempt: Attempt, operation: Operation, requests: Sequence[Request]
     ) -> CommitRecord | None:
-        """The staged commit's record; None when nothing is to be committed."""
-        operation.plan(attempt)
-        attempt.wait()
+        """The staged commit's record; None when nothing is to be committed.
+
+        Raises:
+            Apart: some of several mutations are refused or held.
+        """
+        try:
+            operation.plan(attempt)
+            attempt.wait()
+        except Exception as error:
+            refused = [n for n, owner in enumerate(attempt.owners) if owner.review.refused]
+            if refused and len(requests) > 1:
+                raise Apart(dict.fromkeys(refused, error)) from error
+            raise
         self._settings.on_step("planned")
         if not attempt.changes_something:
             return None
-        ruling = attempt.review.decide(attempt.plan)
-        if request.dry_run or ruling is not Ruling.COMMIT:
+        is_let_pass = self._decide(attempt, requests)
+        if requests[0].dry_run or not is_let_pass:
             return None
         record = attempt.stage(operation.name, operation.parameters())
         self._settings.on_step("staged")
         return record
 
-    def _attempt(self, operation: Operation, request: Request) -> Attempt:
+    def _decide(self, attempt: Attempt, requests: Sequence[Request]) -> bool:
+        """Whether every mutation may be committed."""
+        if len(requests) == 1:
+            return attempt.review.decide(attempt.plan) is Ruling.COMMIT
+        apart: dict[int, MutationResult | Exception] = {}
+        for position, owner in enumerate(attempt.owners):
+            if not attempt.takes_part(position):
+                continue
+            try:
+                ruling = owner.review.decide(partial(attempt.plan, position))
+            except Exception as error:  # this mutation's alone
+                apart[position] = error
+            else:
+                if ruling is not Ruling.COMMIT:
+                    apart[position] = _result(attempt, requests[position], position, None)
+        if apart:
+            raise Apart(apart)
+        return True
+
+    def _attempt(self, operation: Operation, requests: Sequence[Request]) -> Attempt:
+        request = requests[0]
         dataset = request.dataset
         now_us = self._clock.now_us()
         base = self._states.current(dataset) or empty_state(dataset, created_us=now_us)
         check_writable(base, dataset, removes=operation.removes)
+        reviews = self._reviews(requests, base)
+        others = zip(requests[1:], reviews[1:], strict=True)
         return Attempt(
             store=self._store,
             journal=self._journal,
@@ -165,10 +264,26 @@ class Committer:
             author=request.author,
             mutation_id=request.mutation_id,
             timestamp_us=max(now_us, base.commit_us + 1),
-            review=self._review(request, base),
+            review=reviews[0],
             note=request.note,
             dry_run=request.dry_run,
+            others=[Owner(each.author, each.mutation_id, review) for each, review in others],
         )
+
+    def _reviews(self, requests: Sequence[Request], base: TableState) -> list[Review]:
+        """A review for each; `Apart` when some of several are refused beforehand."""
+        if len(requests) == 1:
+            return [self._review(requests[0], base)]
+        reviews: list[Review] = []
+        refused: dict[int, MutationResult | Exception] = {}
+        for position, request in enumerate(requests):
+            try:
+                reviews.append(self._review(request, base))
+            except Exception as error:  # this mutation's alone
+                refused[position] = error
+        if refused:
+            raise Apart(refused)
+        return reviews
 
     def _review(self, request: Request, base: TableState) -> Review:
         facts = ChangeFacts(
@@ -222,8 +337,8 @@ class Committer:
         return present is not None and present.commit_id == record.commit_id
 
     def _acknowledge(
-        self, attempt: Attempt, request: Request, record: CommitRecord
-    ) -> MutationResult:
+        self, attempt: Attempt, requests: Sequence[Request], record: CommitRecord
+    ) -> list[MutationResult]:
         """The version is durable: nothing that happens from here on can undo it."""
         self._settings.on_step("committed")
         attempt.close()
@@ -232,11 +347,11 @@ class Committer:
         except LakecoreError as error:
             # Only a hint that there is something to seal: sealing finds it by itself.
             _log.warning("sealing was not asked for after %s: %s", record.commit_id, error)
-        result = _result(attempt, request, record.commit_id)
+        results = _results(attempt, requests, record.commit_id)
         self._settings.on_step("acknowledged")
         if attempt.version and attempt.version % self._settings.checkpoint_versions == 0:
-            checkpoint(self._store, request.dataset.location, attempt.version)
-        return result
+            checkpoint(self._store, attempt.dataset.location, attempt.version)
+        return results
 
     def _wait(self, number: int) -> None:
         longest = min(_MAX_WAIT_S, self._settings.retry_wait_s * 2.0**number)
@@ -262,24 +377,33 @@ def _not_known(error: LakecoreError, dataset: DatasetRef) -> LakecoreError:
     )
 
 
-def _result(attempt: Attempt, request: Request, commit_id: str | None) -> MutationResult:
+def _results(
+    attempt: Attempt, requests: Sequence[Request], commit_id: str | None
+) -> list[MutationResult]:
+    return [
+        _result(attempt, request, position, commit_id if attempt.takes_part(position) else None)
+        for position, request in enumerate(requests)
+    ]
+
+
+def _result(
+    attempt: Attempt, request: Request, position: int, commit_id: str | None
+) -> MutationResult:
+    review = attempt.owners[position].review
     return MutationResult(
         mutation_id=request.mutation_id,
         commit_id=commit_id,
         dataset=request.dataset.name,
         version=attempt.version if commit_id is not None else None,
-        inserted=attempt.inserted,
-        updated=attempt.updated,
-        deleted=attempt.deleted,
-        unchanged=attempt.unchanged,
+        **attempt.counts(position),
         missing=attempt.missing,
         conflicts=attempt.conflicts,
-        events=attempt.event_count,
+        events=int(attempt.events.numbering.counts[position]),
         dry_run=request.dry_run,
-        changes=tuple(attempt.events.samples[0]),
-        tier=attempt.review.tier,
-        held=attempt.review.held and not request.dry_run,
-        digest=attempt.review.digest() if attempt.review.exact else None,
+        changes=tuple(attempt.events.samples[position]),
+        tier=review.tier,
+        held=review.held and not request.dry_run,
+        digest=review.digest() if review.exact else None,
     )
 
 

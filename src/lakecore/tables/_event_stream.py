@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from lakecore.base import Bug, LakecoreError
+from lakecore.storage import Store
 from lakecore.tables._delta_log import commit_path
 from lakecore.tables._events import SCHEMA, Change, EventTemplate, Numbering, Owner, with_commit
 from lakecore.tables._lane import Pipeline
@@ -80,6 +82,40 @@ class EventStream:
         for prepared in self._closing(actions_sha256):
             staging.write(prepared)
         return staging.finish(mutations)
+
+    def move(
+        self,
+        store: Store,
+        version: int,
+        timestamp_us: int,
+        actions_sha256: str,
+        mutations: Sequence[Mutation],
+    ) -> CommitRecord:
+        """After `finish`: the same events durable for another version, instead."""
+        from lakecore.journal import StagedReader, prepare_events
+
+        old, self._staging = self._staging, None
+        if old is None:
+            raise Bug("nothing was staged before", where=self._template.dataset.name)
+        self._template = replace(self._template, version=version, timestamp_us=timestamp_us)
+        try:
+            staging = self._open_staging()
+            held_back: pa.RecordBatch | None = None
+            for batch in StagedReader(store, old.path).batches():
+                if held_back is not None:
+                    staging.write(prepare_events(held_back, json_is_known=True))
+                held_back = self._template.moved(batch)
+            if held_back is None:
+                raise Bug("a staged file without an event", where=old.path)
+            others = held_back.num_rows - 1
+            if others:
+                staging.write(prepare_events(held_back.slice(0, others), json_is_known=True))
+            last = with_commit(held_back.slice(others), {"actions_sha256": actions_sha256})
+            staging.write(prepare_events(last, json_is_known=True))
+            return staging.finish(mutations)
+        finally:
+            with suppress(LakecoreError, OSError):
+                old.discard()
 
     def discard(self) -> None:
         """Leave nothing."""

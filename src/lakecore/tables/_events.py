@@ -116,6 +116,23 @@ class Numbering:
         return numbers
 
 
+class Shares:
+    """How many rows each mutation of a commit inserted, updated and left alone."""
+
+    def __init__(self, owners: int) -> None:
+        self._size = owners
+        self._counts: dict[str, Owners] = {}
+
+    def count(self, what: str, owners: Owners) -> None:
+        """One more for each of `owners`."""
+        known = self._counts.get(what, 0)
+        self._counts[what] = known + np.bincount(owners, minlength=self._size)
+
+    def of(self, what: str, owner: int) -> int:
+        counts = self._counts.get(what)
+        return 0 if counts is None else int(counts[owner])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTemplate:
     """What every event of one attempt has in common."""
@@ -173,6 +190,14 @@ class EventTemplate:
             else:
                 arrays.append(pa.repeat(pa.scalar(constant[field.name], field.type), count))
         return pa.table(arrays, schema=schema)
+
+    def moved(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Events of another template as those of this one's version and time."""
+        for name, value in (("version", self.version), ("timestamp", self.timestamp_us)):
+            field = batch.schema.field(name)
+            column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
+            batch = batch.set_column(batch.schema.get_field_index(name), field, column)
+        return batch
 
     def _owned(self, owners: Owners) -> dict[str, pa.Array]:
         """The columns that differ between the mutations of a commit."""

@@ -23,7 +23,7 @@ from lakecore.tables._operations import journal_batch
 from lakecore.tables._prune import files_that_may_match
 from lakecore.tables._rewrite import NO_ROWS, Rewriter, RowHashes, Touch
 from lakecore.tables._sql import Assignments, Condition, describe
-from lakecore.tables._state import DataFile
+from lakecore.tables._state import DataFile, TableState
 
 
 class Modify:
@@ -75,6 +75,15 @@ class Modify:
         if hashes is not None and attempt.changes_something:
             count = attempt.updated + attempt.deleted
             journal_batch(attempt, self.name.lower(), hashes, count)
+
+    def unaffected(self, attempt: Attempt, added: TableState) -> bool:
+        """Whether the plan would be the same with these files more: none of their rows is meant."""
+        if set(attempt.dataset.key) & set(self._values or ()):
+            return False
+        condition = Condition(self._where, attempt.schema) if self._where is not None else None
+        given = GivenKeys(attempt, self._keys) if self._keys is not None else None
+        files = files_that_may_match(added, condition) if given is None else added.files
+        return all(_hits(attempt, file, condition, given) is None for file in files)
 
 
 def _candidates(

@@ -140,6 +140,11 @@ class Review:
         return self._judge is not None
 
     @property
+    def refused(self) -> bool:
+        """Whether the judge raised while it was shown rows."""
+        return self._refused
+
+    @property
     def held(self) -> bool:
         """Whether the judge stopped the change."""
         return self._ruling is Ruling.HOLD

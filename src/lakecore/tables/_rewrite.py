@@ -34,12 +34,14 @@ class Touch:
     """What to do with some rows of a chunk.
 
     `positions` (ascending) get `values`, columns of the table's types with a row for each;
-    the rows at `removed` (ascending, others) go.
+    the rows at `removed` (ascending, others) go. `owners`: which mutation of the commit each
+    of `positions` is changed by; None when it has but one.
     """
 
     positions: Positions
     values: pa.Table | None
     removed: Positions
+    owners: Positions | None = None
 
 
 NO_ROWS = np.zeros(0, dtype=np.intp)
@@ -173,7 +175,7 @@ class Rewriter:
         """The chunk as it becomes, None when it stays."""
         result = None
         if touch.values is not None and len(touch.positions):
-            result = self._update(chunk, touch.positions, touch.values)
+            result = self._update(chunk, touch.positions, touch.values, touch.owners)
         if len(touch.removed):
             self._delete(chunk, touch.removed)
             keep = np.ones(chunk.num_rows, dtype=np.bool_)
@@ -192,7 +194,9 @@ class Rewriter:
             else:
                 attempt.later(_deletes, part, attempt.dataset.key)
 
-    def _update(self, chunk: pa.Table, positions: Positions, values: pa.Table) -> pa.Table | None:
+    def _update(
+        self, chunk: pa.Table, positions: Positions, values: pa.Table, owners: Positions | None
+    ) -> pa.Table | None:
         attempt = self.attempt
         everything = len(positions) == chunk.num_rows
         index = pa.array(positions)
@@ -208,6 +212,9 @@ class Rewriter:
         count = int(any_change.sum())
         attempt.updated += count
         attempt.unchanged += len(positions) - count
+        if owners is not None:
+            attempt.shares.count("updated", owners[any_change])
+            attempt.shares.count("unchanged", owners[~any_change])
         if not count:
             return None
         result = chunk
@@ -216,7 +223,7 @@ class Rewriter:
             result = result.set_column(
                 result.schema.get_field_index(name), chunk.schema.field(name), column
             )
-        self._journal(chunk, result, positions, any_change, masks, olds, values)
+        self._journal(chunk, result, positions, any_change, masks, olds, values, owners)
         return result
 
     def _journal(
@@ -228,10 +235,11 @@ class Rewriter:
         masks: dict[str, Any],
         olds: dict[str, Any],
         values: pa.Table,
+        owners: Positions | None,
     ) -> None:
         attempt = self.attempt
         key = attempt.dataset.key
-        attempt.judge_updates(chunk, result, positions, any_change, masks)
+        attempt.judge_updates(chunk, result, positions, any_change, masks, owners)
         if self.hashes is not None:
             touched = pa.array(positions[any_change])
             for old, new in pairs_of(chunk.take(touched), result.take(touched)):
@@ -249,7 +257,8 @@ class Rewriter:
                 where = pa.array(fields)
                 keys = chunk.select(list(key)).take(pa.array(positions[fields]))
                 sides = olds[name].filter(where), values.column(name).filter(where)
-                attempt.later(_updates, keys, key, name, *sides)
+                of_each = None if owners is None else owners[fields]
+                attempt.later(_updates, keys, key, name, *sides, of_each)
 
     def _rekey(self, old: pa.Table, new: pa.Table) -> None:
         attempt = self.attempt
@@ -279,25 +288,47 @@ def _deletes(rows: pa.Table, key: tuple[str, ...]) -> Change:
 
 
 def _inserts(
-    rows: pa.Table, key: tuple[str, ...], action: str, contexts: pa.Array | None = None
+    rows: pa.Table,
+    key: tuple[str, ...],
+    action: str,
+    contexts: pa.Array | None = None,
+    owners: Positions | None = None,
 ) -> Change:
     return Change(
-        action=action, entity_ids=entity_ids(rows, key), new=row_json(rows), contexts=contexts
+        action=action,
+        entity_ids=entity_ids(rows, key),
+        new=row_json(rows),
+        contexts=contexts,
+        owners=owners,
     )
 
 
-def _updates(keys: pa.Table, key: tuple[str, ...], name: str, old: Any, new: Any) -> Change:
+def _updates(
+    keys: pa.Table,
+    key: tuple[str, ...],
+    name: str,
+    old: Any,
+    new: Any,
+    owners: Positions | None,
+) -> Change:
     return Change(
         action="update",
         entity_ids=entity_ids(keys, key),
         field=name,
         old=json_text(old),
         new=json_text(new),
+        owners=owners,
     )
 
 
-def journal_inserts(attempt: Attempt, rows: pa.Table, *, action: str = "insert") -> None:
+def journal_inserts(
+    attempt: Attempt, rows: pa.Table, *, action: str = "insert", owners: Positions | None = None
+) -> None:
     """One event a row for rows that a keyed dataset gains."""
-    attempt.judge(None, rows)
+    attempt.judge(None, rows, owners)
+    start = 0
     for part in parts_of(rows):
-        attempt.later(_inserts, part, attempt.dataset.key, action)
+        end = start + part.num_rows
+        of_each = None if owners is None else owners[start:end]
+        attempt.later(_inserts, part, attempt.dataset.key, action, None, of_each)
+        start = end

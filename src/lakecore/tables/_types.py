@@ -117,7 +117,7 @@ class TableSettings:
     """How tables are written; every size has a bound.
 
     `on_step` is called with the name of each step as it is reached (`planned`, `staged`,
-    `committing`, `committed`, `acknowledged`): a place for tests to stop a process.
+    `rebased`, `committing`, `committed`, `acknowledged`): a place for tests to stop a process.
     """
 
     compression: str = "zstd"

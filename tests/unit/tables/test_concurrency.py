@@ -66,7 +66,7 @@ def test_two_processes_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_threads_queue(lake: Lake) -> None:
-    """Threads of one process wait for each other instead of planning twice."""
+    """Threads of one process wait for each other instead of planning twice; some together."""
     attempts: list[str] = []
     settings = TableSettings(on_step=attempts.append)
     lake.tables = Tables(lake.store, lake.journal, lake.clock, settings)
@@ -78,7 +78,8 @@ def test_threads_queue(lake: Lake) -> None:
     for thread in threads:
         thread.join()
     assert [row["id"] for row in lake.rows()] == list(range(8))
-    assert attempts.count("planned") == attempts.count("committed") == 8
+    assert attempts.count("planned") == attempts.count("committed") <= 8
+    assert len(lake.events()) == 8
 
 
 class _Intruder:
