@@ -11,6 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.pairs import Result, alone, compare
+from lakecore.changes import Rules
+from lakecore.documents import Documents
+from lakecore.journal import Author, Journal
+from lakecore.storage import open_store
 from lakecore.truth import ChangeContext, Principal, RuleSet, Size, change_rows
 
 ROWS = 1_000_000
@@ -117,4 +121,22 @@ def run(folder: Path) -> list[Result]:
             note="goal 50 µs each",
         )
     )
-    return results
+    return [*results, in_force(folder, rules)]
+
+
+def in_force(folder: Path, rules: RuleSet) -> Result:
+    """The rules in force, as every change asks for them: one request to the store each time."""
+    store = open_store(str(folder / "rules"))
+    documents = Documents(store, Journal.open(store, folder / "rules-state"))
+    kept = Rules(documents)
+    toml = "\n".join(
+        f'[[rule]]\nid = "{rule.id}"\ntask_class = "*"\nwhen = {when}\n'
+        f'action = "{rule.action}"\nmessage = "no"'
+        for rule, when in zip(rules.rules, CONDITIONS, strict=True)
+    )
+    kept.apply(toml, author=Author(actor="ada"))
+
+    def ask() -> Callable[[], object]:
+        return lambda: deque((kept.current() for _ in range(1_000)), maxlen=0)
+
+    return alone("truth: the rules in force, 1,000 times", ask, note="one request each, local disk")

@@ -101,6 +101,8 @@ def _empty(found: Shared | Absent | Leaf) -> Verdict:
         empty = truth_of(pc.equal(pc.binary_length(array), 0))
     elif types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
         empty = truth_of(pc.equal(pc.list_value_length(array), 0))
+    elif types.is_struct(kind):  # an object, with members or without
+        empty = np.full(1, kind.num_fields == 0)
     elif types.is_nested(kind) or types.is_string_view(kind) or types.is_binary_view(kind):
         raise Unsupported(f"emptiness of {kind}")
     else:

@@ -171,3 +171,30 @@ def test_record_batches_and_names() -> None:
     twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["n", "n"])
     with pytest.raises(InvalidInput, match="one name"):
         rules("n == 1").evaluate_rows("x", twice)
+
+
+def test_whether_there_is_a_row_is_told_by_columns() -> None:
+    """An insert has nothing before; that needs no look at rows one by one."""
+    rules = RuleSet.from_dict(
+        {
+            "rule": [
+                {"id": name, "task_class": "*", "when": when, "action": "deny", "message": "m"}
+                for name, when in (
+                    ("empty", {"field_empty": "before"}),
+                    ("null", {"cel": "before == null"}),
+                    ("there", {"cel": "before != null"}),
+                )
+            ]
+        }
+    )
+    before = pa.table({"a": [1, 2, 3]})
+    existed = pa.array([True, False, True])
+    batch = rules.evaluate_rows("any", change_rows(before, before, existed=existed))
+    assert [(count.fired, count.rows_one_by_one) for count in batch.rules] == [
+        (1, 0),
+        (1, 0),
+        (2, 0),
+    ]
+    nothing = change_rows(before.select([]), None, existed=existed)
+    assert rules.evaluate_rows("any", nothing).rules[0].fired == 3
+    assert rules.evaluate("any", {"before": {}}).outcomes[0].fired
