@@ -137,6 +137,23 @@ class Catalog:
             name, lambda dataset: dataset.with_changes(**changes), author=author, action="alter"
         )
 
+    def rename_key(self, name: str, key: Sequence[str], *, author: Author) -> Dataset:
+        """Follow key columns that were renamed in the table: `key` has all of them, in order."""
+        columns = check_key(key)
+        name = self.get(name).name
+        self._settle(name, author)
+
+        def renamed(dataset: Dataset) -> Dataset:
+            if len(dataset.key) != len(columns):
+                raise InvalidInput(
+                    "a key keeps its columns, whatever their names",
+                    expected=", ".join(dataset.key),
+                    found=", ".join(columns),
+                )
+            return dataset.with_changes(key=columns)
+
+        return self._change_active(name, renamed, author=author, action="rename_key")
+
     def rename(self, name: str, new_name: str, *, author: Author) -> Dataset:
         """Give a dataset another name; its id, place and history stay."""
         old = self.get(name).name

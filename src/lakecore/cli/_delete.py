@@ -7,7 +7,7 @@ import click
 from lakecore.cli._changes import report
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import change_options
+from lakecore.cli._options import change_options, keys_option, parse_keys
 
 
 @make_command(
@@ -16,23 +16,26 @@ from lakecore.cli._options import change_options
 )
 @click.argument("dataset")
 @click.option("--where", metavar="SQL", help="Which rows: a condition over the columns.")
-@click.option("--all", "all_rows", is_flag=True, help="Every row, when there is no --where.")
+@keys_option
+@click.option("--all", "all_rows", is_flag=True, help="Every row, with no --where and no --key.")
 @change_options
 @pass_state
 def command(
     state: State,
     dataset: str,
     where: str | None,
+    keys: tuple[str, ...],
     all_rows: bool,
     actor: str | None,
     reason: str,
     tier: str,
 ) -> None:
-    """Remove the rows for which a condition holds. Their history stays."""
+    """Remove the rows with some keys, or for which a condition holds. Their history stays."""
     with state.open_lake(actor=actor) as lake:
         result = lake.delete(
             dataset,
             where=where,
+            keys=parse_keys(keys),
             all=all_rows,
             source=SOURCE,
             reason=reason,

@@ -10,7 +10,7 @@ import click
 
 from lakecore.base import InvalidInput
 
-TIERS: Final = ("auto", "dry_run")
+TIERS: Final = ("auto", "dry_run", "sim", "preview")
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -35,13 +35,14 @@ def change_options(function: _Decorated) -> _Decorated:
 
 
 def tier_option(function: _Decorated) -> _Decorated:
-    """``--tier``: whether the change is made, or only computed and shown."""
+    """``--tier``: whether the change is made, waits for an approval, or is only shown."""
     return click.option(
         "--tier",
         type=click.Choice(TIERS),
         default=TIERS[0],
         show_default=True,
-        help="auto: make the change; dry_run: show what would change, change nothing.",
+        help="auto: make the change, if the rules let it pass; dry_run: show what would change, "
+        "and let it wait for `approve`; sim: the same, tried in a workspace; preview: show only.",
     )(function)
 
 
@@ -80,6 +81,22 @@ def parse_key(text: str) -> object:
         if isinstance(parts, list):
             return parts
     return text
+
+
+def keys_option(function: _Decorated) -> _Decorated:
+    """``--key``: rows by their keys."""
+    return click.option(
+        "--key",
+        "keys",
+        metavar="KEY",
+        multiple=True,
+        help="A row's key, a JSON array of several columns'; may be given more than once.",
+    )(function)
+
+
+def parse_keys(texts: tuple[str, ...]) -> list[object] | None:
+    """The keys that were given; None without any."""
+    return [parse_key(text) for text in texts] or None
 
 
 _EVENT_FILTERS: Final = (

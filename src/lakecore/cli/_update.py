@@ -12,7 +12,7 @@ from lakecore.base import InvalidInput
 from lakecore.cli._changes import report
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import change_options, split_assignment
+from lakecore.cli._options import change_options, keys_option, parse_keys, split_assignment
 
 _SQL_TEXT: Final = re.compile(r"'((?:[^']|'')*)'")
 
@@ -36,7 +36,8 @@ _SQL_TEXT: Final = re.compile(r"'((?:[^']|'')*)'")
     required=True,
     help="A column's new value; COL:=SQL is an expression, COL:=NULL no value.",
 )
-@click.option("--all", "all_rows", is_flag=True, help="Every row, when there is no --where.")
+@keys_option
+@click.option("--all", "all_rows", is_flag=True, help="Every row, with no --where and no --key.")
 @change_options
 @pass_state
 def command(
@@ -44,18 +45,20 @@ def command(
     dataset: str,
     where: str | None,
     assignments: tuple[str, ...],
+    keys: tuple[str, ...],
     all_rows: bool,
     actor: str | None,
     reason: str,
     tier: str,
 ) -> None:
-    """Change columns of the rows for which a condition holds."""
+    """Change columns of the rows with some keys, or for which a condition holds."""
     columns = parse_assignments(assignments)
     with state.open_lake(actor=actor) as lake:
         result = lake.update(
             dataset,
             set=columns,
             where=where,
+            keys=parse_keys(keys),
             all=all_rows,
             source=SOURCE,
             reason=reason,

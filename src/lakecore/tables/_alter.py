@@ -82,19 +82,6 @@ class AlterColumns:
             _rewrite(attempt, columns, key)
 
 
-def renamed_key(key: Sequence[str], changes: Sequence[ColumnChange]) -> tuple[str, ...]:
-    """The key columns' names after these changes.
-
-    >>> renamed_key(("id", "day"), [RenameColumn("id", "number")])
-    ('number', 'day')
-    """
-    names = list(key)
-    for change in changes:
-        if isinstance(change, RenameColumn):
-            names = [change.new_name if name == change.name else name for name in names]
-    return tuple(names)
-
-
 def _apply(attempt: Attempt, change: ColumnChange, columns: list[_Column], key: list[str]) -> None:
     dataset = attempt.dataset
     names = [column.field.name for column in columns]

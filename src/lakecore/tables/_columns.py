@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -69,6 +70,36 @@ class WidenColumn:
 
 
 ColumnChange = AddColumn | RenameColumn | DropColumn | WidenColumn
+
+
+def column_changes(
+    *,
+    add: Mapping[str, str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    drop: Sequence[str] = (),
+    widen: Mapping[str, str] | None = None,
+) -> list[ColumnChange]:
+    """Changes of columns, in the order in which they are made: drop, rename, widen, add."""
+    names = [drop] if isinstance(drop, str) else list(drop)
+    return [
+        *(DropColumn(name) for name in names),
+        *(RenameColumn(name, new_name) for name, new_name in (rename or {}).items()),
+        *(WidenColumn(name, kind) for name, kind in (widen or {}).items()),
+        *(AddColumn(name, kind) for name, kind in (add or {}).items()),
+    ]
+
+
+def renamed_key(key: Sequence[str], changes: Sequence[ColumnChange]) -> tuple[str, ...]:
+    """The key columns' names after these changes.
+
+    >>> renamed_key(("id", "day"), [RenameColumn("id", "number")])
+    ('number', 'day')
+    """
+    names = list(key)
+    for change in changes:
+        if isinstance(change, RenameColumn):
+            names = [change.new_name if name == change.name else name for name in names]
+    return tuple(names)
 
 
 def parse_type(text: str) -> pa.DataType:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from lakecore.storage import Store
 from lakecore.tables._difference import Side, differing, row_changes
-from lakecore.tables._keys import check_key_columns
+from lakecore.tables._logged import check_key_then
 from lakecore.tables._row_events import difference_table, row_builders, schema_events
 from lakecore.tables._state import TableState
 from lakecore.tables._types import DatasetRef, TableSettings
@@ -23,7 +23,7 @@ def difference(
 ) -> Iterator[pa.Table]:
     """What turns `old` into `new`, in tables of `DIFFERENCE`; only files that differ are read."""
     for state in (old, new):
-        check_key_columns(state.schema, dataset.key)
+        check_key_then(state, dataset)
     first, last = schema_events(dataset, old.schema, new.schema)
     for change in first:
         yield difference_table(change, dataset)

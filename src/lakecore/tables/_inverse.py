@@ -56,8 +56,8 @@ class Inverse:
         self.absent = _is_null([*after, *rest]) & self._is_whole
         self.fresh = _is_null([*before, *rest]) & self._is_whole
         self.hopeless = np.zeros(self.count, dtype=np.bool_)
-        self.old, old_names = decode_rows([*before, *rest], schema)
-        self.new, new_names = decode_rows([*after, *rest], schema)
+        self.old, old_names = self._rows([*before, *rest])
+        self.new, new_names = self._rows([*after, *rest])
         known = set(schema.names)
         for row in range(whole.height):
             lost = (old_names[row] | new_names[row]) - known
@@ -66,6 +66,25 @@ class Inverse:
         self.has = {name: self._is_whole.copy() for name in schema.names if name not in key}
         for name, part in cells.partition_by("field", as_dict=True).items():
             self._set_cells(str(name[0]), part, entities)
+
+    def _rows(self, texts: list[str | None]) -> tuple[pa.Table, list[set[str]]]:
+        """Whole rows; those that the columns' types cannot hold any more are given up."""
+        try:
+            return decode_rows(texts, self._schema)
+        except InvalidInput:
+            kept = list(texts)
+            for row, text in enumerate(texts):
+                try:
+                    decode_rows([text], self._schema)
+                except InvalidInput:
+                    kept[row] = None
+                    self.hopeless[row] = True
+                    self._conflicts.add((self.ids[row], "*"), text, "columns of other types")
+            return decode_rows(kept, self._schema)
+
+    def _other_type(self, rows: list[int], name: str) -> None:
+        for row in rows:
+            self._conflicts.add((self.ids[row], name), "the column", "a column of another type")
 
     def _lose(self, row: int, name: str) -> None:
         self.hopeless[row] = True
@@ -81,12 +100,16 @@ class Inverse:
         field = self._schema.field(index)
         order = np.arange(self.count)
         order[rows] = self.count + np.arange(len(rows))
-        self.has[name][rows] = True
         for side, texts in (("old", part["old"].to_list()), ("new", part["new"].to_list())):
             table = getattr(self, side)
-            values = decode_column(texts, field.type)
+            try:
+                values = decode_column(texts, field.type)
+            except InvalidInput:
+                self._other_type(rows, name)
+                return
             joined = pa.chunked_array([*table.column(index).chunks, values], type=field.type)
             setattr(self, side, table.set_column(index, field, joined.take(pa.array(order))))
+        self.has[name][rows] = True
 
     def toucher(self, positions: Any, sources: Any) -> Callable[[pa.Table, int], Touch]:
         """What to do with each chunk of a file, whose rows at `positions` are the `sources`."""

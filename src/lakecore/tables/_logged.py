@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types as pat
 
-from lakecore.base import CorruptData, NotFound
+from lakecore.base import CorruptData, InvalidInput, NotFound
 from lakecore.storage import Store
 from lakecore.tables._delta_log import SHA256_TAG, AddFile, commit_path
 from lakecore.tables._places import file_path
-from lakecore.tables._state import DataFile
+from lakecore.tables._state import DataFile, TableState
 from lakecore.tables._statistics import statistics_json
+from lakecore.tables._types import DatasetRef
 
 if TYPE_CHECKING:
     from lakecore.journal import CommitRecord
@@ -83,6 +84,19 @@ def added_again(
 def missing_files(store: Store, location: str, files: Collection[DataFile]) -> list[str]:
     """Paths of files that are not stored any more."""
     return [file.path for file in files if not store.exists(file_path(location, file.path))]
+
+
+def check_key_then(state: TableState, dataset: DatasetRef) -> None:
+    """An earlier version has the key columns that the dataset has now. Raises `InvalidInput`."""
+    lacking = [name for name in dataset.key if state.schema.get_field_index(name) < 0]
+    if lacking:
+        raise InvalidInput(
+            "the key column had another name then",
+            expected=", ".join(dataset.key),
+            found=", ".join(state.schema.names[:20]),
+            where=f"{dataset.name}, version {state.version}",
+            hint="give the key column that name again first",
+        )
 
 
 def _added(action: dict[str, Any]) -> AddFile:

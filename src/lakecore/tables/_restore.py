@@ -24,8 +24,7 @@ from lakecore.tables._difference import (
     row_changes,
     side_column,
 )
-from lakecore.tables._keys import check_key_columns
-from lakecore.tables._logged import LoggedCommit, added_again, missing_files
+from lakecore.tables._logged import LoggedCommit, added_again, check_key_then, missing_files
 from lakecore.tables._new_keys import check_new_keys
 from lakecore.tables._operations import journal_batch
 from lakecore.tables._rewrite import RowHashes
@@ -55,7 +54,7 @@ class Restore:
     def plan(self, attempt: Attempt) -> None:
         target, dataset = self._target, attempt.dataset
         check_writable(target, dataset, removes=True)
-        check_key_columns(target.schema, dataset.key)
+        check_key_then(target, dataset)
         sides = differing(
             Side(attempt.base.schema, attempt.base.files), Side(target.schema, target.files)
         )

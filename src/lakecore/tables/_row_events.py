@@ -12,6 +12,7 @@ from lakecore.journal import json_text, row_json
 from lakecore.tables._attempt import parts_of
 from lakecore.tables._difference import RowChanges, changed_cells, side_column
 from lakecore.tables._events import Change, texts
+from lakecore.tables._gate import DIFF_COLUMNS
 from lakecore.tables._keys import entity_ids
 from lakecore.tables._schema import delta_type_text
 from lakecore.tables._types import DatasetRef
@@ -22,12 +23,7 @@ Builder = tuple[Callable[..., Change], tuple[Any, ...]]
 SCHEMA: Final = "schema"
 """The `entity_type` of events about columns; the entity is the dataset, the field the column."""
 
-DIFFERENCE: Final = pa.schema(
-    [
-        (name, pa.string())
-        for name in ("entity_type", "entity_id", "field", "action", "old_value", "new_value")
-    ]
-)
+DIFFERENCE: Final = pa.schema([(name, pa.string()) for name in DIFF_COLUMNS])
 
 
 def row_builders(found: RowChanges, key: Sequence[str]) -> Iterator[Builder]:
