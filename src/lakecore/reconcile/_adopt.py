@@ -94,7 +94,7 @@ def locate(store: Store, uri: str) -> str:
         InvalidInput: it is outside of the store, or among what is Lakecore's own.
     """
     text = uri.rstrip("/")
-    for prefix in (store.url.rstrip("/"), store.table_uri("").rstrip("/")):
+    for prefix in (store.url.rstrip("/"), store.table_uri("x")[:-2]):
         if prefix and text.startswith(f"{prefix}/"):
             return _checked(text[len(prefix) + 1 :], uri)
     root = store.local_path("x")
