@@ -16,6 +16,7 @@ SECTIONS = {
     },
     "Data": {
         "ingest": "load files into a dataset",
+        "adopt": "make another program's Delta table a dataset",
         "datasets": "list the datasets, or describe one",
         "sql": "ask with SQL",
         "alter": "change a dataset's properties",
@@ -35,6 +36,7 @@ SECTIONS = {
         "blame": "who last changed each field of one row",
         "journal": "the events themselves",
         "verify": "check that the record is whole and the data is what it says",
+        "reconcile": "journal what other programs committed",
         "backup": "copies of the lake in another place, and lakes made of them",
     },
     "Shell": {"completion": "tab completion for bash, zsh, fish"},
