@@ -18,7 +18,8 @@ _PATIENCE_S = 60.0
 class Hold:
     """Keeps the first change at a step until told; counts the steps of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_step: Callable[[str], None] | None) -> None:
+        self._on_step = on_step
         self.steps: list[str] = []
         self.released = threading.Event()
         self.reached = threading.Event()
@@ -28,6 +29,8 @@ class Hold:
         if step == "planned" and not self.reached.is_set():
             self.reached.set()
             assert self.released.wait(_PATIENCE_S)
+        elif self._on_step is not None:
+            self._on_step(step)
 
 
 def upsert(lake: Lake, rows: Any, actor: str = "ada", **options: Any) -> Callable[[], Any]:
@@ -37,13 +40,18 @@ def upsert(lake: Lake, rows: Any, actor: str = "ada", **options: Any) -> Callabl
 
 
 def together(
-    lake: Lake, changes: Sequence[Callable[[], Any]], *, gate: Any = None
+    lake: Lake,
+    changes: Sequence[Callable[[], Any]],
+    *,
+    gate: Any = None,
+    on_step: Callable[[str], None] | None = None,
 ) -> tuple[list[Any], list[str]]:
     """Results or errors of changes that wait, in this order, behind another; and their steps.
 
-    The other is a dry run: the changes begin on the table as it was.
+    The other is a dry run: the changes begin on the table as it was. `on_step` is called with
+    the steps that follow its plan.
     """
-    hold = Hold()
+    hold = Hold(on_step)
     lake.tables = Tables(
         lake.store, lake.journal, lake.clock, TableSettings(on_step=hold, retry_wait_s=0.0), gate
     )
