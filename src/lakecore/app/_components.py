@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lakecore.app._archives import Archives
 from lakecore.app._format import LakeFormat, create_format, read_format
 from lakecore.app._source import LakeTables, facts
+from lakecore.app._truth import schemas_of
 from lakecore.base import Clock, SystemClock
 from lakecore.catalog import Catalog, Dataset
 from lakecore.documents import Documents
@@ -18,6 +19,7 @@ from lakecore.journal import JournalSettings as SealSettings
 from lakecore.storage import Store, open_store
 
 if TYPE_CHECKING:
+    from lakecore.changes import Rules
     from lakecore.config import Settings
     from lakecore.query import QueryEngine
     from lakecore.reconcile import Reconciler
@@ -84,13 +86,25 @@ class Components:
         return Reconciler(self.store, self.journal, self.catalog)
 
     @cached_property
+    def rules(self) -> Rules:
+        from lakecore.changes import Rules
+
+        return Rules(self.documents, lambda: schemas_of(self.catalog, lambda: self.tables))
+
+    @cached_property
     def query(self) -> QueryEngine:
         from lakecore.query import QueryEngine
         from lakecore.query import QuerySettings as EngineSettings
 
         limits = self.settings.query
         return QueryEngine(
-            LakeTables(self.store, self.catalog, self.tables, self.journal),
+            LakeTables(
+                self.store,
+                self.catalog,
+                self.tables,
+                self.journal,
+                rules=lambda: self.rules.current(),
+            ),
             EngineSettings(
                 memory_limit_bytes=limits.memory_limit_bytes,
                 timeout_s=limits.timeout_s,

@@ -13,6 +13,7 @@ from lakecore.app._components import Components
 from lakecore.app._entities import Entities
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._rows import to_batches
+from lakecore.app._truth import TruthFace
 from lakecore.base import InvalidInput
 from lakecore.journal import Author
 
@@ -27,7 +28,7 @@ TIERS: Final = ("auto", "dry_run")
 """How a change is carried out: committed, or only computed and shown."""
 
 
-class Lake(ReconcileFace):
+class Lake(ReconcileFace, TruthFace):
     """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
 
     Every method that changes something takes `actor` (default: the lake's), `source` and

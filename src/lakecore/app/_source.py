@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.app._entities import Entities
 from lakecore.app._journal_table import journal_table
+from lakecore.app._truth import rules_table
 from lakecore.base import InvalidInput
 from lakecore.catalog import Catalog, Dataset, split_name
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lakecore.journal import Event, Journal
     from lakecore.storage import Store
     from lakecore.tables import Tables, TableView
+    from lakecore.truth import RuleSet
 
 MAIN: Final = "main"
 SYSTEM: Final = "system"
@@ -57,7 +59,15 @@ def to_table(events: list[Event]) -> pa.Table:
 class LakeTables:
     """Resolves the table names of a query, one at a time, when the query names them."""
 
-    def __init__(self, store: Store, catalog: Catalog, tables: Tables, journal: Journal) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        tables: Tables,
+        journal: Journal,
+        *,
+        rules: Callable[[], RuleSet],
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._tables = tables
@@ -66,6 +76,7 @@ class LakeTables:
         self._views: dict[str, Callable[[], Any]] = {
             "datasets": self._datasets,
             "journal": self._events,
+            "truth_rules": lambda: rules_table(rules()),
         }
 
     def schemas(self) -> list[str]:

@@ -39,6 +39,7 @@ SECTIONS = {
         "reconcile": "journal what other programs committed",
         "backup": "copies of the lake in another place, and lakes made of them",
     },
+    "Rules": {"truth": "the rules that decide whether a change may happen"},
     "Shell": {"completion": "tab completion for bash, zsh, fish"},
 }
 
