@@ -92,7 +92,36 @@ def test_rules_about_other_datasets_need_nothing(condition: Any, needed: bool) -
     assert found == (side("seats") if needed else side())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"cel": "'seats' in changed"},
+        {"all": [{"cel": "'seats' in changed"}, SEATS]},
+        {"cel": "after.seats > before.seats"},
+        {"all": [SEATS, {"field_greater": {"path": "size.rows", "value": 1}}]},
+        {"field_empty": "before"},
+    ],
+)
+def test_what_is_named_is_needed(condition: Any) -> None:
+    """With what is named alone rows are decided as with everything; with less they are not."""
+    rules = rules_of([condition])
+    planes = pa.table({"seats": [900, 1000], "x": [1, 2]})
+    changed = pa.array([["seats"], ["x"]])
+    existed = pa.array([True, False])
+    rows = change_rows(planes, planes, existed=existed, changed=changed)
+    shared = {"size": {"rows": 2}}
+    needs = rules.needs("any")
+    left = pruned(rows, needs.before, needs.after, changed=needs.changed)
+    kept = shared if needs.size else {}
+    whole = rules.evaluate_rows("any", rows, shared)
+    part = rules.evaluate_rows("any", left, kept)
+    assert [count.to_dict() for count in part.rules] == [c.to_dict() for c in whole.rules]
+    nothing = pruned(rows, side(), side(), changed=False)
+    bare = rules.evaluate_rows("any", nothing, {})
+    assert [count.to_dict() for count in bare.rules] != [c.to_dict() for c in whole.rules]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(
     chosen=st.lists(conditions, min_size=1, max_size=3),
     guarded=st.lists(st.booleans(), min_size=3, max_size=3),
