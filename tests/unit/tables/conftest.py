@@ -16,7 +16,7 @@ from tests.fakes.staged_journal import StagedJournal
 from lakecore.base import Clock, ManualClock
 from lakecore.journal import Author, Event
 from lakecore.storage import Store, open_store
-from lakecore.tables import DatasetRef, MutationResult, Tables, TableSettings
+from lakecore.tables import DatasetRef, Gate, MutationResult, Tables, TableSettings
 
 ADA = Author(actor="ada", reason="test")
 
@@ -43,12 +43,13 @@ class Lake:
         dataset: DatasetRef | None = None,
         settings: TableSettings | None = None,
         clock: Clock | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.store = store
         self.clock = clock or ManualClock()
         self.journal = StagedJournal(store)
         self.dataset = dataset or Ref()
-        self.tables = Tables(store, self.journal, self.clock, settings)
+        self.tables = Tables(store, self.journal, self.clock, settings, gate)
 
     def append(self, rows: Any, **options: Any) -> MutationResult:
         return self.tables.append(self.dataset, as_table(rows), author=ADA, **options)
