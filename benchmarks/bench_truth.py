@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -126,17 +127,18 @@ def run(folder: Path) -> list[Result]:
 
 def in_force(folder: Path, rules: RuleSet) -> Result:
     """The rules in force, as every change asks for them: one request to the store each time."""
-    store = open_store(str(folder / "rules"))
-    documents = Documents(store, Journal.open(store, folder / "rules-state"))
-    kept = Rules(documents)
     toml = "\n".join(
         f'[[rule]]\nid = "{rule.id}"\ntask_class = "*"\nwhen = {when}\n'
         f'action = "{rule.action}"\nmessage = "no"'
         for rule, when in zip(rules.rules, CONDITIONS, strict=True)
     )
-    kept.apply(toml, author=Author(actor="ada"))
+    store = open_store(str(folder / "rules"))
+    with closing(store), closing(Journal.open(store, folder / "rules-state")) as journal:
+        kept = Rules(Documents(store, journal))
+        kept.apply(toml, author=Author(actor="ada"))
 
-    def ask() -> Callable[[], object]:
-        return lambda: deque((kept.current() for _ in range(1_000)), maxlen=0)
+        def ask() -> Callable[[], object]:
+            return lambda: deque((kept.current() for _ in range(1_000)), maxlen=0)
 
-    return alone("truth: the rules in force, 1,000 times", ask, note="one request each, local disk")
+        note = "one request each, local disk"
+        return alone("truth: the rules in force, 1,000 times", ask, note=note)

@@ -136,7 +136,7 @@ class Truth:
 
     # -- the past ---------------------------------------------------------------------
 
-    def versions(self, limit: int = 100) -> list[RulesVersion]:  # type: ignore[valid-type]  # `list` is a method here
+    def versions(self, limit: int = 100) -> list[RulesVersion]:  # type: ignore[valid-type]  # a method here is named list
         """Who put which rules in force and when, the newest first."""
         return self._rules.versions(limit)
 
