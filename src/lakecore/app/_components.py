@@ -19,7 +19,7 @@ from lakecore.journal import JournalSettings as SealSettings
 from lakecore.storage import Store, open_store
 
 if TYPE_CHECKING:
-    from lakecore.changes import Rules
+    from lakecore.changes import Approvals, Changes, Pendings, Principals, RuleGate, Rules
     from lakecore.config import Settings
     from lakecore.query import QueryEngine
     from lakecore.reconcile import Reconciler
@@ -77,19 +77,70 @@ class Components:
     def tables(self) -> Tables:
         from lakecore.tables import Tables
 
-        return Tables(self.store, self.journal, self.clock)
-
-    @cached_property
-    def reconciler(self) -> Reconciler:
-        from lakecore.reconcile import Reconciler
-
-        return Reconciler(self.store, self.journal, self.catalog)
+        return Tables(self.store, self.journal, self.clock, gate=self.gate)
 
     @cached_property
     def rules(self) -> Rules:
         from lakecore.changes import Rules
 
         return Rules(self.documents, lambda: schemas_of(self.catalog, lambda: self.tables))
+
+    @cached_property
+    def principals(self) -> Principals:
+        from lakecore.changes import NamedPrincipals
+
+        return NamedPrincipals()
+
+    @cached_property
+    def gate(self) -> RuleGate:
+        from lakecore.changes import RuleGate
+
+        return RuleGate(self.rules, self.principals, self.journal)
+
+    @cached_property
+    def pendings(self) -> Pendings:
+        from lakecore.changes import Pendings
+
+        return Pendings(self.documents, self.clock)
+
+    @cached_property
+    def changes(self) -> Changes:
+        from lakecore.changes import Changes
+
+        return Changes(gate=self.gate, **self._change_parts())
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        from lakecore.changes import Approvals
+
+        return Approvals(**self._change_parts())
+
+    def _change_parts(self) -> dict[str, Any]:
+        from lakecore.app._time import derived_arguments
+        from lakecore.changes import ChangeSettings
+
+        bounds = self.settings.truth
+        return {
+            "tables": self.tables,
+            "pendings": self.pendings,
+            "principals": self.principals,
+            "catalog": self.catalog,
+            "journal": self.journal,
+            "store": self.store,
+            "clock": self.clock,
+            "derive": derived_arguments(self.journal),
+            "settings": ChangeSettings(
+                pending_days=bounds.pending_days,
+                pending_bytes=bounds.pending_bytes,
+                pending_max=bounds.pending_max,
+            ),
+        }
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        from lakecore.reconcile import Reconciler
+
+        return Reconciler(self.store, self.journal, self.catalog)
 
     @cached_property
     def query(self) -> QueryEngine:
@@ -103,6 +154,7 @@ class Components:
                 self.catalog,
                 self.tables,
                 self.journal,
+                pending=lambda: self.approvals.list_pending(decided=True),
                 rules=lambda: self.rules.current(),
             ),
             EngineSettings(

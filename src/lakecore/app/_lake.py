@@ -6,33 +6,36 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from lakecore.app._alter import AlterFace
 from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
 from lakecore.app._components import Components
 from lakecore.app._entities import Entities
+from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._rows import to_batches
+from lakecore.app._time import TimeFace
 from lakecore.app._truth import TruthFace
 from lakecore.base import InvalidInput
 from lakecore.journal import Author
 
 if TYPE_CHECKING:
     from lakecore.catalog import Dataset
+    from lakecore.changes import ChangeResult
     from lakecore.ingest import IngestOptions, IngestResult, Progress
     from lakecore.journal import ArchiveReport, Event, Journal
     from lakecore.query import QueryResult
     from lakecore.tables import MutationResult
 
-TIERS: Final = ("auto", "dry_run")
-"""How a change is carried out: committed, or only computed and shown."""
 
-
-class Lake(ReconcileFace, TruthFace):
+class Lake(TimeFace, AlterFace, TruthFace, PendingFace, ReconcileFace):
     """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
 
     Every method that changes something takes `actor` (default: the lake's), `source` and
-    `reason`, which go into the journal with the change.
+    `reason`, which go into the journal with the change. Those that change rows or columns also
+    take `tier`: ``auto`` commits what the rules let pass, ``dry_run`` and ``sim`` have the
+    change wait for `approve`, ``preview`` only shows it; what the rules refuse is `Refused`.
     """
 
     def __init__(self, components: Components, *, actor: str) -> None:
@@ -155,19 +158,6 @@ class Lake(ReconcileFace, TruthFace):
         author = self._author(actor, source, reason)
         return self._parts.catalog.rename(name, new_name, author=author)
 
-    def alter(
-        self,
-        name: str,
-        *,
-        actor: str | None = None,
-        source: str = "api",
-        reason: str = "",
-        **changes: Any,
-    ) -> Dataset:
-        """Change `contract`, `description`, `entity_type`, `owner` or `protected`."""
-        author = self._author(actor, source, reason)
-        return self._parts.catalog.change(name, author=author, **changes)
-
     # -- files in ---------------------------------------------------------------------
 
     def ingest(
@@ -190,13 +180,14 @@ class Lake(ReconcileFace, TruthFace):
             key: the columns that identify a row; of a dataset that exists, its key or nothing.
             mode: ``append`` (new keys only), ``upsert`` (insert or change) or ``replace``
                 (what the file lacks is deleted).
-            tier: ``auto``, or ``dry_run``: everything is read and checked, nothing written.
+            tier: as for every change; with ``preview`` all is read and checked, nothing written.
             options: contract, null markers, strictness: see `IngestOptions`.
 
         Raises:
             InvalidInput: a file is not readable as what it is, or does not fit the dataset;
                 nothing of that file is in the lake then.
         """
+        from lakecore.changes import IngestTables
         from lakecore.ingest import ingest
 
         paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
@@ -208,23 +199,23 @@ class Lake(ReconcileFace, TruthFace):
             mode=mode,
             author=self._author(actor, "ingest", reason),
             options=options,
-            tables=self._parts.tables,
+            tables=IngestTables(self._parts.changes, self._parts.tables, tier),
             catalog=self._parts.catalog,
             progress=progress,
-            dry_run=_is_dry_run(tier),
+            dry_run=tier == "preview",
         )
 
     # -- changes ----------------------------------------------------------------------
 
-    def insert(self, dataset: str, rows: object, **options: Any) -> MutationResult:
+    def insert(self, dataset: str, rows: object, **options: Any) -> ChangeResult:
         """Add rows; of a keyed dataset, rows whose key is new. Options as for every change."""
         return self._change(self._parts.tables.append, dataset, to_batches(rows), **options)
 
-    def upsert(self, dataset: str, rows: object, **options: Any) -> MutationResult:
+    def upsert(self, dataset: str, rows: object, **options: Any) -> ChangeResult:
         """Insert rows whose key is new and change those whose key is there."""
         return self._change(self._parts.tables.upsert, dataset, to_batches(rows), **options)
 
-    def replace(self, dataset: str, rows: object, **options: Any) -> MutationResult:
+    def replace(self, dataset: str, rows: object, **options: Any) -> ChangeResult:
         """Make the dataset hold exactly these rows."""
         return self._change(self._parts.tables.replace, dataset, to_batches(rows), **options)
 
@@ -234,17 +225,28 @@ class Lake(ReconcileFace, TruthFace):
         *,
         set: Mapping[str, object],  # noqa: A002 - SQL's word
         where: str | None = None,
+        keys: object | None = None,
         all: bool = False,  # noqa: A002 - as the command line's --all
         **options: Any,
-    ) -> MutationResult:
-        """Set columns where an SQL condition holds.
+    ) -> ChangeResult:
+        """Set columns of the rows with some keys, or where an SQL condition holds.
 
         Args:
             set: column to value; `lakecore.tables.Sql("...")` is an expression.
-            where: an SQL condition over the dataset's columns; without one, `all` must be set.
+            where: an SQL condition over the dataset's columns; without it and without `keys`,
+                `all` must be set.
+            keys: one key, a sequence of keys, or a table of the key columns. A key is a value,
+                of several columns a sequence or mapping of values. With `where`, rows have to
+                meet both. `missing` of the result counts keys that no row has.
         """
         return self._change(
-            self._parts.tables.update, dataset, where=where, set=set, all_rows=all, **options
+            self._parts.tables.update,
+            dataset,
+            where=where,
+            keys=keys,
+            set=set,
+            all_rows=all,
+            **options,
         )
 
     def delete(
@@ -252,12 +254,13 @@ class Lake(ReconcileFace, TruthFace):
         dataset: str,
         *,
         where: str | None = None,
+        keys: object | None = None,
         all: bool = False,  # noqa: A002 - as the command line's --all
         **options: Any,
-    ) -> MutationResult:
-        """Delete the rows for which an SQL condition holds; without one, `all` must be set."""
+    ) -> ChangeResult:
+        """Delete rows by `where` and `keys`, as for `update`; without both, `all` must be set."""
         return self._change(
-            self._parts.tables.delete, dataset, where=where, all_rows=all, **options
+            self._parts.tables.delete, dataset, where=where, keys=keys, all_rows=all, **options
         )
 
     # -- reading ----------------------------------------------------------------------
@@ -385,19 +388,14 @@ class Lake(ReconcileFace, TruthFace):
         reason: str = "",
         tier: str = "auto",
         **options: Any,
-    ) -> MutationResult:
-        is_dry_run = _is_dry_run(tier)
+    ) -> ChangeResult:
+        """Have the tables' method `change` called, by the rules."""
         entry = self.dataset(dataset)
         if entry.schema_name == "system":
             raise InvalidInput("system datasets are written by Lakecore alone", found=entry.name)
         author = self._author(actor, source, reason)
-        return change(entry, *rows, author=author, dry_run=is_dry_run, **options)
-
-
-def _is_dry_run(tier: str) -> bool:
-    if tier not in TIERS:
-        raise InvalidInput("unknown tier", expected=" | ".join(TIERS), found=tier)
-    return tier == "dry_run"
+        name = change.__name__
+        return self._parts.changes.make(name, entry, *rows, author=author, tier=tier, **options)
 
 
 def _columns(key: Sequence[str] | str) -> tuple[str, ...]:

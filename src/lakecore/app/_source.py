@@ -1,4 +1,4 @@
-"""What SQL sees of a lake: its datasets, and `system.datasets`, `.journal`, `.quarantine`."""
+"""What SQL sees of a lake: its datasets, and what the lake knows of itself: `system.*`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lakecore.catalog import Catalog, Dataset, split_name
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakecore.changes import Pending
     from lakecore.journal import Event, Journal
     from lakecore.storage import Store
     from lakecore.tables import Tables, TableView
@@ -66,6 +67,7 @@ class LakeTables:
         tables: Tables,
         journal: Journal,
         *,
+        pending: Callable[[], list[Pending]] = list,
         rules: Callable[[], RuleSet],
     ) -> None:
         self._store = store
@@ -75,9 +77,13 @@ class LakeTables:
         self._entities = Entities(lambda: tables, journal)
         self._views: dict[str, Callable[[], Any]] = {
             "datasets": self._datasets,
+            "decisions": self._decisions,
             "journal": self._events,
+            "mutations": self._mutations,
+            "pending": self._pending,
             "truth_rules": lambda: rules_table(rules()),
         }
+        self._pending_changes = pending
 
     def schemas(self) -> list[str]:
         """Names of the schemas that hold something; `main` and `system` always."""
@@ -155,6 +161,21 @@ class LakeTables:
 
     def _events(self) -> Any:
         return journal_table(self._store, self._journal)
+
+    def _decisions(self) -> Any:
+        from lakecore.changes import decisions_table
+
+        return decisions_table(self._store, self._journal, self._catalog.list_datasets())
+
+    def _mutations(self) -> pa.Table:
+        from lakecore.changes import mutations_table
+
+        return mutations_table(self._journal)
+
+    def _pending(self) -> pa.Table:
+        from lakecore.changes import pending_table
+
+        return pending_table(self._pending_changes())
 
     def _datasets(self) -> pa.Table:
         """`system.datasets`: one row a dataset, as of now."""

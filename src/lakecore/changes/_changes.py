@@ -50,6 +50,7 @@ _TASK: Final = {
     "delete": "delete",
     "restore": "restore",
     "revert": "revert",
+    "merge": "merge",
 }
 _DAY_US: Final = 24 * 3600 * 1_000_000
 
@@ -140,14 +141,15 @@ class Changes:
             decided = passage.decided
             if passage.preview:
                 return replace(_with(result, decided), held=False)
-            if decided is None or not result.held:
+            # A dry run's result does not say that it was held: it would not be committed anyway.
+            if decided is None or decided.outcome != "held":
                 return _with(result, decided)
             if decided.tier == Tier.SIM:
                 decided, simulation = self._simulated(asked, kept, decided, mutation_id)
             else:
                 simulation = None
             self._keep(asked, kept, result, passage, decided, simulation)
-            return _with(result, decided)
+            return replace(_with(result, decided), held=True)
         finally:
             kept.close()
 

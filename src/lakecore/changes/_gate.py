@@ -8,6 +8,7 @@
 - A refusal is journaled, durably, before its author hears of it; a commit carries its
   decision; what is held is journaled by who keeps it (`_hold`).
 - Datasets of the schema ``system`` are exempt: the lake's own records would feed on itself.
+  So is the first version of a workspace's table: it is what another one was, unchanged.
 - Rules that look at no row are asked once, about the change as a whole, its `before` and
   `after` null; so is a change without changed rows, such as one of the schema.
 - In a workspace rules refuse, but hold nothing: its merge passes here like any change.
@@ -99,7 +100,7 @@ class RuleGate:
 
     def judge(self, facts: ChangeFacts) -> RuleJudge | None:
         """The judge of one attempt, by the rules that are in force now."""
-        if facts.dataset.name.startswith(SYSTEM):
+        if facts.dataset.name.startswith(SYSTEM) or facts.op == "clone":
             return None
         try:
             rules = self._rules.current()

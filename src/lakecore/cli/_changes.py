@@ -67,11 +67,22 @@ def report(state: State, result: MutationResult) -> None:
         print_json(result)
         return
     text = f"{printable(result.dataset)}: {changes_text(result)}"
-    if result.dry_run:
+    if result.held:
+        print_text(f"{text}; nothing is changed yet: {result.mutation_id} waits for an approval")
+        if result.changes:
+            _print_changes(result)
+        for reason in getattr(result, "decision", {}).get("reasons", ()):
+            note(f"because {printable(reason['message'])}")
+        note(f"look at it: lakecore pending {result.mutation_id}")
+    elif result.dry_run:
         print_text(text)
         if result.changes:
             _print_changes(result)
-        note("a dry run: nothing was changed")
+        if result.tier == "block":
+            note("the rules would refuse it:")
+        for reason in getattr(result, "decision", {}).get("reasons", ()):
+            note(f"  {printable(reason['message'])}")
+        note("only shown: nothing was changed, nothing waits")
     elif result.version is None:
         print_text(text)
     else:
@@ -87,6 +98,8 @@ def changes_text(result: MutationResult | IngestResult) -> str:
             (result.updated, "updated"),
             (result.deleted, "deleted"),
             (result.unchanged, "unchanged"),
+            (getattr(result, "missing", 0), "not found"),
+            (getattr(result, "conflicts", 0), "in conflict"),
         )
         if number
     ]

@@ -118,8 +118,10 @@ def _print_result(result: IngestResult) -> None:
         return
     changed = changes_text(result)
     version = "" if result.version is None else f"; version {result.version}"
-    if result.dry_run:
-        version = "; a dry run: nothing was loaded"
+    if result.held:
+        version = f"; nothing is loaded yet: {result.mutation_id} waits for an approval"
+    elif result.dry_run:
+        version = "; only shown: nothing was loaded"
     print_text(f"{file} → {result.dataset}: {changed}{version} ({duration(result.duration_s)})")
     if result.rejected:
         note(

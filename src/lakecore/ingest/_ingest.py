@@ -48,6 +48,8 @@ class IngestResult:
         version: the dataset's version with them; None when nothing was committed.
         duplicate_of: the version that the same file was ingested as before, if it was
             (`IngestOptions.again` repeats it).
+        held: it waits for an approval, under its `mutation_id`.
+        tier: what the rules made of it.
         notes: what was decided about the file: dialect, renamed columns, types.
     """
 
@@ -68,6 +70,8 @@ class IngestResult:
     notes: tuple[str, ...] = ()
     duration_s: float = 0.0
     dry_run: bool = False
+    held: bool = False
+    tier: str = "auto"
 
 
 @dataclass(slots=True)
@@ -200,7 +204,9 @@ def _ingest_file(run: _Run, path: Path) -> IngestResult:
         mutation_id=attempt.mutation_id,
         size_bytes=scan.size_bytes,
         sha256=scan.sha256,
-        dry_run=run.dry_run,
+        dry_run=run.dry_run or result.dry_run,
+        held=result.held and not run.dry_run,
+        tier=result.tier,
         notes=tuple(dict.fromkeys(source.notes)),
         duration_s=time.monotonic() - started_s,
     )
@@ -315,7 +321,10 @@ class _Attempt:
             dry_run=run.dry_run,
             before_commit=self._settle,
         )
-        if not run.dry_run:
+        if result.held:
+            # It waits with its rows; what did not get into those is set apart now.
+            self._set_apart()
+        elif not run.dry_run:
             # Rows that are all there already are not committed, and the hook not called.
             self._settle()
         return result
@@ -329,6 +338,8 @@ class _Attempt:
             self.rows += batch.num_rows
             if batch.num_rows:
                 yield batch
+        if self._target is not None and self._home.contract == "freeze":
+            check_frozen_values(self._source.rejects(), self._source.name)
 
     def _read(self) -> Iterator[pa.RecordBatch]:
         for batch in self._source.batches():
@@ -346,8 +357,14 @@ class _Attempt:
             return
         self._settled = True
         run = self._run
-        if self._target is not None and self._home.contract == "freeze":
-            check_frozen_values(self._source.rejects(), self._source.name)
+        self._set_apart()
+        if self._new:
+            run.catalog.register(self._home, author=run.author, mutation_id=self.mutation_id)
+            self._new = False
+
+    def _set_apart(self) -> None:
+        """Quarantine what did not get in."""
+        run = self._run
         if self.rejected:
             write_quarantine(
                 _Rejects(self._source, self._log),
@@ -361,9 +378,6 @@ class _Attempt:
                 tables=run.tables,
                 catalog=run.catalog,
             )
-        if self._new:
-            run.catalog.register(self._home, author=run.author, mutation_id=self.mutation_id)
-            self._new = False
 
     def close(self) -> None:
         self._log.close()
