@@ -32,6 +32,7 @@ deltalake reads tables; it does not write them. Who loses the race for a version
 `_write`, `_read`  Parquet data files, in bounded memory (`_statistics`: their bounds)
 `_delta_log`       the bytes of a commit (pure)
 `_schema`          Arrow schemas as Delta has them, casts without loss (pure)
+`_upkeep`          upkeep: no row changes (`_compact`: small files put together)
 `_state`           a table at a version, cached; time travel (`_supported`, `_checkpoint`)
 =================  =====================================================================
 
@@ -94,13 +95,19 @@ if TYPE_CHECKING:
     from lakecore.tables._delta_log import actions_sha256
     from lakecore.tables._keys import check_key_columns, check_keys, entity_id, entity_ids
     from lakecore.tables._new_keys import check_new_keys
-    from lakecore.tables._state import TableView, empty_state
+    from lakecore.tables._places import file_path
+    from lakecore.tables._state import DataFile, TableState, TableView, empty_state
     from lakecore.tables._tables import Tables
+    from lakecore.tables._upkeep import Upkeep
 
 _HOME = {
     "actions_sha256": "_delta_log",
+    "DataFile": "_state",
+    "TableState": "_state",
     "TableView": "_state",
     "Tables": "_tables",
+    "Upkeep": "_upkeep",
+    "file_path": "_places",
     "check_key_columns": "_keys",
     "check_keys": "_keys",
     "check_new_keys": "_new_keys",
@@ -115,6 +122,7 @@ __all__ = [
     "AddColumn",
     "ChangeFacts",
     "ColumnChange",
+    "DataFile",
     "DatasetRef",
     "DiffSink",
     "DropColumn",
@@ -129,8 +137,10 @@ __all__ = [
     "Sql",
     "StagingJournal",
     "TableSettings",
+    "TableState",
     "TableView",
     "Tables",
+    "Upkeep",
     "WidenColumn",
     "actions_sha256",
     "check_key_columns",
@@ -140,6 +150,7 @@ __all__ = [
     "empty_state",
     "entity_id",
     "entity_ids",
+    "file_path",
     "renamed_key",
 ]
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +28,7 @@ from lakecore.tables._delta_log import (
 from lakecore.tables._event_stream import EventStream
 from lakecore.tables._events import Change, Owner, Shares, schema_change
 from lakecore.tables._gate import Plan
+from lakecore.tables._places import file_path
 from lakecore.tables._read import FileReader
 from lakecore.tables._schema import (
     added_columns,
@@ -111,6 +111,9 @@ class Attempt:
         self.removes: list[RemoveFile] = []
         self.own_files: list[AddFile] = []
         self.schema_changed = False
+        self.keeps_rows = False
+        """Files are exchanged, or only the log is written: no row changes."""
+        self.txn: tuple[str, int] | None = None
         self._commit: Commit | None = None
         self._record: CommitRecord | None = None
         self.may_be_committed = False
@@ -210,8 +213,7 @@ class Attempt:
 
     def reader(self, file: DataFile | AddFile) -> FileReader:
         """Reads a file of the table in the schema that the commit gives it."""
-        # The log spells paths as URLs do.
-        path = f"{self.dataset.location}/{unquote(file.path)}"
+        path = file_path(self.dataset.location, file.path)
         return FileReader(self.store, path, self.schema, self.settings)
 
     def file_writer(self) -> FileWriter:
@@ -241,7 +243,7 @@ class Attempt:
     def changes_something(self) -> bool:
         """False when the table is already what the mutation wants."""
         rows = self.inserted + self.updated + self.deleted
-        return bool(rows) or self.schema_changed or self.base.empty
+        return bool(rows) or self.schema_changed or self.base.empty or self.keeps_rows
 
     def wait(self) -> None:
         """Every event given so far is written; raises what went wrong."""
@@ -284,6 +286,8 @@ class Attempt:
         parts = [owner for n, owner in enumerate(self.owners) if self.takes_part(n)]
         if not all(owner.review.passed for owner in parts):
             raise Bug("a change is staged that was not let pass", where=self.dataset.name)
+        if self.keeps_rows and self.inserted + self.updated + self.deleted:
+            raise Bug("upkeep that changes rows", where=self.dataset.name)
         self._commit = self._actions(operation, parameters)
         sha256 = actions_sha256(self._commit.to_bytes())
         self._record = self.events.finish(sha256, self._mutations())
@@ -314,7 +318,9 @@ class Attempt:
         if self.base.empty or self.schema_changed:
             metadata, protocol = self._metadata_actions()
         note = self.note
-        txn = (f"lakecore-ingest:{note.sha256}", self.version) if note is not None else None
+        txn = self.txn
+        if note is not None:
+            txn = (f"lakecore-ingest:{note.sha256}", self.version)
         return Commit(
             operation=operation,
             parameters=parameters,
@@ -324,6 +330,7 @@ class Attempt:
             txn=txn,
             removes=self.removes,
             adds=self.adds,
+            data_change=not self.keeps_rows,
         )
 
     def _base_rows(self) -> int:

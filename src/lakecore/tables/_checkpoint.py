@@ -11,8 +11,8 @@ from lakecore.storage import Store
 _log = logging.getLogger(__name__)
 
 
-def checkpoint(store: Store, location: str, version: int) -> None:
-    """Write a checkpoint at `version`, so that opening the table stays fast."""
+def checkpoint(store: Store, location: str, version: int) -> bool:
+    """Write a checkpoint at `version`, so that opening the table stays fast; False: it failed."""
     from deltalake import DeltaTable
 
     try:
@@ -25,6 +25,8 @@ def checkpoint(store: Store, location: str, version: int) -> None:
             _sync(folder, version)
     except Exception as error:  # whatever a library raises, the change is committed
         _log.warning("no checkpoint of %s at version %d: %s", location, version, error)
+        return False
+    return True
 
 
 def _sync(folder: Path, version: int) -> None:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from lakecore.base import (
     AlreadyExists,
+    Bug,
     Clock,
     Conflict,
     InvalidInput,
@@ -76,6 +77,8 @@ class Request:
     before_commit: Callable[[], None] | None = None
     grant: object | None = None
     diff: DiffSink | None = None
+    is_upkeep: bool = False
+    """No row may change, which the attempt sees to; so no judge is asked."""
 
 
 class Committer:
@@ -224,6 +227,8 @@ class Committer:
         is_let_pass = self._decide(attempt, requests)
         if requests[0].dry_run or not is_let_pass:
             return None
+        if requests[0].is_upkeep is not attempt.keeps_rows:
+            raise Bug("a change that was not judged", where=attempt.dataset.name)
         record = attempt.stage(operation.name, operation.parameters())
         self._settings.on_step("staged")
         return record
@@ -297,7 +302,7 @@ class Committer:
             dry_run=request.dry_run,
             grant=request.grant,
         )
-        return Review(self._gate, facts, request.diff)
+        return Review(None if request.is_upkeep else self._gate, facts, request.diff)
 
     def _create(self, attempt: Attempt, content: bytes, record: CommitRecord) -> bool:
         """The commit point. True: the version is ours; False: it is somebody else's.

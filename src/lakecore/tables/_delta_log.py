@@ -67,6 +67,8 @@ class Commit:
     txn: tuple[str, int] | None = None
     removes: Sequence[RemoveFile] = ()
     adds: Sequence[AddFile] = ()
+    data_change: bool = True
+    """False: the rows of the files that come are those of the files that go."""
     engine: str = f"lakecore/{__version__}"
 
     def to_bytes(self) -> bytes:
@@ -94,18 +96,18 @@ class Commit:
         if self.txn is not None:
             yield {"txn": {"appId": self.txn[0], "version": self.txn[1]}}
         for removed in self.removes:
-            yield {"remove": _remove(removed, timestamp_ms)}
+            yield {"remove": _remove(removed, timestamp_ms, self.data_change)}
         for added in self.adds:
-            yield {"add": _add(added, timestamp_ms)}
+            yield {"add": _add(added, timestamp_ms, self.data_change)}
 
 
-def _add(added: AddFile, timestamp_ms: int) -> dict[str, Any]:
+def _add(added: AddFile, timestamp_ms: int, data_change: bool) -> dict[str, Any]:
     action: dict[str, Any] = {
         "path": added.path,
         "partitionValues": {},
         "size": added.size_bytes,
         "modificationTime": timestamp_ms,
-        "dataChange": True,
+        "dataChange": data_change,
         "stats": added.stats,
     }
     if added.sha256 is not None:
@@ -113,11 +115,11 @@ def _add(added: AddFile, timestamp_ms: int) -> dict[str, Any]:
     return action
 
 
-def _remove(removed: RemoveFile, timestamp_ms: int) -> dict[str, Any]:
+def _remove(removed: RemoveFile, timestamp_ms: int, data_change: bool) -> dict[str, Any]:
     return {
         "path": removed.path,
         "deletionTimestamp": timestamp_ms,
-        "dataChange": True,
+        "dataChange": data_change,
         "extendedFileMetadata": True,
         "partitionValues": {},
         "size": removed.size_bytes,

@@ -30,7 +30,7 @@ from lakecore.tables._operations import journal_batch
 from lakecore.tables._rewrite import RowHashes
 from lakecore.tables._row_events import row_builders, schema_events
 from lakecore.tables._schema import cast_table
-from lakecore.tables._state import DataFile, TableState
+from lakecore.tables._state import DataFile, TableState, not_kept
 from lakecore.tables._supported import check_writable
 
 _MAX_NAMED_FILES = 3
@@ -58,6 +58,7 @@ class Restore:
         sides = differing(
             Side(attempt.base.schema, attempt.base.files), Side(target.schema, target.files)
         )
+        check_kept(attempt, target.version)
         check_stored(attempt, sides[1].files, f"version {target.version}")
         first, last = schema_events(dataset, attempt.base.schema, target.schema)
         attempt.schema = target.schema
@@ -101,6 +102,7 @@ class RevertFiles:
                 found=f"{len(gone)} of its {len(commit.adds)} files are not in the table now",
                 hint="revert later mutations first, or restore the version before it",
             )
+        check_kept(attempt, self._version - 1)
         check_stored(attempt, commit.removes, f"version {self._version - 1}")
         mine = Side(base.schema, [present[added.path] for added in commit.adds])
         sides = mine, Side(base.schema, commit.removes)
@@ -124,6 +126,16 @@ def _adds(attempt: Attempt, files: Sequence[DataFile], target: TableState) -> li
         version=target.version,
         schema=target.schema,
     )
+
+
+def check_kept(attempt: Attempt, version: int) -> None:
+    """Refuse to go back behind what is kept. Raises `NotFound`.
+
+    Files may be there still, while they are being removed: the version that says what is
+    kept was committed first, so whoever plans on it does not take them back.
+    """
+    if version < attempt.base.kept_from:
+        raise not_kept(attempt.dataset, version, attempt.base)
 
 
 def check_stored(attempt: Attempt, files: Sequence[DataFile], which: str) -> None:

@@ -21,6 +21,7 @@ from lakecore.tables._delta_log import (
     commit_time_us,
     protocol_for,
 )
+from lakecore.tables._places import file_path
 from lakecore.tables._types import DatasetRef
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 EMPTY_VERSION: Final = -1
 """The version of a registered dataset that has no data yet."""
+
+KEPT_FROM: Final = "lakecore-kept-from"
+"""The app id under which a table's log says, as `txn`, the oldest version that is kept."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COMMIT_NAME: Final = re.compile(r"(\d{20})\.json")
@@ -68,6 +72,8 @@ class TableState:
     protocol: Mapping[str, Any]
     partition_columns: tuple[str, ...] = ()
     commit_us: int = 0
+    kept_from: int = 0
+    """Files that only older versions have may be gone."""
 
     @property
     def empty(self) -> bool:
@@ -183,12 +189,18 @@ class TableStates:
         return known
 
     def view(
-        self, dataset: DatasetRef, *, version: int | None = None, time: datetime | None = None
+        self,
+        dataset: DatasetRef,
+        *,
+        version: int | None = None,
+        time: datetime | None = None,
+        is_reading: bool = True,
     ) -> TableView | None:
         """A version of the table for reading, the newest unless told; None when it is empty.
 
         Raises:
-            NotFound: there is no such version, or nothing was there at that time.
+            NotFound: there is no such version, nothing was there at that time, or the
+                version is not kept any more and its files are gone.
         """
         if version is not None and time is not None:
             raise InvalidInput("a version and a time", expected="one of them")
@@ -212,6 +224,8 @@ class TableStates:
         if known is not None and known.version == version and known.dataset == dataset.name:
             return known
         found = self._view_of(dataset, version)
+        if is_reading and version < newest.kept_from:
+            self._check_stored(dataset, found, newest)
         if version == newest.version:
             self._views[dataset.location] = found
         return found
@@ -227,6 +241,10 @@ class TableStates:
             return commit_time_us(self._store.get(path), where=path)
         except NotFound:
             return 0
+
+    def newest_version(self, location: str) -> int:
+        """The newest version by the names in its log, -1 when there is none."""
+        return max(self._versions(location), default=EMPTY_VERSION)
 
     def forget(self, location: str) -> None:
         """Read the table anew next time."""
@@ -290,7 +308,16 @@ class TableStates:
             },
             partition_columns=tuple(metadata.partition_columns),
             commit_us=self.commit_time_us(dataset.location, version),
+            kept_from=table.transaction_version(KEPT_FROM) or 0,
         )
+
+    def _check_stored(self, dataset: DatasetRef, view: TableView, newest: TableState) -> None:
+        """Refuse a version that was vacuumed; one that is pinned still has its files."""
+        present = {file.path for file in newest.files}
+        for file in self._state_of(dataset, view.delta).files:
+            if file.path in present or self._store.exists(file_path(dataset.location, file.path)):
+                continue
+            raise not_kept(dataset, view.version, newest)
 
     def _version_at(self, dataset: DatasetRef, newest: TableState, time: datetime) -> int:
         if time.tzinfo is None:
@@ -320,6 +347,18 @@ class TableStates:
             for entry in self._store.list_objects(prefix)
         )
         return [int(match[1]) for match in found if match is not None]
+
+
+def not_kept(dataset: DatasetRef, version: int, newest: TableState) -> NotFound:
+    """The error for a version whose retention is over."""
+    return NotFound(
+        f"version {version} is no longer kept: its retention is over",
+        where=dataset.name,
+        expected=f"{newest.kept_from} to {newest.version}",
+        found=version,
+        hint=f"`lakecore alter {dataset.name} --retention-days N` keeps later ones longer; "
+        "the journal has every change all the same",
+    )
 
 
 def _microseconds(moment: datetime) -> int:
