@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from lakecore.base import CorruptData, UnsupportedFormat
 from lakecore.journal import read_commit_record
+from lakecore.reconcile._entry import read_entry
 from lakecore.reconcile._log import TableLog
-from lakecore.reconcile._report import ReconciledVersion, ReconcileReport
+from lakecore.reconcile._report import ReconcileReport
 from lakecore.reconcile._rows import Underivable
 from lakecore.reconcile._version import MEMORY_BYTES, ForeignVersion, VersionJournal
 
 if TYPE_CHECKING:
     from lakecore.catalog import Catalog, Dataset
     from lakecore.journal import Journal, Ledger
+    from lakecore.reconcile._replay import Replay
     from lakecore.storage import Store
 
 
@@ -96,41 +98,56 @@ class Reconciler:
     def _journal_all(
         self, dataset: Dataset, log: TableLog, wanted: set[int], report: ReconcileReport
     ) -> None:
+        adopted = dataset.adopted_version
+        if adopted in wanted:
+            # Its own replay: the log may begin with a checkpoint of that very version.
+            live = log.replay(adopted)
+            found = self._found(dataset, log, adopted, self._store.get(log.path(adopted)), live)
+            if not self._journal_one(found, report, live):
+                return
+            wanted = wanted - {adopted}
+        if not wanted:
+            return
         replay = log.base()
         for version, data in log.replays(replay, max(wanted)):
-            if version not in wanted:
-                continue
-            found = ForeignVersion(
-                dataset=dataset,
-                version=version,
-                path=log.path(version),
-                data=data,
-                before=replay,
-                modified_us=log.entries[version].modified_us,
-            )
-            try:
-                if (problem := _other_table(found)) is not None:
-                    report.problems.append(problem)
+            if version in wanted:
+                found = self._found(dataset, log, version, data, replay)
+                if not self._journal_one(found, report):
                     return
-                report.versions.append(self._journal_one(found, log))
-            except CorruptData as error:
-                # A damaged file may come back from a backup: this version waits for it.
-                report.problems.append(str(error))
 
-    def _journal_one(self, found: ForeignVersion, log: TableLog) -> ReconciledVersion:
-        if found.version != found.dataset.adopted_version:
-            return self.versions.journal(found)
+    def _found(
+        self, dataset: Dataset, log: TableLog, version: int, data: bytes, before: Replay
+    ) -> ForeignVersion:
+        return ForeignVersion(
+            dataset=dataset,
+            version=version,
+            path=log.path(version),
+            data=data,
+            before=before,
+            modified_us=log.entries[version].modified_us,
+        )
+
+    def _journal_one(
+        self, found: ForeignVersion, report: ReconcileReport, adopted: Replay | None = None
+    ) -> bool:
+        """False when nothing of this table is to be journaled: it is another's."""
         try:
-            return self.versions.adopt(found, log.replay(found.version))
+            if (problem := _other_table(found)) is not None:
+                report.problems.append(problem)
+                return False
+            if adopted is not None:
+                report.versions.append(self.versions.adopt(found, adopted))
+            else:
+                report.versions.append(self.versions.journal(found))
+        except CorruptData as error:
+            # A damaged file may come back from a backup: this version waits for it.
+            report.problems.append(str(error))
         except Underivable as error:
-            raise CorruptData(
-                "the adopted version cannot be read any more", where=found.path, found=error
-            ) from error
+            report.problems.append(f"{found.path}: the adopted version cannot be read: {error}")
+        return True
 
 
 def _other_table(found: ForeignVersion) -> str | None:
-    from lakecore.reconcile._entry import read_entry
-
     entry = read_entry(found.data, where=found.path)
     table_id = (entry.metadata or {}).get("id") or found.before.table_id
     if table_id == found.dataset.dataset_id:
