@@ -51,7 +51,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class RowChanges:
-    """Rows that differ. `before` and `after` are the same rows, keyed, old and new."""
+    """Rows that differ. `before` and `after` are the same rows, keyed, old and new.
+
+    `deleted` has the columns of both sides: new ones are there, null, before rows go.
+    """
 
     deleted: pa.Table
     inserted: pa.Table
@@ -209,7 +212,8 @@ def _compare(old: pa.Table, new: pa.Table, key: Sequence[str]) -> Iterator[RowCh
         found = _compare_keyed(old, new, key)
     else:
         gone, come = _multiset_difference(old, new)
-        found = RowChanges(old.take(gone), new.take(come), old.slice(0, 0), new.slice(0, 0))
+        gone_rows = _with_columns(old.take(gone), new.schema)
+        found = RowChanges(gone_rows, new.take(come), old.slice(0, 0), new.slice(0, 0))
     if any(part.num_rows for part in (found.deleted, found.inserted, found.before)):
         yield found
 
@@ -239,7 +243,7 @@ def _compare_keyed(old: pa.Table, new: pa.Table, key: Sequence[str]) -> RowChang
     positions = both["row"].to_arrow(), both["row_new"].to_arrow()
     mask = _differ(old, new, positions)
     return RowChanges(
-        deleted,
+        _with_columns(deleted, new.schema),
         inserted,
         old.take(positions[0].filter(mask)),
         new.take(positions[1].filter(mask)),
@@ -264,6 +268,14 @@ def _differ(old: pa.Table, new: pa.Table, positions: tuple[pa.Array, pa.Array]) 
         after = new.column(field.name).take(positions[1])
         found |= np.asarray(changed_cells(before, after), dtype=np.bool_)
     return pa.array(found)
+
+
+def _with_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows that go, with the columns that come: a new column is null in all that was there."""
+    for field in schema:
+        if rows.schema.get_field_index(field.name) < 0:
+            rows = rows.append_column(field, side_column(rows, field))
+    return rows
 
 
 def side_column(rows: pa.Table, field: pa.Field) -> pa.ChunkedArray:
