@@ -18,7 +18,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -165,8 +165,7 @@ class Committer:
                     record = self._rebase(attempt, operation)
                     if record is None:
                         attempt.discard()
-                        for owner in attempt.owners:
-                            owner.review.restart()
+                        _restart(attempt)
                         attempt = None
                 if attempt is None:
                     attempt = self._attempt(operation, requests)
@@ -180,8 +179,11 @@ class Committer:
                 content = attempt.commit()
                 self._settings.on_step("committing")
                 won = self._create(attempt, content, record)
-            except BaseException:
+            except BaseException as error:
                 _drop(attempt, operation)
+                if attempt is not None and len(requests) > 1:
+                    settled = error.outcomes if isinstance(error, Apart) else {}
+                    _restart(attempt, but=settled)
                 raise
             if won:
                 return self._acknowledge(attempt, requests, record)
@@ -361,6 +363,13 @@ class Committer:
     def _wait(self, number: int) -> None:
         longest = min(_MAX_WAIT_S, self._settings.retry_wait_s * 2.0**number)
         time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
+
+
+def _restart(attempt: Attempt, *, but: Collection[int] = ()) -> None:
+    """What was shown of the change is void: it is planned again."""
+    for position, owner in enumerate(attempt.owners):
+        if position not in but:
+            owner.review.restart()
 
 
 def _drop(attempt: Attempt | None, operation: Operation) -> None:

@@ -48,8 +48,7 @@ def _shared(member: Member) -> Merge | None:
     operation, request = member.operation, member.request
     if not isinstance(operation, Merge) or operation.is_replace:
         return None
-    alone = (request.note, request.before_commit, request.diff, request.grant)
-    if request.dry_run or any(part is not None for part in alone):
+    if request.dry_run or request.note is not None or request.before_commit is not None:
         return None
     return operation
 

@@ -228,12 +228,32 @@ def test_a_refused_member_is_taken_out(where: str, lake: Lake) -> None:
     assert "m2" not in _by_mutation(lake.events())
 
 
+class _Sink:
+    """The exact change as rows of text."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str]] = []
+
+    def write(self, rows: pa.Table) -> None:
+        self.rows += [(row["entity_id"], row["new_value"]) for row in rows.to_pylist()]
+
+    def restart(self) -> None:
+        self.rows.clear()
+
+
 def test_a_held_member_is_taken_out(lake: Lake) -> None:
     """It is told what it would have done, and nothing of it is committed."""
     lake.append({"id": [1, 2, 3], "v": [0, 0, 0]})
-    changes = [upsert(lake, {"id": [n], "v": [n]}, f"u{n}") for n in (1, 2, 3)]
+    sinks = [_Sink() for _ in range(3)]
+    changes = [
+        upsert(lake, {"id": [n], "v": [n]}, f"u{n}", diff=sink, grant=object())
+        for n, sink in enumerate(sinks, start=1)
+    ]
     results, _ = together(lake, changes, gate=_Gate({"u1": "hold"}))
     assert (results[0].held, results[0].updated, results[0].commit_id) == (True, 1, None)
+    assert [result.version for result in results[1:]] == [1, 1]
+    # Each sink has its own change, once, although the others were planned again.
+    assert [sink.rows for sink in sinks] == [[("1", "1")], [("2", "2")], [("3", "3")]]
     assert [row["v"] for row in lake.rows()] == [0, 2, 3]
 
 
