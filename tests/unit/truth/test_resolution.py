@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import InvalidInput
@@ -23,6 +23,7 @@ from lakecore.truth import (
 )
 
 ADA = Principal("ada")
+unhurried = settings(deadline=None)
 SIZE = Size(rows=5, fields=5, bytes=40, fraction=0.5)
 FREE = RuleSet.from_dict({}).tier(ADA, "planes", "update", SIZE)
 
@@ -175,6 +176,7 @@ rule_actions = st.lists(st.sampled_from(["allow", "warn", "require_approval", "d
 stricter = st.sampled_from(["warn", "require_approval", "deny"])
 
 
+@unhurried
 @given(
     rule_actions,
     stricter,
@@ -207,6 +209,7 @@ def test_a_rule_more_never_makes_the_outcome_laxer(
     assert outcome(*actions, more).strength >= outcome(*actions).strength
 
 
+@unhurried
 @given(rule_actions, st.sampled_from([tier.value for tier in TIERS]), st.sampled_from([0, 2]))
 def test_a_request_never_makes_the_outcome_laxer(actions: list[str], tier: str, value: int) -> None:
     """And the batch's outcome is that of its rows' strictest."""

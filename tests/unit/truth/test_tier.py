@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import InvalidInput
@@ -14,6 +14,7 @@ from lakecore.truth import _bounds as bounds
 from lakecore.truth._tier import covers, matches
 
 ADA = Principal("ada")
+unhurried = settings(deadline=None)
 BOT = Principal("agent:cleaner", kind="agent")
 
 
@@ -248,6 +249,7 @@ texts = st.text(alphabet="ab.", max_size=4)
 globs = st.text(alphabet="ab.*?", max_size=4)
 
 
+@unhurried
 @given(glob=globs, other=globs, name=texts)
 def test_what_a_glob_covers_it_matches(glob: str, other: str, name: str) -> None:
     """Never a shadow that is none: what the covered one matches, the covering one does."""
@@ -282,6 +284,7 @@ change = st.tuples(
 )
 
 
+@unhurried
 @given(st.lists(entry, max_size=3), entry, change)
 def test_an_entry_more_at_the_end_is_never_laxer(
     tables: list[dict[str, Any]], more: dict[str, Any], change: Any
@@ -292,6 +295,7 @@ def test_an_entry_more_at_the_end_is_never_laxer(
     assert before.entry is None or after == before
 
 
+@unhurried
 @given(st.lists(entry, max_size=3), change, st.integers(0, 3), st.floats(0, 1))
 def test_a_larger_change_is_never_let_through_sooner(
     tables: list[dict[str, Any]], change: Any, rows: int, fraction: float
@@ -303,6 +307,7 @@ def test_a_larger_change_is_never_let_through_sooner(
     assert rules.tier(*who, large).tier.strength >= rules.tier(*who, small).tier.strength
 
 
+@unhurried
 @given(st.lists(entry, min_size=1, max_size=3), change, st.data())
 def test_a_bound_that_is_tightened_is_never_laxer(
     tables: list[dict[str, Any]], change: Any, data: st.DataObject
@@ -317,6 +322,7 @@ def test_a_bound_that_is_tightened_is_never_laxer(
     assert after.tier.strength >= before.tier.strength
 
 
+@unhurried
 @given(st.lists(entry, max_size=4), change)
 def test_entries_that_lint_says_never_decide_do_not(
     tables: list[dict[str, Any]], change: Any
