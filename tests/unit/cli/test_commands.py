@@ -146,6 +146,7 @@ def test_update(run: Run, lake: FakeLake) -> None:
         {
             "set": {"seats": "60"},
             "where": "seats > 1",
+            "keys": None,
             "all": False,
             "source": "cli",
             "reason": "refit",
@@ -161,9 +162,14 @@ def test_update(run: Run, lake: FakeLake) -> None:
         "updated": 1,
         "deleted": 0,
         "unchanged": 0,
+        "missing": 0,
+        "conflicts": 0,
         "events": 1,
         "dry_run": False,
         "changes": [],
+        "tier": "auto",
+        "held": False,
+        "digest": None,
     }
     assert lake.last[2]["all"] is True
 

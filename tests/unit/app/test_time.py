@@ -1,0 +1,105 @@
+"""Going back through a lake's front, and the examples of docs/time.md."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lakecore.app import Lake, open_lake
+from lakecore.base import Conflict, InvalidInput, NotFound
+from lakecore.catalog import Catalog
+from lakecore.tables import RenameColumn
+
+PAGE = (Path(__file__).parents[3] / "docs" / "time.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def lake() -> Lake:
+    """A dataset with a row that was changed once."""
+    lake = open_lake("memory://", actor="ada")
+    lake.create("planes", key=["id"])
+    lake.insert("planes", [{"id": "a", "n": 1}])
+    lake.update("planes", keys="a", set={"n": 2})
+    return lake
+
+
+def test_the_page_runs() -> None:
+    """The Python of docs/time.md answers what the page says."""
+    examples = re.findall(r"```pycon\n(.*?)```", PAGE, re.DOTALL)
+    assert len(examples) == 5
+    parser = doctest.DocTestParser()
+    test = parser.get_doctest("\n".join(examples), {}, "time.md", "time.md", 0)
+    assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0
+
+
+def test_sealed_or_not_a_mutation_is_undone(lake: Lake) -> None:
+    """Its events are found, and the journal and tables agree afterwards."""
+    mutation = lake.history("planes", "a")[-1].mutation_id
+    lake.journal.seal()
+    lake.update("planes", keys="a", set={"n": 3})
+    with pytest.raises(Conflict, match="by mutation"):
+        lake.revert(mutation)
+    lake.restore("planes", version=1)
+    assert lake.revert(mutation, reason="mistaken").updated == 1
+    assert lake.sql("select n from planes").to_pylist() == [{"n": 1}]
+    assert lake.verify().status == "green"
+    lake.close()
+
+
+def test_what_cannot_be_reverted(lake: Lake) -> None:
+    """No such mutation; one that changed no dataset; one of a dropped dataset."""
+    with pytest.raises(NotFound, match="no such mutation"):
+        lake.revert("m")
+    mutation = lake.history("planes", "a")[-1].mutation_id
+    created = next(event for event in lake.journal.recent() if event.dataset != "planes")
+    with pytest.raises(NotFound, match="changed no dataset"):
+        lake.revert(created.mutation_id)
+    lake.drop("planes")
+    with pytest.raises(NotFound, match="changed no dataset"):
+        lake.revert(mutation)
+    lake.close()
+
+
+def test_times_name_versions(lake: Lake) -> None:
+    """With a zone; text or datetime."""
+    now = datetime.now(UTC)
+    assert lake.diff("planes", 0, now).read_all().num_rows == 1
+    assert lake.diff("planes", now.isoformat(), 1).read_all().num_rows == 0
+    assert lake.restore("planes", time=now).version is None
+    for time in ("2026-01-31T12:00:00", "noon"):
+        with pytest.raises(InvalidInput):
+            lake.restore("planes", time=time)
+    lake.close()
+
+
+def test_columns_and_properties(lake: Lake) -> None:
+    """`alter` takes both; a renamed key is the dataset's key, and its rows keep their history."""
+    entry = lake.alter("planes", rename={"id": "tail"}, add={"day": "date"}, owner="ada")
+    assert (entry.key, entry.owner) == (("tail",), "ada")
+    lake.upsert("planes", [{"tail": "a", "n": 5}])
+    assert [event.action for event in lake.history("planes", "a")] == ["insert", "update", "update"]
+    assert lake.verify().status == "green"
+    lake.close()
+
+
+def test_a_renamed_key_that_did_not_reach_the_catalog(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same call again completes it."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "rename_key", fail)
+        with pytest.raises(KeyboardInterrupt):
+            lake.alter("planes", rename={"id": "tail"})
+    assert lake.dataset("planes").key == ("id",)
+    assert lake.alter_columns("planes", [RenameColumn("id", "tail")]).version is None
+    assert lake.dataset("planes").key == ("tail",)
+    assert lake.update("planes", keys="a", set={"n": 7}).updated == 1
+    lake.close()
