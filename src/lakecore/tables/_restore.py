@@ -102,7 +102,8 @@ class RevertFiles:
                 found=f"{len(gone)} of its {len(commit.adds)} files are not in the table now",
                 hint="revert later mutations first, or restore the version before it",
             )
-        check_kept(attempt, self._version - 1)
+        if commit.removes:
+            check_kept(attempt, self._version - 1)
         check_stored(attempt, commit.removes, f"version {self._version - 1}")
         mine = Side(base.schema, [present[added.path] for added in commit.adds])
         sides = mine, Side(base.schema, commit.removes)
