@@ -26,7 +26,7 @@ from lakecore.tables._delta_log import (
     protocol_for,
 )
 from lakecore.tables._event_stream import EventStream
-from lakecore.tables._events import Change, Owner, Shares, schema_change
+from lakecore.tables._events import Change, Owner, Shares, owners_of, schema_change
 from lakecore.tables._gate import Plan
 from lakecore.tables._places import file_path
 from lakecore.tables._read import FileReader
@@ -177,7 +177,8 @@ class Attempt:
 
         `owners`: which mutation each row belongs to, by position; None: the first.
         """
-        for position, owner in enumerate(self.owners if owners is not None else self.owners[:1]):
+        for position in owners_of(owners):
+            owner = self.owners[position]
             if owner.review.shows_rows:
                 mask = None if owners is None else pa.array(owners == position)
                 self.later(owner.review.show, before, after, mask)
@@ -195,7 +196,8 @@ class Attempt:
 
         `masks` marks, of the same rows, those that change in one column.
         """
-        for position, owner in enumerate(self.owners if owners is not None else self.owners[:1]):
+        for position in owners_of(None if owners is None else owners[any_change]):
+            owner = self.owners[position]
             if owner.review.shows_rows:
                 mine = any_change if owners is None else any_change & (owners == position)
                 self.later(owner.review.show_updates, before, after, positions, mine, masks)

@@ -17,7 +17,15 @@ import pyarrow as pa
 from lakecore.base import Bug, LakecoreError
 from lakecore.storage import Store
 from lakecore.tables._delta_log import commit_path
-from lakecore.tables._events import SCHEMA, Change, EventTemplate, Numbering, Owner, with_commit
+from lakecore.tables._events import (
+    SCHEMA,
+    Change,
+    EventTemplate,
+    Numbering,
+    Owner,
+    owners_of,
+    with_commit,
+)
 from lakecore.tables._lane import Pipeline
 from lakecore.tables._types import MAX_SAMPLE_CHANGES, DatasetRef, StagingJournal
 
@@ -162,15 +170,14 @@ class EventStream:
 
     def _show(self, change: Change) -> None:
         """Keep the first changes of each mutation as its result's sample."""
-        for owner, sample in enumerate(self.samples):
+        for owner in owners_of(change.owners):
+            sample = self.samples[owner]
             room = MAX_SAMPLE_CHANGES - len(sample)
             if room <= 0:
                 continue
             rows: Iterable[int] = range(min(len(change), room))
             if change.owners is not None:
                 rows = np.flatnonzero(change.owners == owner)[:room].tolist()
-            elif owner:
-                continue
             for row in rows:
                 sample.append(
                     {
@@ -192,15 +199,13 @@ class EventStream:
     def _exact_changes(self, change: Change) -> Iterator[tuple[Review, pa.Table]]:
         """For each mutation the part of the exact change that it has in `change`."""
         rows = change.exact(self._template.entity_type)
-        for position, owner in enumerate(self._owners):
+        for position in owners_of(change.owners):
+            owner = self._owners[position]
             if not owner.review.exact:
                 continue
+            part = rows
             if change.owners is not None:
                 part = rows.filter(pa.array(change.owners == position))
-            elif position == 0:
-                part = rows
-            else:
-                continue
             owner.review.digest_rows(part)
             yield owner.review, part
 

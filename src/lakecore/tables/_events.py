@@ -90,6 +90,11 @@ class Owner:
     review: Review
 
 
+def owners_of(owners: Owners | None) -> list[int]:
+    """The mutations, by position, that these events or rows belong to; None: the first's."""
+    return [0] if owners is None else np.unique(owners).tolist()
+
+
 class Numbering:
     """Gives the events of each mutation of a commit their ordinals, each from 0."""
 

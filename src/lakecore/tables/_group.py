@@ -32,8 +32,9 @@ MAX_MEMBERS: Final = 256
 MAX_ROWS: Final = 1 << 13
 """Of all members of a group together; a change of more rows goes alone."""
 
-_LINGER_S: Final = 0.003
-"""How long nobody may come before a group goes without them."""
+_LINGER_S: Final = 0.008
+"""How long nobody may come before a group goes without them: longer than the interpreter
+leaves a thread its turn, or a leader that wakes first would go alone."""
 _MAX_LINGER_S: Final = 0.05
 _ON_THEIR_WAY_S: Final = 0.1
 """How long after a group its members are taken to be on their way again."""
