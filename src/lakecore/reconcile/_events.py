@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,11 +18,14 @@ from lakecore.journal import prepare_events, staged_schema
 
 if TYPE_CHECKING:
     from lakecore.catalog import Dataset
-    from lakecore.journal import Staging
+    from lakecore.journal import PreparedEvents, Staging
 
 _PART_ROWS: Final = 1 << 15
 _PART_BYTES: Final = 8 * MIB
 """Rows whose events are built at once: their JSON is several times as large."""
+_THREADS: Final = 2
+_AHEAD: Final = 4
+"""Pieces that are hashed, or wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,11 @@ class Piece:
 
 
 class EventWriter:
-    """Gives the events of one version their ordinals, and stages them in order."""
+    """Gives the events of one version their ordinals, and stages them in order.
+
+    Hashing is done by threads meanwhile; a context manager: everything is staged when its
+    block ends normally.
+    """
 
     def __init__(
         self,
@@ -51,6 +60,8 @@ class EventWriter:
         self._staging = staging
         self._dataset = dataset
         self.count = 0
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lakecore-reconcile")
+        self._prepared: deque[Future[PreparedEvents]] = deque()
         self._constant: dict[str, object] = {
             "timestamp": timestamp_us,
             "actor": actor,
@@ -67,13 +78,30 @@ class EventWriter:
         count = len(piece.entity_ids)
         if not count:
             return
+        while len(self._prepared) >= _AHEAD:
+            self._staging.write(self._prepared.popleft().result())
+        self._prepared.append(self._threads.submit(self._prepare, piece, self.count))
+        self.count += count
+
+    def __enter__(self) -> EventWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            while kind is None and self._prepared:
+                self._staging.write(self._prepared.popleft().result())
+        finally:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _prepare(self, piece: Piece, first: int) -> PreparedEvents:
+        count = len(piece.entity_ids)
         constant = self._constant | {
             "entity_type": piece.entity_type or self._dataset.entity_type or self._dataset.name,
             "field": piece.field,
             "action": piece.action,
             "context": piece.context,
         }
-        ordinals = pa.array(np.arange(self.count, self.count + count)).cast(pa.string())
+        ordinals = pa.array(np.arange(first, first + count)).cast(pa.string())
         columns = {
             "event_id": pc.binary_join_element_wise(f"{self._staging.commit_id}:", ordinals, ""),
             "entity_id": piece.entity_ids,
@@ -89,8 +117,7 @@ class EventWriter:
             else:
                 arrays.append(values if values.type == field.type else values.cast(field.type))
         events = pa.table(arrays, schema=staged_schema())
-        self._staging.write(prepare_events(events, json_is_known=True))
-        self.count += count
+        return prepare_events(events, json_is_known=True)
 
 
 def texts(*values: str | None) -> pa.Array:

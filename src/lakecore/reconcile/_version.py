@@ -170,8 +170,9 @@ class VersionJournal:
                     actor=f"external:{entry.engine}",
                     timestamp_us=entry.time_us or version.modified_us,
                 )
-                describe(writer.write)
-                writer.write(_closing(version, entry, told))
+                with writer:
+                    describe(writer.write)
+                    writer.write(_closing(version, entry, told))
                 staging.finish([])
         except AlreadyExists:
             # Another machine told the same version at the same time, from files that were
