@@ -5,13 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pytest
 from tests.fakes.faulty_store import Fault, FaultyStore
+from tests.fakes.judges import FakeGate
 from tests.unit.tables.conftest import Ref
 
 from lakecore.base import LakecoreError, OutOfSpace, SystemClock, Unavailable
@@ -178,6 +180,64 @@ def test_failed_changes_leave_no_files(tmp_path: Path) -> None:
         assert {found.path for found in inner.list_objects("")} == before
 
 
+@pytest.mark.parametrize("where", ["judge", "rows", "decide", "context"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_judge_that_fails_leaves_nothing(name: str, where: str, tmp_path: Path) -> None:
+    """Wherever a judge raises, and whatever: no object, no thread, and the rows as before."""
+    dataset, change = CHANGES[name]
+    store = open_store(str(tmp_path / "lake"))
+    _first(store, tmp_path, dataset)
+    objects = {found.path for found in store.list_objects("")}
+    with _journal(store, tmp_path) as journal:
+        tables = Tables(store, journal, SystemClock(), SMALL, _failing(where))
+        before = _rows(tables, dataset)
+        with pytest.raises(_Failure, match=where):
+            change(tables)
+        assert {found.path for found in store.list_objects("")} == objects
+        names = [thread.name for thread in threading.enumerate()]
+        assert not [
+            name for name in names if name.startswith(("lakecore-events", "lakecore-files"))
+        ]
+    assert _check(tmp_path, dataset, [before]) == before
+
+
+class _Failure(BaseException):
+    """Nothing that anybody expects."""
+
+
+def _failing(where: str) -> FakeGate:
+    """A gate that raises at one of its calls."""
+    failure = _Failure(where)
+
+    def fail(*_: object) -> NoReturn:
+        raise failure
+
+    if where == "judge":
+        return FakeGate(exempt=fail)
+    if where == "context":
+        return FakeGate(context=_Failing(failure))
+    return FakeGate(
+        rows_raise=failure if where == "rows" else None,
+        decide_raises=failure if where == "decide" else None,
+    )
+
+
+class _Failing(Mapping[str, object]):
+    """A decision's context that cannot be read."""
+
+    def __init__(self, failure: BaseException) -> None:
+        self._failure = failure
+
+    def __getitem__(self, name: str) -> NoReturn:
+        raise self._failure
+
+    def __iter__(self) -> NoReturn:
+        raise self._failure
+
+    def __len__(self) -> int:
+        return 1
+
+
 class _Interrupted:
     """A store whose `create` of a version is followed by the user's Ctrl-C."""
 
@@ -230,7 +290,7 @@ def test_an_error_at_any_step(name: str, step: str, tmp_path: Path) -> None:
     assert _check(tmp_path, dataset, [expected]) == expected
 
 
-def _killed(folder: str, name: str, step: str) -> None:
+def _killed(folder: str, name: str, step: str, gated: bool) -> None:
     def kill(reached: str) -> None:
         if reached == step:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -238,18 +298,21 @@ def _killed(folder: str, name: str, step: str) -> None:
     store = open_store(str(Path(folder) / "lake"))
     settings = TableSettings(file_rows=4, row_group_rows=2, on_step=kill)
     journal = _journal(store, Path(folder))
-    CHANGES[name][1](Tables(store, journal, SystemClock(), settings))
+    gate = FakeGate(wants_digest=True) if gated else None
+    CHANGES[name][1](Tables(store, journal, SystemClock(), settings, gate))
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("name", ["upsert", "unkeyed"])
-def test_killed_at_every_step(name: str, step: str, tmp_path: Path) -> None:
-    """Before the commit nothing has happened, after it everything has."""
+@pytest.mark.parametrize(
+    ("name", "gated"), [("upsert", False), ("upsert", True), ("unkeyed", True)]
+)
+def test_killed_at_every_step(name: str, gated: bool, step: str, tmp_path: Path) -> None:
+    """Before the commit nothing has happened, after it everything has; with a judge or without."""
     before, after, _ = _outcomes(tmp_path / "clean", name)
     dataset, _change = CHANGES[name]
     _first(open_store(str(tmp_path / "lake")), tmp_path, dataset)
     process = multiprocessing.get_context("spawn").Process(
-        target=_killed, args=(str(tmp_path), name, step)
+        target=_killed, args=(str(tmp_path), name, step, gated)
     )
     process.start()
     process.join(60)
