@@ -3,7 +3,7 @@
 Each value is an object with one member:
 
 ===========  ===============================================================================
-`value`      JSON as it is: text, integer, true, false, null
+`value`      JSON as it is: text, a finite number, true, false, null
 `sql`        an `Sql`
 `values`     a mapping: its values, encoded
 `items`      a list: its values, encoded; `tuple`: likewise
@@ -16,6 +16,7 @@ Each value is an object with one member:
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -55,8 +56,9 @@ def encode_value(value: object) -> dict[str, Any]:
     """
     if isinstance(value, Sql):
         return {"sql": value.text}
-    # A float may be NaN, which is no JSON.
     if value is None or isinstance(value, bool | int | str):
+        return {"value": value}
+    if isinstance(value, float) and math.isfinite(value):
         return {"value": value}
     if isinstance(value, Mapping):
         return {"values": {str(key): encode_value(one) for key, one in value.items()}}
