@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lakecore.base import Clock, InvalidInput, SystemClock
 from lakecore.tables._gate import DiffSink, Gate
@@ -17,6 +17,9 @@ from lakecore.tables._types import (
     StagingJournal,
     TableSettings,
 )
+
+RESERVED_CONTEXT: Final = frozenset({"commit", "decision"})
+"""Members of a context that say what was committed and decided: not the author's to say."""
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -326,6 +329,12 @@ class Tables(TimeTables):
     ) -> MutationResult:
         from lakecore.tables._commit import Request, new_mutation_id
 
+        reserved = sorted(RESERVED_CONTEXT & author.context.keys())
+        if reserved:
+            raise InvalidInput(
+                "the author's context has a member that only a commit may have",
+                found=", ".join(reserved),
+            )
         request = Request(
             dataset=dataset,
             author=author,
