@@ -105,7 +105,8 @@ class TableCheck:
         tally.add_to(self._report)
         if is_replayed:
             self._check_place(table, replay, place)
-            self._check_files(table, replay, shas)
+            if place is None or not place.is_over:
+                self._check_files(table, replay, shas, is_over=place is not None and place.is_over)
         if is_clean:
             self._remember(table, place, state)
 
@@ -187,7 +188,9 @@ class TableCheck:
                 words.other_table(table.location, place.dataset_id, replay.table_id)
             )
 
-    def _check_files(self, table: TableListing, replay: Replay, shas: Mapping[str, str]) -> None:
+    def _check_files(
+        self, table: TableListing, replay: Replay, shas: Mapping[str, str], *, is_over: bool
+    ) -> None:
         live = set()
         for file in replay:
             try:
@@ -196,6 +199,8 @@ class TableCheck:
                 continue
             live.add(path)
             info = table.files.get(path)
+            if is_over and info is None:
+                continue  # given up after the grace of a drop; the log stays
             if info is None and not self._store.exists(path):
                 self._report.problems.append(words.missing_file(path, replay.version))
             elif info is not None and file.size_bytes not in (None, info.size_bytes):

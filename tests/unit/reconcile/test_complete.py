@@ -213,6 +213,21 @@ def test_files_of_older_versions_may_go(place: Path) -> None:
     assert checked(place, full=True).status == "green"
 
 
+def test_files_of_a_dropped_dataset_may_go(place: Path) -> None:
+    """Once its grace is over; until then they are missed. The log is held all the same."""
+    live = live_file(place)
+    with lakecore.open(place, create=False, actor="ada") as lake:
+        lake.drop("planes", grace_days=1)
+    live.unlink()
+    assert "is missing" in problem_of(checked(place))
+    with lakecore.open(place, create=False, actor="ada") as lake:
+        lake.undrop("planes")
+        lake.drop("planes", grace_days=0)
+    assert checked(place).status == "green"
+    rewrite(entry(place, 1), lambda actions: actions[-1]["add"].update({"size": 1}))
+    assert "rewritten" in problem_of(checked(place))
+
+
 def test_an_altered_data_file(place: Path) -> None:
     """Other values in a file of the same size: `full` hashes it."""
     live = live_file(place)

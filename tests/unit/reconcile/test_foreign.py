@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, Transaction, write_deltalake
 from tests.unit.reconcile.conftest import ROWS, Lake, rows_of
 
+import lakecore
 from lakecore.journal import foreign_commit_id
 
 
@@ -234,6 +236,21 @@ def test_between_our_own_changes(lake: Lake) -> None:
     assert [version.version for version in lake.lake.reconcile().versions] == [2]
     history = [e.new_value for e in lake.lake.history("planes", 1)]
     assert history[1:] == ["11", "12", "13"]
+    assert lake.green()
+
+
+def test_two_machines_at_once(lake: Lake) -> None:
+    """Both reconcile the same versions at the same time: each is journaled once."""
+    for number in range(3):
+        lake.table().update(updates={"seats": str(number)}, predicate="id = 1")
+    with lakecore.open(lake.place, create=False) as other:
+        lakes = (lake.lake, other)
+        with ThreadPoolExecutor(2) as threads:
+            reports = list(threads.map(lambda one: one.reconcile(), lakes))
+        assert [report.problems for report in reports] == [[], []]
+        for one in lakes:
+            one.journal.seal()
+    assert [len(lake.events(version)) for version in (1, 2, 3)] == [2, 2, 2]
     assert lake.green()
 
 
