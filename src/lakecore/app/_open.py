@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import getpass
 import os
+from typing import Any
 
 from lakecore.app._components import Components
 from lakecore.app._lake import Lake
@@ -22,7 +23,9 @@ def open_lake(
     lake = os.fspath(uri) if uri is not None else None
     if isinstance(config, Settings):
         named = {"uri": lake, "actor": actor}
-        changes = {name: value for name, value in named.items() if value is not None}
+        changes: dict[str, Any] = {
+            name: value for name, value in named.items() if value is not None
+        }
         settings = dataclasses.replace(config, lake=dataclasses.replace(config.lake, **changes))
     else:
         file = os.fspath(config) if config is not None else None

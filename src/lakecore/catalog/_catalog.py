@@ -10,6 +10,7 @@ from typing import Any, Final
 from lakecore.base import (
     AlreadyExists,
     Clock,
+    Conflict,
     InvalidInput,
     NotFound,
     Refused,
@@ -22,6 +23,7 @@ from lakecore.catalog._dataset import (
     check_contract,
     check_dataset_name,
     check_key,
+    check_retention,
     location_of,
 )
 from lakecore.documents import Document, Documents
@@ -31,7 +33,11 @@ KIND: Final = "datasets"
 DAY_US: Final = 24 * 3600 * 1_000_000
 DEFAULT_GRACE_DAYS: Final = 7
 
-_CHANGEABLE = ("contract", "description", "entity_type", "owner", "protected")
+_RETENTION: Final = ("retention_days", "retention_versions")
+_CHANGEABLE = (
+    *("contract", "description", "entity_type", "owner", "protected"),
+    *_RETENTION,
+)
 
 
 class Catalog:
@@ -40,6 +46,7 @@ class Catalog:
     def __init__(self, documents: Documents, clock: Clock | None = None) -> None:
         self._documents = documents
         self._clock = clock or SystemClock()
+        self._replaced: dict[str, tuple[int, list[Dataset]]] = {}
 
     # -- reading ----------------------------------------------------------------------
 
@@ -47,7 +54,11 @@ class Catalog:
         """Every active dataset by name; with `dropped` also those whose drop can be undone."""
         datasets = _settled_view(self._load())
         states = {State.ACTIVE, State.DROPPED} if dropped else {State.ACTIVE}
-        return [dataset for _, dataset in sorted(datasets.items()) if dataset.state in states]
+        return [
+            dataset
+            for _, dataset in sorted(datasets.items())
+            if dataset.state in states and dataset.purged_us is None
+        ]
 
     def find(self, name: str) -> Dataset | None:
         """The active dataset of that name; a name that was renamed away is not followed."""
@@ -121,7 +132,7 @@ class Catalog:
         )
 
     def change(self, name: str, *, author: Author, **changes: Any) -> Dataset:
-        """Change contract, description, entity_type, owner or protected."""
+        """Change contract, description, entity_type, owner, protected, or the retention."""
         unknown = sorted(set(changes) - set(_CHANGEABLE))
         if unknown:
             raise InvalidInput(
@@ -131,6 +142,8 @@ class Catalog:
             )
         if "contract" in changes:
             check_contract(changes["contract"])
+        for member in _RETENTION:
+            check_retention(member, changes.get(member))
         name = self.get(name).name
         self._settle(name, author)
         return self._change_active(
@@ -214,7 +227,8 @@ class Catalog:
                     where=name,
                     found=str(dataset.state) if dataset else None,
                 )
-            if (dataset.purge_after_us or 0) < self._clock.now_us():
+            is_over = (dataset.purge_after_us or 0) < self._clock.now_us()
+            if is_over or dataset.purged_us is not None:
                 raise Refused(
                     "the grace of this drop is over",
                     where=name,
@@ -227,7 +241,58 @@ class Catalog:
 
         return self._change(name, back, author=author, action="undrop")
 
+    # -- after a drop -----------------------------------------------------------------
+
+    def past_grace(self) -> list[Dataset]:
+        """Dropped datasets that nobody can bring back any more; purged ones as well.
+
+        Also those whose name was used again. None lies where another one lives.
+        """
+        now_us = self._clock.now_us()
+        documents = [d for d in self._documents.list_documents(KIND) if d.body is not None]
+        newest = [_dataset(document) for document in documents]
+        dropped = [dataset for dataset in newest if dataset.state is State.DROPPED]
+        gone = [d for d in dropped if (d.purge_after_us or 0) < now_us]
+        for document in documents:
+            gone += [d for d in self._dropped_before(document) if (d.purge_after_us or 0) < now_us]
+        living = [dataset.location for dataset in newest if dataset not in gone]
+        return [d for d in gone if not any(_overlap(d.location, place) for place in living)]
+
+    def purge(self, dropped: Dataset, *, author: Author) -> None:
+        """Enter that the files of a dropped dataset go: from here on it cannot be undropped.
+
+        Nothing happens for one whose name is another's by now. Raises `Conflict` when it was
+        brought back meanwhile.
+        """
+
+        def purged(now: Document | None) -> dict[str, Any] | None:
+            dataset = _dataset(now) if now is not None else None
+            if now is None or dataset is None or dataset.dataset_id != dropped.dataset_id:
+                return now.body if now is not None else None
+            if dataset.state is not State.DROPPED:
+                raise Conflict("the dataset was brought back meanwhile", where=dropped.name)
+            at_us = dataset.purged_us or self._clock.now_us()
+            return dataset.with_changes(purged_us=at_us).merge_body(now.body)
+
+        self._documents.change(KIND, dropped.name, purged, author=author, action="purge")
+
     # -- inside -----------------------------------------------------------------------
+
+    def _dropped_before(self, newest: Document) -> list[Dataset]:
+        """The datasets that had this name before and were dropped; what was read is kept."""
+        known, found = self._replaced.get(newest.name, (-1, []))
+        for version in range(max(known, 0), newest.version):
+            pair = [
+                self._documents.get(KIND, newest.name, version=number)
+                for number in (version, version + 1)
+            ]
+            before, after = [_dataset(d) if d is not None and d.body else None for d in pair]
+            if before is None or before.state is not State.DROPPED:
+                continue
+            if after is None or after.dataset_id != before.dataset_id:
+                found = [*found, before]
+        self._replaced[newest.name] = (newest.version, found)
+        return found
 
     def _load(self) -> dict[str, Dataset]:
         return {
@@ -318,6 +383,11 @@ class Catalog:
         elif before is not None and before.state is State.DROPPED:
             hint = f"it was dropped; `lakecore undrop {name}` brings it back"
         return NotFound("there is no dataset of that name", where=name, hint=hint)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two folders are the same, or one lies in the other."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def _dataset(document: Document) -> Dataset:

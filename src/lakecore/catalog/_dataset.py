@@ -16,6 +16,11 @@ SYSTEM: Final = "system"
 CONTRACTS: Final = ("evolve", "freeze", "quarantine")
 """What an ingest may do to a schema: add columns, nothing, or send what differs to quarantine."""
 
+MAX_RETENTION_DAYS: Final = 36_600
+MAX_RETENTION_VERSIONS: Final = 1_000_000_000
+
+_OPTIONAL: Final = ("adopted_version", "retention_days", "retention_versions", "purged_us")
+"""Members that a document has only where they say something."""
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
 _TABLES = "tables"
 
@@ -44,6 +49,9 @@ class Dataset:
         renamed_to: where the name went, in state renamed.
         renamed_from: the name and document version that this one continues.
         adopted_version: of a table that was adopted, the first version that is journaled.
+        retention_days, retention_versions: how long, and how many, versions are kept at
+            least; None for the lake's setting.
+        purged_us: when its files were given up after the grace of a drop.
         version: of the catalog document.
     """
 
@@ -63,6 +71,9 @@ class Dataset:
     renamed_to: str | None = None
     renamed_from: tuple[str, int] | None = None
     adopted_version: int | None = None
+    retention_days: float | None = None
+    retention_versions: int | None = None
+    purged_us: int | None = None
     version: int = -1
 
     @property
@@ -79,8 +90,9 @@ class Dataset:
         del body["name"], body["version"]
         body["key"] = list(self.key)
         body["renamed_from"] = list(self.renamed_from) if self.renamed_from else None
-        if self.adopted_version is None:
-            del body["adopted_version"]
+        for member in _OPTIONAL:
+            if body[member] is None:
+                del body[member]
         return body
 
     @classmethod
@@ -104,7 +116,8 @@ class Dataset:
 
     def merge_body(self, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """The next body: ours over `before`, whose unknown fields survive."""
-        return {**(before or {}), **self.to_body()}
+        others = {name: value for name, value in (before or {}).items() if name not in _OPTIONAL}
+        return {**others, **self.to_body()}
 
     def with_changes(self, **changes: Any) -> Dataset:
         return replace(self, **changes)
@@ -163,6 +176,22 @@ def check_key(key: Sequence[str]) -> tuple[str, ...]:
     if len(set(key)) != len(key):
         raise InvalidInput("a key names a column twice", found=list(key))
     return tuple(key)
+
+
+def check_retention(name: str, value: object) -> None:
+    """A retention in days, or in versions, or None. Raises `InvalidInput`."""
+    days = name == "retention_days"
+    low, high = (0, MAX_RETENTION_DAYS) if days else (1, MAX_RETENTION_VERSIONS)
+    kinds = (int, float) if days else (int,)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        raise InvalidInput(
+            "not a retention",
+            expected=f"{low} to {high:,}, or None for the lake's setting",
+            found=repr(value),
+            where=name,
+        )
 
 
 def check_contract(contract: str) -> str:

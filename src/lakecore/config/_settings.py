@@ -43,6 +43,40 @@ class LakeSettings:
     actor: str = setting(
         "", "Who changes things when `--actor` is not given; empty: the operating system's user."
     )
+    maintain: bool = setting(
+        True,
+        "Put small files together and remove what is not kept any more in the background of "
+        "long-running processes; otherwise only by `lakecore maintain`.",
+    )
+    maintain_interval_s: float = setting(
+        900.0,
+        "Seconds between two such runs, and before the first one.",
+        minimum=1,
+        maximum=604_800,
+    )
+    target_file_bytes: int = setting(
+        128 * MIB,
+        "Bytes of a data file that small ones are put together to.",
+        minimum=1 * MIB,
+        maximum=4 * GIB,
+    )
+    retention_days: float = setting(
+        30.0,
+        "Days for which every version of a dataset can be read (`as_of`, `restore`); "
+        "`lakecore alter --retention-days` says otherwise for one.",
+        minimum=0,
+        maximum=36_600,
+    )
+    retention_versions: int = setting(
+        10, "Versions of a dataset that are kept whatever their age.", minimum=1
+    )
+    vacuum_grace_hours: float = setting(
+        24.0,
+        "Hours before a file goes that no kept version needs, since it was written and since "
+        "the table gave it up: queries and changes that run as long lose nothing.",
+        minimum=0,
+        maximum=8_784,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
