@@ -105,8 +105,7 @@ class TableCheck:
         tally.add_to(self._report)
         if is_replayed:
             self._check_place(table, replay, place)
-            if place is None or not place.is_over:
-                self._check_files(table, replay, shas, is_over=place is not None and place.is_over)
+            self._check_files(table, replay, shas, is_over=place is not None and place.is_over)
         if is_clean:
             self._remember(table, place, state)
 
