@@ -19,11 +19,14 @@ from lakecore.journal import JournalSettings as SealSettings
 from lakecore.storage import Store, open_store
 
 if TYPE_CHECKING:
+    from lakecore.app._workspace_source import WorkspaceSource
     from lakecore.changes import Approvals, Changes, Pendings, Principals, RuleGate, Rules
     from lakecore.config import Settings
+    from lakecore.maintain import Background, Maintainer
     from lakecore.query import QueryEngine
     from lakecore.reconcile import Reconciler
     from lakecore.tables import Tables
+    from lakecore.workspaces import Workspaces, WorkspaceSimulator, WorkspaceView
 
 
 class Components:
@@ -129,6 +132,7 @@ class Components:
             "store": self.store,
             "clock": self.clock,
             "derive": derived_arguments(self.journal),
+            "simulator": self.simulator,
             "settings": ChangeSettings(
                 pending_days=bounds.pending_days,
                 pending_bytes=bounds.pending_bytes,
@@ -143,26 +147,70 @@ class Components:
         return Reconciler(self.store, self.journal, self.catalog)
 
     @cached_property
+    def workspaces(self) -> Workspaces:
+        from lakecore.workspaces import Workspaces
+
+        return Workspaces(self.documents, self.catalog, self.tables, self.store, self.clock)
+
+    @cached_property
+    def simulator(self) -> WorkspaceSimulator:
+        from lakecore.app._workspaces import checks_of, run_check
+        from lakecore.workspaces import WorkspaceSimulator
+
+        return WorkspaceSimulator(
+            self.workspaces, self.clock, checks=checks_of(self.catalog), run=run_check(self)
+        )
+
+    @cached_property
+    def lake_tables(self) -> LakeTables:
+        """What SQL sees of main."""
+        return LakeTables(
+            self.store,
+            self.catalog,
+            self.tables,
+            self.journal,
+            pending=lambda: self.approvals.list_pending(decided=True),
+            rules=lambda: self.rules.current(),
+            workspaces=lambda: self.workspaces.to_table(),
+        )
+
+    @cached_property
+    def maintainer(self) -> Maintainer:
+        from lakecore.app._maintain import make_maintainer
+
+        return make_maintainer(self)
+
+    @cached_property
+    def background(self) -> Background:
+        from lakecore.app._maintain import make_background
+
+        return make_background(self)
+
+    def changed(self) -> None:
+        """Something was changed: upkeep may be due, in a process that lives long enough."""
+        if self.settings.lake.maintain:
+            self.background.notify()
+
+    @cached_property
     def query(self) -> QueryEngine:
         from lakecore.query import QueryEngine
         from lakecore.query import QuerySettings as EngineSettings
 
         limits = self.settings.query
         return QueryEngine(
-            LakeTables(
-                self.store,
-                self.catalog,
-                self.tables,
-                self.journal,
-                pending=lambda: self.approvals.list_pending(decided=True),
-                rules=lambda: self.rules.current(),
-            ),
+            self.lake_tables,
             EngineSettings(
                 memory_limit_bytes=limits.memory_limit_bytes,
                 timeout_s=limits.timeout_s,
                 spill_directory=limits.spill_directory or None,
             ),
         )
+
+    def workspace_source(self, view: WorkspaceView) -> WorkspaceSource:
+        """What SQL sees of one workspace."""
+        from lakecore.app._workspace_source import WorkspaceSource
+
+        return WorkspaceSource(self, view, self.lake_tables)
 
     def describe(self, dataset: Dataset) -> dict[str, Any]:
         """A dataset and its table as of now, JSON-ready."""
@@ -174,6 +222,8 @@ class Components:
         return facts(dataset, view) | {"columns": columns}
 
     def close(self) -> None:
+        if "background" in self.__dict__:
+            self.background.close()
         if "query" in self.__dict__:
             self.query.close()
         try:

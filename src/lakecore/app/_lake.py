@@ -12,11 +12,13 @@ from lakecore.app._alter import AlterFace
 from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
 from lakecore.app._components import Components
 from lakecore.app._entities import Entities
+from lakecore.app._maintain import MaintainFace
 from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._rows import to_batches
 from lakecore.app._time import TimeFace
 from lakecore.app._truth import TruthFace
+from lakecore.app._workspaces import WorkspacesFace
 from lakecore.base import InvalidInput
 from lakecore.journal import Author
 
@@ -29,13 +31,16 @@ if TYPE_CHECKING:
     from lakecore.tables import MutationResult
 
 
-class Lake(TimeFace, AlterFace, TruthFace, PendingFace, ReconcileFace):
+class Lake(
+    TimeFace, AlterFace, TruthFace, PendingFace, MaintainFace, ReconcileFace, WorkspacesFace
+):
     """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
 
     Every method that changes something takes `actor` (default: the lake's), `source` and
     `reason`, which go into the journal with the change. Those that change rows or columns also
-    take `tier`: ``auto`` commits what the rules let pass, ``dry_run`` and ``sim`` have the
-    change wait for `approve`, ``preview`` only shows it; what the rules refuse is `Refused`.
+    take `workspace`, the name of one to change instead, and `tier`: ``auto`` commits what the
+    rules let pass, ``dry_run`` and ``sim`` have the change wait for `approve`, ``preview`` only
+    shows it; what the rules refuse is `Refused`.
     """
 
     def __init__(self, components: Components, *, actor: str) -> None:
@@ -191,6 +196,7 @@ class Lake(TimeFace, AlterFace, TruthFace, PendingFace, ReconcileFace):
         from lakecore.ingest import ingest
 
         paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+        self._parts.changed()
         return ingest(
             [os.fspath(path) for path in paths],
             dataset=dataset,
@@ -387,13 +393,19 @@ class Lake(TimeFace, AlterFace, TruthFace, PendingFace, ReconcileFace):
         source: str = "api",
         reason: str = "",
         tier: str = "auto",
+        workspace: str | None = None,
         **options: Any,
     ) -> ChangeResult:
         """Have the tables' method `change` called, by the rules."""
+        if workspace is not None:
+            inside = self.workspace(workspace, create=False, actor=actor)
+            given = {"source": source, "reason": reason, "tier": tier, **options}
+            return inside.change(change.__name__, dataset, *rows, **given)
         entry = self.dataset(dataset)
         if entry.schema_name == "system":
             raise InvalidInput("system datasets are written by Lakecore alone", found=entry.name)
         author = self._author(actor, source, reason)
+        self._parts.changed()
         name = change.__name__
         return self._parts.changes.make(name, entry, *rows, author=author, tier=tier, **options)
 

@@ -69,6 +69,7 @@ class LakeTables:
         *,
         pending: Callable[[], list[Pending]] = list,
         rules: Callable[[], RuleSet],
+        workspaces: Callable[[], pa.Table],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -79,9 +80,11 @@ class LakeTables:
             "datasets": self._datasets,
             "decisions": self._decisions,
             "journal": self._events,
+            "maintenance": self._maintenance,
             "mutations": self._mutations,
             "pending": self._pending,
             "truth_rules": lambda: rules_table(rules()),
+            "workspaces": workspaces,
         }
         self._pending_changes = pending
 
@@ -123,7 +126,7 @@ class LakeTables:
             return self._no_rejects() if latest and f"{schema}.{name}" == QUARANTINE else None
         view = self._tables.open(dataset, version=version, time=time)
         if view is None:
-            return self._empty(dataset)
+            return self.empty(dataset)
         if self._store.local_path(dataset.location) is None:
             # The table's own provider does not find the bucket from within DataFusion.
             return view.delta.to_pyarrow_dataset()
@@ -147,7 +150,7 @@ class LakeTables:
     def _dataset(self, schema: str, name: str) -> Dataset | None:
         return self._catalog.find(name if schema == MAIN else f"{schema}.{name}")
 
-    def _empty(self, dataset: Dataset) -> pa.Table:
+    def empty(self, dataset: Dataset) -> pa.Table:
         """A dataset that is registered and holds nothing yet: its key columns, no rows."""
         import pyarrow as pa
 
@@ -171,6 +174,11 @@ class LakeTables:
         from lakecore.changes import mutations_table
 
         return mutations_table(self._journal)
+
+    def _maintenance(self) -> pa.Table:
+        from lakecore.maintain import maintenance_table
+
+        return maintenance_table(self._journal)
 
     def _pending(self) -> pa.Table:
         from lakecore.changes import pending_table

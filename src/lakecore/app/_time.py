@@ -60,7 +60,7 @@ class TimeFace:
         Raises:
             NotFound: there is no such version, or its files were removed for good.
         """
-        moment = _moment(time) if time is not None else None
+        moment = as_moment(time) if time is not None else None
         restore = self._parts.tables.restore
         return self._change(restore, dataset, version=version, time=moment, **options)
 
@@ -108,7 +108,7 @@ class TimeFace:
     def _version(self, entry: Dataset, moment: Moment) -> int:
         if isinstance(moment, int):
             return moment
-        view = self._parts.tables.open(entry, time=_moment(moment))
+        view = self._parts.tables.open(entry, time=as_moment(moment))
         if view is None:
             raise NotFound("the dataset has no data yet", where=entry.name)
         return view.version
@@ -129,7 +129,7 @@ def derived_arguments(journal: Journal) -> Derive:
     return derive
 
 
-def _moment(time: datetime | str) -> datetime:
+def as_moment(time: datetime | str) -> datetime:
     if isinstance(time, datetime):
         return time
     try:

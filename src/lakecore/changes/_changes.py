@@ -52,6 +52,8 @@ _TASK: Final = {
     "revert": "revert",
     "merge": "merge",
 }
+_OF_VERSIONS: Final = ("restore", "revert", "merge")
+"""Calls that go by versions of the dataset, which a workspace does not have."""
 _DAY_US: Final = 24 * 3600 * 1_000_000
 
 
@@ -182,17 +184,19 @@ class Changes:
     ) -> tuple[Decided, Simulation | None]:
         """The change in a workspace, where there can be one; refused when a check fails."""
         simulator = self._simulator
-        if simulator is None:
+        if simulator is None or asked.call in _OF_VERSIONS:
             reason = {
                 "source": "gate",
                 "tier": Tier.SIM.value,
-                "message": "there are no workspaces to try it in: it waits like a dry run",
+                "message": "it cannot be tried in a workspace: it waits like a dry run",
             }
             return replace(decided, reasons=(*decided.reasons, reason)), None
 
         def apply(dataset: DatasetRef, author: Author) -> MutationResult:
             again = asked.again(dataset, author, kept.reader())
-            return again.run(self._tables, mutation_id=mutation_id, dry_run=False, grant=Passage())
+            # An id of its own: the change itself has its events under `mutation_id`.
+            tried = uuid7(self._clock)
+            return again.run(self._tables, mutation_id=tried, dry_run=False, grant=Passage())
 
         found = simulator.simulate(
             asked.dataset, apply, author=asked.author, mutation_id=mutation_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -188,6 +189,12 @@ class QueryEngine:
         except NotPortable:
             scratch.mkdir(exist_ok=True)
             return None
+
+    def over(self, source: TableSource) -> QueryEngine:
+        """The same engine over other tables: it shares all else, and ends with this one."""
+        other = copy.copy(self)
+        other._source = source
+        return other
 
     def close(self) -> None:
         """End what runs beside this process. Open results must not be read any more."""

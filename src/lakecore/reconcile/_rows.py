@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +13,7 @@ from pyarrow import types as pat
 from lakecore.base import CorruptData, NotFound
 from lakecore.reconcile._entry import FileAction
 from lakecore.reconcile._schema import TableSchema
+from lakecore.tables import file_path as table_file_path
 
 if TYPE_CHECKING:
     from lakecore.storage import Store
@@ -133,10 +133,10 @@ class DataFiles:
 
 def file_path(location: str, logged: str) -> str:
     """Where in the store a file of a table lies. Raises `Underivable` when it is elsewhere."""
-    path = unquote(logged)
-    if "://" in path or path.startswith(("/", "file:")) or ".." in path.split("/"):
-        raise Underivable(f"{logged} is outside of the table")
-    return f"{location}/{path}"
+    try:
+        return table_file_path(location, logged)
+    except CorruptData as error:
+        raise Underivable(f"{logged} is outside of the table") from error
 
 
 def deletion_masks(store: Store, location: str, version: int) -> dict[str, Any]:

@@ -26,7 +26,10 @@ deltalake reads tables; it does not write them. Who loses the race for a version
 `_diff`            two versions compared (`_difference`: rows; `_row_events`: as events)
 `_revert`          one mutation undone by rows (`_mutation_events`, `_inverse`, `_conflicts`)
 `_alter`           columns added, renamed, dropped, widened (`_columns`: as asked for)
-`_time`            the face of these (`_logged`: earlier commits; `_decode`: values of events)
+`_clone`           a branch: another table's files by reference (`_places`: how spelled)
+`_three_way`       what a branch and its base's table both changed (`_branch_merge`: applied)
+`_branches`        the face of these
+`_time`            the face of restore, diff, revert, columns (`_logged`, `_decode`: read back)
 `_prune`, `_keys`  which files can be hit; which keys are valid (`_new_keys`: and new)
 `_rewrite`         copy-on-write of one file, and its events (`_events`)
 `_write`, `_read`  Parquet data files, in bounded memory (`_statistics`: their bounds)
@@ -98,6 +101,7 @@ if TYPE_CHECKING:
     from lakecore.tables._places import file_path
     from lakecore.tables._state import DataFile, TableState, TableView, empty_state
     from lakecore.tables._tables import Tables
+    from lakecore.tables._three_way import CellConflict, MergeConflicts
     from lakecore.tables._upkeep import Upkeep
 
 _HOME = {
@@ -107,11 +111,13 @@ _HOME = {
     "TableView": "_state",
     "Tables": "_tables",
     "Upkeep": "_upkeep",
-    "file_path": "_places",
     "check_key_columns": "_keys",
     "check_keys": "_keys",
     "check_new_keys": "_new_keys",
+    "CellConflict": "_three_way",
+    "MergeConflicts": "_three_way",
     "empty_state": "_state",
+    "file_path": "_places",
     "entity_ids": "_keys",
     "entity_id": "_keys",
 }
@@ -120,6 +126,7 @@ __all__ = [
     "DIFF_COLUMNS",
     "MAX_SAMPLE_CHANGES",
     "AddColumn",
+    "CellConflict",
     "ChangeFacts",
     "ColumnChange",
     "DataFile",
@@ -129,6 +136,7 @@ __all__ = [
     "Gate",
     "IngestNote",
     "Judge",
+    "MergeConflicts",
     "MutationResult",
     "Plan",
     "RenameColumn",

@@ -24,9 +24,9 @@ class ChangeFacts:
     """What is known of a change before it is planned.
 
     `op` is one of insert, upsert, update, delete, replace, restore, revert, schema, merge,
-    ingest, adopt. `base_version` is -1, and `schema` without columns, for a dataset without
-    data. `base_rows` is None where the log does not say. `grant` is what the caller passed
-    through, for instance an approval.
+    ingest, adopt; or clone: a branch's first version, which changes nothing. `base_version`
+    is -1, and `schema` without columns, for a dataset without data. `base_rows` is None where
+    the log does not say. `grant` is what the caller passed through, for instance an approval.
     """
 
     dataset: DatasetRef

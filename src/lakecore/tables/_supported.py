@@ -6,6 +6,7 @@ from typing import Final
 
 from lakecore.base import CorruptData, UnsupportedFormat
 from lakecore.tables._delta_log import NTZ_FEATURE
+from lakecore.tables._places import is_outside
 from lakecore.tables._state import TableState
 from lakecore.tables._types import DatasetRef
 
@@ -28,7 +29,7 @@ def check_writable(state: TableState, dataset: DatasetRef, *, removes: bool) -> 
     """
     if state.empty:
         return
-    found = _unsupported(state, removes)
+    found = _unsupported(state, dataset.location, removes)
     if found:
         raise UnsupportedFormat(
             "this table has features that Lakecore does not write",
@@ -45,7 +46,7 @@ def check_writable(state: TableState, dataset: DatasetRef, *, removes: bool) -> 
         )
 
 
-def _unsupported(state: TableState, removes: bool) -> str:
+def _unsupported(state: TableState, location: str, removes: bool) -> str:
     configuration = state.metadata.configuration
     found = sorted(set(state.protocol["writerFeatures"]) - _WRITER_FEATURES)
     if state.protocol["minWriterVersion"] not in (1, 2, 7):
@@ -61,6 +62,6 @@ def _unsupported(state: TableState, removes: bool) -> str:
     for field in state.schema:
         marks = [mark for mark in (field.metadata or {}) if mark.startswith(b"delta.")]
         found.extend(f"{mark.decode()} of column {field.name!r}" for mark in marks)
-    outside = (file.path for file in state.files if file.path.startswith("/") or ":" in file.path)
+    outside = (file.path for file in state.files if is_outside(location, file.path))
     found.extend(f"a file outside of the table ({path})" for path in outside)
     return ", ".join(found)

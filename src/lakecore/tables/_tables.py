@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from lakecore.base import Clock, InvalidInput, SystemClock
+from lakecore.tables._branches import BranchTables
 from lakecore.tables._gate import DiffSink, Gate
 from lakecore.tables._time import TimeTables
 from lakecore.tables._types import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lakecore.tables._state import TableView
 
 
-class Tables(TimeTables):
+class Tables(TimeTables, BranchTables):
     """The Delta tables of one lake. Threads and processes may change them at the same time.
 
     Every change is one mutation: it is journaled, committed as the table's next version, and

@@ -155,12 +155,40 @@ def test_a_preview_keeps_nothing(lake: Lake) -> None:
     assert lake.journal.stats()["total_events_created"] == before
 
 
-def test_sim_without_workspaces_waits(lake: Lake) -> None:
-    """It says that there is none, and is like a dry run."""
+def test_sim_is_tried_in_a_workspace_and_waits(lake: Lake) -> None:
+    """The change was made there, not here; what came of it is kept with what waits."""
     result = lake.delete("staff", where="id = 'e1'", tier="sim")
     assert (result.held, result.tier) == (True, "sim")
-    assert "no workspaces" in result.decision["reasons"][-1]["message"]
-    assert lake.approve(result.mutation_id).deleted == 1
+    simulation = lake.pending_change(result.mutation_id).body["simulation"]
+    assert (simulation["passed"], simulation["checks"][0]["name"]) == (True, "applied")
+    inside = lake.workspace(simulation["workspace"], create=False)
+    assert inside.sql("select count(*) n from staff").to_pylist() == [{"n": 3}]
+    assert lake.sql("select count(*) n from staff").to_pylist() == [{"n": 4}]
+
+
+def test_going_back_can_wait(lake: Lake) -> None:
+    """Restoring and reverting: what the journal says of the mutation is found out anew."""
+    made = lake.update("staff", set={"name": "x"}, where="id = 'e1'")
+    change = lake.revert(made.mutation_id, tier="dry_run").mutation_id
+    (row,) = lake.pending_diff(change).to_pylist()
+    assert (row["old_value"], row["new_value"]) == ('"x"', '"ada"')
+    assert lake.approve(change).updated == 1
+    change = lake.restore("staff", version=1, tier="dry_run").mutation_id
+    assert lake.approve(change).version == 3
+    (row,) = lake.sql("select name from staff where id = 'e1'").to_pylist()
+    assert row == {"name": "x"}
+
+
+def test_a_key_that_is_renamed_by_an_approval(lake: Lake) -> None:
+    """The catalog follows behind the commit, as it does at once."""
+    from lakecore.tables import RenameColumn
+
+    changes = [RenameColumn("id", "number")]
+    change = lake.alter_columns("staff", changes, tier="dry_run").mutation_id
+    assert lake.dataset("staff").key == ("id",)
+    lake.approve(change)
+    assert lake.dataset("staff").key == ("number",)
+    assert lake.update("staff", set={"name": "y"}, keys=["e1"]).updated == 1
 
 
 # -- what changes meanwhile ---------------------------------------------------------------
