@@ -155,6 +155,15 @@ def test_a_preview_keeps_nothing(lake: Lake) -> None:
     assert lake.journal.stats()["total_events_created"] == before
 
 
+def test_sim_without_workspaces_waits(lake: Lake) -> None:
+    """It says that there is none, and is like a dry run."""
+    lake._parts.changes._simulator = None
+    result = lake.delete("staff", where="id = 'e1'", tier="sim")
+    assert (result.held, result.tier) == (True, "sim")
+    assert "it waits like a dry run" in result.decision["reasons"][-1]["message"]
+    assert lake.approve(result.mutation_id).deleted == 1
+
+
 def test_sim_is_tried_in_a_workspace_and_waits(lake: Lake) -> None:
     """The change was made there, not here; what came of it is kept with what waits."""
     result = lake.delete("staff", where="id = 'e1'", tier="sim")
