@@ -100,7 +100,7 @@ class Spool:
     def _to_file(self) -> None:
         if self.schema is None:
             raise Bug("a spool without a schema")
-        self._file = tempfile.TemporaryFile(  # noqa: SIM115 - `clear` closes it
+        self._file = tempfile.TemporaryFile(  # noqa: SIM115 - closed by `clear`
             dir=self._temp_dir, prefix="lakecore-spool-"
         )
         options = pa.ipc.IpcWriteOptions(compression="lz4")

@@ -43,7 +43,7 @@ _OBJECTS: Final = (
         "ingest",
         "list, one for each file: `file`, `dataset`, `format`, `rows`, `inserted`, `updated`, "
         "`deleted`, `unchanged`, `rejected`, `version`, `mutation_id`, `duplicate_of`, "
-        "`size_bytes`, `sha256`, `notes`, `duration_s`, `dry_run`",
+        "`size_bytes`, `sha256`, `notes`, `duration_s`, `dry_run`, `held`, `tier`",
     ),
     (
         "datasets D, alter, rename, undrop",
@@ -54,10 +54,17 @@ _OBJECTS: Final = (
     ("datasets", "list of datasets, with `--dropped` also dropped ones"),
     ("sql", "list of rows, each an object; with `--format` whatever that says"),
     (
-        "insert, upsert, replace, update, delete",
+        "insert, upsert, replace, update, delete, restore, revert, approve",
         "`mutation_id`, `commit_id`, `dataset`, `version`, `inserted`, `updated`, `deleted`, "
-        "`unchanged`, `events`, `dry_run`, `changes`: a sample of {`action`, `entity_id`, "
-        "`field`, `old_value`, `new_value`}",
+        "`unchanged`, `missing`, `conflicts`, `events`, `dry_run`, `tier`, `held`, `digest`, "
+        "`changes`: a sample of {`action`, `entity_id`, `field`, `old_value`, `new_value`}, "
+        "`decision` {`op`, `outcome`, `tier`, `demanded`, `rule_set`, `reasons`, `rules`, "
+        "`samples`, `size`, `approval`, `input`}",
+    ),
+    (
+        "pending, pending ID, reject",
+        "a list of changes that wait, or one of them, with its document's members: `id`, `state`, "
+        "`op`, `dataset`, `author`, `counts`, `decision`, `shown`, … (docs/changes.md)",
     ),
     ("history, journal recent", "list of events, as in [data.md](data.md#events)"),
     ("history with --as-of", "column to value, null when there was no such row"),

@@ -174,7 +174,7 @@ def test_update(run: Run, lake: FakeLake) -> None:
     assert lake.last[2]["all"] is True
 
 
-def test_a_dry_run_shows_the_changes(run: Run, lake: FakeLake) -> None:
+def test_a_preview_shows_the_changes(run: Run, lake: FakeLake) -> None:
     """What would change is the result; that nothing did is said beside it."""
     change = {
         "action": "update",
@@ -192,12 +192,12 @@ def test_a_dry_run_shows_the_changes(run: Run, lake: FakeLake) -> None:
         dry_run=True,
         changes=(change,),
     )
-    result = run("delete", "planes", "--where", "true", "--tier", "dry_run")
-    assert lake.last[2]["tier"] == "dry_run"
+    result = run("delete", "planes", "--where", "true", "--tier", "preview")
+    assert lake.last[2]["tier"] == "preview"
     lines = result.stdout.splitlines()
     assert lines[0] == "planes: 1 deleted"
     assert columns_of(lines[-1]) == ["update", "N1", "seats", "55"]
-    assert result.stderr == "a dry run: nothing was changed\n"
+    assert result.stderr == "only shown: nothing was changed, nothing waits\n"
 
 
 def test_a_change_of_nothing_says_so(run: Run, lake: FakeLake) -> None:
