@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from lakecore.app._maintain import maintain_advice
 from lakecore.base import LakecoreError, RepairData, Retry, format_timestamp
 
 if TYPE_CHECKING:
@@ -269,7 +270,11 @@ def status(parts: Components) -> dict[str, Any]:
         "rows": sum(view.row_count for view in present),
         "size_bytes": sum(view.size_bytes for view in present),
         "journal": journal,
-        "advice": [advice] if (advice := _compact_advice(journal)) else [],
+        "advice": [
+            advice
+            for advice in (_compact_advice(journal), maintain_advice(parts, datasets))
+            if advice
+        ],
     }
 
 
@@ -290,6 +295,7 @@ def doctor(parts: Components) -> DoctorReport:
             _probe_libraries(),
             _probe_state(parts),
             _probe_sealing(parts),
+            _probe_upkeep(parts),
         ]
     )
 
@@ -366,3 +372,13 @@ def _probe_sealing(parts: Components) -> Finding:
         text=f"{sealed:,} events sealed now, {waiting:,} wait, {stats['tree_size']:,} in the tree",
         hint="; ".join(unreadable) or _compact_advice(stats),
     )
+
+
+def _probe_upkeep(parts: Components) -> Finding:
+    name = "tables are kept in good order"
+    try:
+        advice = maintain_advice(parts, parts.catalog.list_datasets())
+    except LakecoreError as error:
+        return Finding(name=name, ok=False, text=str(error), hint=error.hint)
+    text = "no small files wait to be put together" if advice is None else "small files wait"
+    return Finding(name=name, ok=True, text=text, hint=advice)

@@ -29,6 +29,12 @@ CONTRACTS = ("evolve", "freeze", "quarantine")
 @click.option("--entity-type", metavar="TYPE", help="What a row is, for the journal.")
 @click.option("--description", metavar="TEXT")
 @click.option("--owner", metavar="NAME")
+@click.option(
+    "--retention-days", type=float, help="Days for which every version is kept; -1: the lake's."
+)
+@click.option(
+    "--retention-versions", type=int, help="Versions kept whatever their age; -1: the lake's."
+)
 @click.option("--add", metavar="COL=TYPE", multiple=True, help="A new column, null in every row.")
 @click.option("--rename", metavar="COL=NEW", multiple=True, help="Another name for a column.")
 @click.option("--drop", metavar="COL", multiple=True, help="A column that goes.")
@@ -51,6 +57,8 @@ def command(
     rename: tuple[str, ...],
     drop: tuple[str, ...],
     widen: tuple[str, ...],
+    retention_days: float | None,
+    retention_versions: int | None,
     **properties: str | bool | None,
 ) -> None:
     """Change properties and columns of a dataset; what is not named stays.
@@ -61,6 +69,10 @@ def command(
     changes: dict[str, Any] = {
         name: value for name, value in properties.items() if value is not None
     }
+    retention = {"retention_days": retention_days, "retention_versions": retention_versions}
+    for name, number in retention.items():
+        if number is not None:
+            changes[name] = None if number == -1 else number
     from lakecore.tables import column_changes
 
     columns = column_changes(

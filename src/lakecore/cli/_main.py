@@ -11,6 +11,7 @@ SECTIONS = {
     "A lake": {
         "init": "make a lake",
         "status": "what is in it, and how it is",
+        "maintain": "small files put together, and old ones removed",
         "doctor": "check the surroundings: disk, store, clock, versions",
         "config": "settings in force, and whether they are right",
     },

@@ -63,12 +63,14 @@ def maintenance_table(journal: Journal) -> pa.Table:
                 "dataset_id": event.dataset_id,
                 "action": begun or event.action,
                 "outcome": "begun" if event.action in records.DONE else "done",
-                "version": event.version,
+                "version": None,
                 "timestamp": event.timestamp,
                 "actor": event.actor,
             }
         measured = records.said(event)
         row |= {name: measured[name] for name in _MEASURED if name in measured}
+        if event.version is not None:
+            row["version"] = event.version
         if begun is not None:
             row["outcome"] = "done"
     return pa.Table.from_pylist(list(rows.values()), schema=_SCHEMA).sort_by("timestamp")

@@ -231,7 +231,10 @@ _CASES: Final[list[_Case]] = [
     _case(
         r"(?:Object Store error: Object at location|Object at location) (?P<path>.*?) not found",
         lambda match, statement: CorruptData(
-            "a data file of the table is missing", where=match["path"], hint="run `lakecore verify`"
+            "a data file of the table is missing",
+            where=match["path"],
+            hint="a version whose retention is over loses its files, also under a long query: "
+            "run it again; if it is still missing, run `lakecore verify`",
         ),
     ),
     _case(
