@@ -28,6 +28,7 @@ from lakecore.base.errors import (
     RepairData,
     Retry,
     Stop,
+    Unauthenticated,
     Unavailable,
     UnsupportedFormat,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Retry",
     "Stop",
     "SystemClock",
+    "Unauthenticated",
     "Unavailable",
     "UnsupportedFormat",
     "format_timestamp",

@@ -118,6 +118,16 @@ class AlreadyExists(FixRequest):
     type = "already-exists"
 
 
+class Unauthenticated(FixRequest):
+    """Nobody knows who asks: there is no key, or it is none that opens anything.
+
+    Its text is the same for a key that is unknown, wrong, revoked or expired.
+    """
+
+    exit_code = 1
+    type = "unauthenticated"
+
+
 class Refused(FixRequest):
     """A rule, a protection or a permission says no."""
 

@@ -76,19 +76,23 @@ class Documents:
 
     def list_documents(self, kind: str) -> list[Document]:
         """The newest version of every document of a kind, by name; removed ones have body None."""
+        documents = []
+        for name, version in self.newest_versions(kind).items():
+            known = self._newest.get((kind, name))
+            if known is None or known.version != version:
+                known = self._remember(self._read(document_path(kind, name, version)))
+            documents.append(known)
+        return documents
+
+    def newest_versions(self, kind: str) -> dict[str, int]:
+        """The number of the newest version of every document of a kind; none is read."""
         check_name(kind, what="kind of document")
-        newest: dict[str, str] = {}
+        newest: dict[str, int] = {}
         for info in self._store.list_objects(folder(kind)):
             parts = split_path(info.path)
             if parts is not None:
-                newest[parts[1]] = info.path
-        documents = []
-        for name, path in newest.items():
-            known = self._newest.get((kind, name))
-            documents.append(
-                known if known and known.path == path else self._remember(self._read(path))
-            )
-        return documents
+                newest[parts[1]] = parts[2]
+        return newest
 
     def change(
         self,
