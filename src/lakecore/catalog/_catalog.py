@@ -20,6 +20,7 @@ from lakecore.base import (
 from lakecore.catalog._dataset import (
     Dataset,
     State,
+    check_checks,
     check_contract,
     check_dataset_name,
     check_key,
@@ -35,7 +36,7 @@ DEFAULT_GRACE_DAYS: Final = 7
 
 _RETENTION: Final = ("retention_days", "retention_versions")
 _CHANGEABLE = (
-    *("contract", "description", "entity_type", "owner", "protected"),
+    *("checks", "contract", "description", "entity_type", "owner", "protected"),
     *_RETENTION,
 )
 
@@ -142,6 +143,8 @@ class Catalog:
             )
         if "contract" in changes:
             check_contract(changes["contract"])
+        if changes.get("checks") is not None:
+            check_checks(changes["checks"])
         for member in _RETENTION:
             check_retention(member, changes.get(member))
         name = self.get(name).name

@@ -19,7 +19,10 @@ CONTRACTS: Final = ("evolve", "freeze", "quarantine")
 MAX_RETENTION_DAYS: Final = 36_600
 MAX_RETENTION_VERSIONS: Final = 1_000_000_000
 
-_OPTIONAL: Final = ("adopted_version", "retention_days", "retention_versions", "purged_us")
+_OPTIONAL: Final = (
+    *("adopted_version", "retention_days", "retention_versions", "purged_us"),
+    "checks",
+)
 """Members that a document has only where they say something."""
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
 _TABLES = "tables"
@@ -52,6 +55,7 @@ class Dataset:
         retention_days, retention_versions: how long, and how many, versions are kept at
             least; None for the lake's setting.
         purged_us: when its files were given up after the grace of a drop.
+        checks: name to SQL that must find no row, asked where a change is tried out.
         version: of the catalog document.
     """
 
@@ -74,6 +78,7 @@ class Dataset:
     retention_days: float | None = None
     retention_versions: int | None = None
     purged_us: int | None = None
+    checks: Mapping[str, str] | None = None
     version: int = -1
 
     @property
@@ -101,8 +106,8 @@ class Dataset:
 
         `merge_body` writes them back.
         """
-        known = {field.name for field in fields(cls)} - {"name", "version"}
-        parts = {field: value for field, value in body.items() if field in known}
+        known = {member.name for member in fields(cls)} - {"name", "version"}
+        parts = {name: value for name, value in body.items() if name in known}
         try:
             parts["key"] = tuple(parts["key"])
             parts["state"] = State(parts["state"])
@@ -198,3 +203,12 @@ def check_contract(contract: str) -> str:
     if contract not in CONTRACTS:
         raise InvalidInput("unknown contract", expected=" | ".join(CONTRACTS), found=contract)
     return contract
+
+
+def check_checks(checks: Mapping[str, str]) -> Mapping[str, str]:
+    """Names, and SQL of each."""
+    if not isinstance(checks, Mapping) or not all(
+        isinstance(part, str) and part for item in checks.items() for part in item
+    ):
+        raise InvalidInput("checks are names, and SQL of each", found=repr(checks)[:200])
+    return checks

@@ -14,7 +14,7 @@ import click
 from lakecore.base import InvalidInput
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import change_options
+from lakecore.cli._options import change_options, inside, workspace_option
 from lakecore.cli._output import note, print_json, print_table, print_text
 from lakecore.cli._text import count, printable
 
@@ -44,13 +44,23 @@ def rows_command(name: str, summary: str) -> click.Command:
         metavar="ROWS",
         help="CSV, TSV, JSON, NDJSON, Parquet, Arrow or Excel; '-' is NDJSON on stdin.",
     )
+    @workspace_option
     @change_options
     @pass_state
     def command(
-        state: State, dataset: str, file: str, actor: str | None, reason: str, tier: str
+        state: State,
+        dataset: str,
+        file: str,
+        workspace: str | None,
+        actor: str | None,
+        reason: str,
+        tier: str,
     ) -> None:
-        with state.open_lake(actor=actor) as lake, _opened(file, lake, dataset) as source:
-            change = getattr(lake, name)
+        with (
+            state.open_lake(actor=actor) as lake,
+            _opened(file, inside(lake, workspace), dataset) as source,
+        ):
+            change = getattr(inside(lake, workspace), name)
             result = _to_end(
                 source,
                 lambda rows: change(dataset, rows, source=SOURCE, reason=reason, tier=tier),

@@ -7,7 +7,13 @@ import click
 from lakecore.cli._changes import report
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import change_options, keys_option, parse_keys
+from lakecore.cli._options import (
+    change_options,
+    inside,
+    keys_option,
+    parse_keys,
+    workspace_option,
+)
 
 
 @make_command(
@@ -18,6 +24,7 @@ from lakecore.cli._options import change_options, keys_option, parse_keys
 @click.option("--where", metavar="SQL", help="Which rows: a condition over the columns.")
 @keys_option
 @click.option("--all", "all_rows", is_flag=True, help="Every row, with no --where and no --key.")
+@workspace_option
 @change_options
 @pass_state
 def command(
@@ -26,13 +33,14 @@ def command(
     where: str | None,
     keys: tuple[str, ...],
     all_rows: bool,
+    workspace: str | None,
     actor: str | None,
     reason: str,
     tier: str,
 ) -> None:
     """Remove the rows with some keys, or for which a condition holds. Their history stays."""
     with state.open_lake(actor=actor) as lake:
-        result = lake.delete(
+        result = inside(lake, workspace).delete(
             dataset,
             where=where,
             keys=parse_keys(keys),

@@ -43,7 +43,7 @@ def command(state: State, dataset: str, v1: str, v2: str, limit: int) -> None:
     with state.open_lake() as lake:
         rows = _rows(lake.diff(dataset, *moments))
         if state.as_json:
-            _print_list(rows)
+            print_list(rows)
             return
         shown = list(islice(rows, limit))
         more = sum(1 for _ in rows)
@@ -68,7 +68,7 @@ def _rows(batches: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _print_list(rows: Iterator[dict[str, Any]]) -> None:
+def print_list(rows: Iterator[dict[str, Any]]) -> None:
     """A JSON list, written while it is read."""
     separator = "["
     for row in rows:

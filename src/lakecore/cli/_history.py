@@ -12,7 +12,7 @@ from lakecore.base import InvalidInput
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._events import print_history
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import parse_key
+from lakecore.cli._options import inside, parse_key, workspace_option
 from lakecore.cli._output import note, print_json, print_pairs
 
 
@@ -25,8 +25,16 @@ from lakecore.cli._output import note, print_json, print_pairs
     metavar="T",
     help="The row as it was then: a time, a version as v3, or a seq as '#7'; inclusive.",
 )
+@workspace_option
 @pass_state
-def command(state: State, dataset: str, key: str, field: str | None, as_of: str | None) -> None:
+def command(
+    state: State,
+    dataset: str,
+    key: str,
+    field: str | None,
+    as_of: str | None,
+    workspace: str | None,
+) -> None:
     """Every change of one row, oldest first: who, when, old → new, why.
 
     KEY is the value of the key column; of a composite key a JSON array, such as
@@ -34,11 +42,13 @@ def command(state: State, dataset: str, key: str, field: str | None, as_of: str 
     row itself is printed, not its changes.
     """
     moment = parse_moment(as_of) if as_of is not None else None
+    if moment is not None and workspace is not None:
+        raise InvalidInput("--as-of asks main", expected="--as-of or --workspace, not both")
     with state.open_lake() as lake:
         if moment is not None:
             _print_row(state, lake.entity(dataset, parse_key(key), **moment), field)
             return
-        events = lake.history(dataset, parse_key(key), field=field)
+        events = inside(lake, workspace).history(dataset, parse_key(key), field=field)
         if state.as_json:
             print_json([event.to_dict() for event in events])
         elif events:

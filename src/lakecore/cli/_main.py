@@ -36,6 +36,7 @@ SECTIONS = {
         "reject": "have a change that waits not made",
         "restore": "make a dataset what it was",
         "revert": "undo one mutation",
+        "workspace": "changes apart from main, until they are merged",
     },
     "The record": {
         "history": "every change of one row",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from lakecore.base import InvalidInput
+
+if TYPE_CHECKING:
+    from lakecore.app import Lake
 
 TIERS: Final = ("auto", "dry_run", "sim", "preview")
 
@@ -32,6 +35,18 @@ def authorship(function: _Decorated) -> _Decorated:
 def change_options(function: _Decorated) -> _Decorated:
     """`authorship` and ``--tier``."""
     return authorship(tier_option(function))
+
+
+def workspace_option(function: _Decorated) -> _Decorated:
+    """``--workspace``: in which workspace, instead of main."""
+    return click.option(
+        "--workspace", metavar="NAME", help="In this workspace, not in main; it has to exist."
+    )(function)
+
+
+def inside(lake: Lake, workspace: str | None) -> Any:
+    """What has the calls: the lake, or one of its workspaces. Raises `NotFound`."""
+    return lake if workspace is None else lake.workspace(workspace, create=False)
 
 
 def tier_option(function: _Decorated) -> _Decorated:

@@ -7,7 +7,7 @@ import click
 from lakecore.cli._changes import report
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import change_options
+from lakecore.cli._options import change_options, inside, workspace_option
 
 
 @make_command(
@@ -20,12 +20,14 @@ from lakecore.cli._options import change_options
     is_flag=True,
     help="Leave alone what was changed since, and undo the rest.",
 )
+@workspace_option
 @change_options
 @pass_state
 def command(
     state: State,
     mutation: str,
     skip_conflicts: bool,
+    workspace: str | None,
     actor: str | None,
     reason: str,
     tier: str,
@@ -36,7 +38,7 @@ def command(
     changed since, nothing is undone, and the conflicts are named.
     """
     with state.open_lake(actor=actor) as lake:
-        result = lake.revert(
+        result = inside(lake, workspace).revert(
             mutation, skip_conflicts=skip_conflicts, source=SOURCE, reason=reason, tier=tier
         )
         report(state, result)

@@ -13,7 +13,7 @@ import click
 from lakecore.base import InvalidInput
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import parse_value, split_assignment
+from lakecore.cli._options import inside, parse_value, split_assignment, workspace_option
 from lakecore.cli._output import note
 from lakecore.cli._text import count
 
@@ -62,6 +62,7 @@ _BINARY: Final = frozenset({"arrow", "parquet"})
     type=click.FloatRange(min=0, min_open=True),
     help="Stop the query after this time.",
 )
+@workspace_option
 @pass_state
 def command(
     state: State,
@@ -71,6 +72,7 @@ def command(
     params: tuple[str, ...],
     max_rows: int | None,
     timeout_s: float | None,
+    workspace: str | None,
 ) -> None:
     """Ask with SQL. Read-only: `update`, `delete` and the others change rows.
 
@@ -89,7 +91,7 @@ def command(
         if value is not None
     }
     with state.open_lake() as lake:
-        result = lake.sql(
+        result = inside(lake, workspace).sql(
             text, {name: parse_value(value) for name, value in values.items()} or None, **limits
         )
         if output is None:

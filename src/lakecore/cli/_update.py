@@ -12,7 +12,14 @@ from lakecore.base import InvalidInput
 from lakecore.cli._changes import report
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
-from lakecore.cli._options import change_options, keys_option, parse_keys, split_assignment
+from lakecore.cli._options import (
+    change_options,
+    inside,
+    keys_option,
+    parse_keys,
+    split_assignment,
+    workspace_option,
+)
 
 _SQL_TEXT: Final = re.compile(r"'((?:[^']|'')*)'")
 
@@ -38,6 +45,7 @@ _SQL_TEXT: Final = re.compile(r"'((?:[^']|'')*)'")
 )
 @keys_option
 @click.option("--all", "all_rows", is_flag=True, help="Every row, with no --where and no --key.")
+@workspace_option
 @change_options
 @pass_state
 def command(
@@ -47,6 +55,7 @@ def command(
     assignments: tuple[str, ...],
     keys: tuple[str, ...],
     all_rows: bool,
+    workspace: str | None,
     actor: str | None,
     reason: str,
     tier: str,
@@ -54,7 +63,7 @@ def command(
     """Change columns of the rows with some keys, or for which a condition holds."""
     columns = parse_assignments(assignments)
     with state.open_lake(actor=actor) as lake:
-        result = lake.update(
+        result = inside(lake, workspace).update(
             dataset,
             set=columns,
             where=where,

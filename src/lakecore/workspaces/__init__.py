@@ -30,7 +30,12 @@ from typing import TYPE_CHECKING
 from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from lakecore.workspaces._merging import DatasetMerge, MergeResult, WorkspaceConflicts
+    from lakecore.workspaces._merging import (
+        DatasetMerge,
+        FoundConflict,
+        MergeResult,
+        WorkspaceConflicts,
+    )
     from lakecore.workspaces._simulator import SqlCheck, WorkspaceSimulator
     from lakecore.workspaces._table import workspaces_table
     from lakecore.workspaces._view import WorkspaceView
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Base": "_workspace",
     "DatasetMerge": "_merging",
+    "FoundConflict": "_merging",
     "MergeResult": "_merging",
     "SqlCheck": "_simulator",
     "Workspace": "_workspace",
@@ -53,6 +59,7 @@ _HOME = {
 __all__ = [
     "Base",
     "DatasetMerge",
+    "FoundConflict",
     "MergeResult",
     "SqlCheck",
     "Workspace",

@@ -18,7 +18,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from lakecore.base import Clock, Conflict, FixRequest, InvalidInput, LakecoreError, NotFound
+from lakecore.base import (
+    Clock,
+    Conflict,
+    FixRequest,
+    InvalidInput,
+    LakecoreError,
+    NotFound,
+    Refused,
+)
 from lakecore.journal import Author
 from lakecore.workspaces._workspace import CLOSED, MERGED, MERGING, OPEN, Base, Workspace
 
@@ -166,7 +174,8 @@ class Merging:
             WorkspaceConflicts: nothing of those datasets was merged.
             Refused: the rules of main say no.
             NotFound: a dataset that was changed here is gone from main.
-            Conflict: the workspace was dropped; columns do not go together.
+            Conflict: columns do not go together.
+            Refused, also: the workspace was dropped.
         """
         workspace = self._workspaces.get(name)
         if workspace.state in CLOSED:
@@ -243,7 +252,7 @@ class Merging:
 
         def begun(now: Workspace) -> Workspace:
             if now.workspace_id != workspace.workspace_id or now.state in CLOSED:
-                raise Conflict("the workspace is over", where=now.name, found=now.state)
+                raise Refused("the workspace is over", where=now.name, found=now.state)
             if now.state == MERGING:
                 return now  # somebody else merges it, too: with these branches
             return replace(now, state=MERGING, branches=dict(branches))

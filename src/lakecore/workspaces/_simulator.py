@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.base import Clock, Conflict, LakecoreError, NotFound, Retry, Stop, uuid7
+from lakecore.base import Clock, LakecoreError, NotFound, Refused, Retry, Stop, uuid7
 from lakecore.changes import Simulation
 from lakecore.workspaces._workspace import Base, Workspace
 
@@ -81,7 +81,7 @@ class WorkspaceSimulator:
         """Drop a workspace of `simulate`, if it is there."""
         from lakecore.journal import Author
 
-        with suppress(NotFound, Conflict):
+        with suppress(NotFound, Refused):
             self._workspaces.drop(workspace, author=Author(actor="lakecore", source="sim"))
 
     def _try(

@@ -15,7 +15,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from lakecore.base import Conflict, CorruptData, InvalidInput, UnsupportedFormat, uuid8
+from lakecore.base import (
+    Conflict,
+    CorruptData,
+    InvalidInput,
+    Refused,
+    UnsupportedFormat,
+    uuid8,
+)
 from lakecore.catalog import Dataset, split_name
 
 FORMAT: Final = 1
@@ -100,18 +107,21 @@ class Workspace:
         return uuid8("merge", self.workspace_id, base.dataset_id)
 
     def check_open(self) -> None:
-        """Raises `Conflict` when nothing may be changed any more."""
+        """Raises `Conflict` while it is merged, `Refused` when it is over."""
         if self.state == OPEN:
             return
-        hint = f"make a new one: lakecore workspace create {self.name}"
         if self.state == MERGING:
-            hint = f"end the merge first: lakecore workspace merge {self.name}"
-        raise Conflict(
+            raise Conflict(
+                "the workspace is being merged",
+                where=self.name,
+                hint=f"end the merge first: lakecore workspace merge {self.name}",
+            )
+        raise Refused(
             "the workspace takes no changes any more",
             where=self.name,
             expected=OPEN,
             found=self.state,
-            hint=hint,
+            hint=f"make a new one: lakecore workspace create {self.name}",
         )
 
     def to_body(self) -> dict[str, Any]:

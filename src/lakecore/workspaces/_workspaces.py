@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lakecore.base import AlreadyExists, Clock, Conflict, NotFound
+from lakecore.base import AlreadyExists, Clock, NotFound, Refused
 from lakecore.catalog import Catalog, Dataset, check_dataset_name
 from lakecore.documents import Document, Documents
 from lakecore.journal import Author
@@ -146,7 +146,7 @@ class Workspaces:
         """End it without a merge. Its files stay until maintenance removes them.
 
         Raises:
-            Conflict: it was merged.
+            Refused: it was merged.
         """
         self.get(name)
         now_us = self._clock.now_us()
@@ -155,7 +155,7 @@ class Workspaces:
             if now.state == DROPPED:
                 return now
             if now.state in CLOSED:
-                raise Conflict("the workspace was merged", where=name, found=now.state)
+                raise Refused("the workspace was merged", where=name, found=now.state)
             return replace(now, state=DROPPED, closed_us=now_us)
 
         return self.change(name, dropped, author=author, action="drop")
@@ -179,7 +179,7 @@ class Workspaces:
         """The branch of a dataset, begun if it is not yet: it may be changed then.
 
         Raises:
-            Conflict: the workspace is being merged, or over.
+            Conflict: the workspace is being merged. Refused: it is over.
             NotFound: the base's files are gone.
         """
         self.current(workspace).check_open()
@@ -189,10 +189,10 @@ class Workspaces:
         return branch
 
     def current(self, workspace: Workspace) -> Workspace:
-        """The same workspace as it is now. Raises `Conflict` when another has its name."""
+        """The same workspace as it is now. Raises `Refused` when another has its name."""
         now = self.get(workspace.name)
         if now.workspace_id != workspace.workspace_id:
-            raise Conflict(
+            raise Refused(
                 "the workspace is over, and another has its name",
                 where=workspace.name,
                 found=now.workspace_id,
