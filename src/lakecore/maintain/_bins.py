@@ -22,7 +22,7 @@ _FILE_ROWS: Final = 1 << 20
 def choose_bins(
     files: Sequence[DataFile], *, target_bytes: int, min_files: int, step_bytes: int
 ) -> list[list[DataFile]]:
-    """Bins of small files, each at most `target_bytes`; none where there are too few.
+    """Bins of small files, each at most `target_bytes`; none where it is not worth it.
 
     >>> from lakecore.tables import DataFile
     >>> files = [DataFile(f"{n}", 10, 1) for n in range(5)] + [DataFile("large", 900, 1)]
@@ -43,8 +43,10 @@ def choose_bins(
         size_bytes += file.size_bytes
         rows += count
     bins.append(current)
-    worthwhile = [some for some in map(_balanced, bins) if len(some) >= max(2, min_files)]
-    return _within(worthwhile, step_bytes)
+    balanced = map(_balanced, bins)
+    return _within(
+        [some for some in balanced if _is_worthwhile(some, target_bytes, min_files)], step_bytes
+    )
 
 
 def in_key_order(state: TableState, key: Sequence[str]) -> list[DataFile]:
@@ -63,6 +65,14 @@ def in_key_order(state: TableState, key: Sequence[str]) -> list[DataFile]:
 
 def _is_small(file: DataFile, target_bytes: int) -> bool:
     return file.size_bytes * _SMALL < target_bytes and (file.rows or 0) * _SMALL < _FILE_ROWS
+
+
+def _is_worthwhile(files: list[DataFile], target_bytes: int, min_files: int) -> bool:
+    """Many files, or a few that fill half of one: what they become is small no more."""
+    size_bytes = sum(file.size_bytes for file in files)
+    rows = sum(file.rows or 0 for file in files)
+    is_full = size_bytes * 2 >= target_bytes or rows * 2 >= _FILE_ROWS
+    return len(files) >= max(2, 2 if is_full else min_files)
 
 
 def _balanced(files: list[DataFile]) -> list[DataFile]:

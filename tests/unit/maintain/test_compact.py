@@ -313,8 +313,9 @@ def test_bins(sizes: list[int], target: int, minimum: int) -> None:
     taken = [file.path for some in bins for file in some]
     assert len(taken) == len(set(taken))
     for some in bins:
-        assert len(some) >= max(2, minimum)
-        assert sum(file.size_bytes for file in some) <= target
+        size_bytes = sum(file.size_bytes for file in some)
+        assert len(some) >= (2 if size_bytes * 2 >= target else max(2, minimum))
+        assert size_bytes <= target
         assert all(file.size_bytes * 4 < target for file in some)
         largest = max(file.size_bytes for file in some)
         assert largest * 2 <= sum(file.size_bytes for file in some)
