@@ -12,7 +12,6 @@ its own, and is not made where a version has it already.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -434,6 +433,6 @@ def resolutions_of(given: object) -> list[list[str]]:
         raise InvalidInput(
             "not resolutions of conflicts",
             expected="(dataset, entity_id, field) to 'ours' or 'theirs'",
-            found=json.dumps(given, default=repr)[:200],
+            found=repr(given)[:200],
         )
     return found
