@@ -20,6 +20,7 @@ from lakecore.storage import Store, open_store
 
 if TYPE_CHECKING:
     from lakecore.app._workspace_source import WorkspaceSource
+    from lakecore.auth import Keys
     from lakecore.changes import Approvals, Changes, Pendings, Principals, RuleGate, Rules
     from lakecore.config import Settings
     from lakecore.maintain import Background, Maintainer
@@ -90,9 +91,15 @@ class Components:
 
     @cached_property
     def principals(self) -> Principals:
-        from lakecore.changes import NamedPrincipals
+        from lakecore.app._auth import KeyPrincipals
 
-        return NamedPrincipals()
+        return KeyPrincipals(lambda: self.keys)
+
+    @cached_property
+    def keys(self) -> Keys:
+        from lakecore.auth import Keys
+
+        return Keys(self.documents, self.clock, state_dir=self.state_dir)
 
     @cached_property
     def gate(self) -> RuleGate:
@@ -172,6 +179,7 @@ class Components:
             pending=lambda: self.approvals.list_pending(decided=True),
             rules=lambda: self.rules.current(),
             workspaces=lambda: self.workspaces.to_table(),
+            keys=lambda: self.keys,
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lakecore.app._alter import AlterFace
+from lakecore.app._auth import AuthFace
 from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
 from lakecore.app._components import Components
 from lakecore.app._entities import Entities
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
 
 
 class Lake(
-    TimeFace, AlterFace, TruthFace, PendingFace, MaintainFace, ReconcileFace, WorkspacesFace
+    TimeFace,
+    AlterFace,
+    AuthFace,
+    TruthFace,
+    PendingFace,
+    MaintainFace,
+    ReconcileFace,
+    WorkspacesFace,
 ):
     """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
 

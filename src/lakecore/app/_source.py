@@ -15,6 +15,7 @@ from lakecore.catalog import Catalog, Dataset, split_name
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakecore.auth import Keys
     from lakecore.changes import Pending
     from lakecore.journal import Event, Journal
     from lakecore.storage import Store
@@ -70,6 +71,7 @@ class LakeTables:
         pending: Callable[[], list[Pending]] = list,
         rules: Callable[[], RuleSet],
         workspaces: Callable[[], pa.Table],
+        keys: Callable[[], Keys],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -80,6 +82,7 @@ class LakeTables:
             "datasets": self._datasets,
             "decisions": self._decisions,
             "journal": self._events,
+            "keys": self._keys,
             "maintenance": self._maintenance,
             "mutations": self._mutations,
             "pending": self._pending,
@@ -87,6 +90,7 @@ class LakeTables:
             "workspaces": workspaces,
         }
         self._pending_changes = pending
+        self._api_keys = keys
 
     def schemas(self) -> list[str]:
         """Names of the schemas that hold something; `main` and `system` always."""
@@ -184,6 +188,11 @@ class LakeTables:
         from lakecore.changes import pending_table
 
         return pending_table(self._pending_changes())
+
+    def _keys(self) -> pa.Table:
+        from lakecore.auth import keys_table
+
+        return keys_table(self._api_keys())
 
     def _datasets(self) -> pa.Table:
         """`system.datasets`: one row a dataset, as of now."""

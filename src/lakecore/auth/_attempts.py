@@ -14,24 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from lakecore.base import Unavailable
+from lakecore.base import TooManyRequests
 
 MAX_ADDRESSES: Final = 10_000
 MAX_FAILURES: Final = 20
 WINDOW_S: Final = 60.0
 _MAX_ADDRESS_CHARACTERS: Final = 100
-
-
-class TooManyAttempts(Unavailable):
-    """Too many wrong keys from one address: HTTP's 429."""
-
-    type = "too-many-attempts"
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(
-            "too many wrong keys from this address", hint=f"try again in {retry_after_s} s"
-        )
-        self.retry_after_s = retry_after_s
 
 
 class Attempts:
@@ -50,7 +38,7 @@ class Attempts:
         """Count a wrong key.
 
         Raises:
-            TooManyAttempts: there were too many; the answer should be no other one.
+            TooManyRequests: there were too many; the answer should be no other one.
         """
         group = address_group(address)
         now_s = self._monotonic_s()
@@ -63,7 +51,8 @@ class Attempts:
             if len(self._failures) > MAX_ADDRESSES:
                 self._failures.popitem(last=False)
         if count >= MAX_FAILURES:
-            raise TooManyAttempts(max(1, round(WINDOW_S - (now_s - since_s))))
+            left_s = max(1, round(WINDOW_S - (now_s - since_s)))
+            raise TooManyRequests("too many wrong keys from this address", retry_after_s=left_s)
 
     def count(self, address: str) -> int:
         """Wrong keys from an address in the current window."""

@@ -19,6 +19,8 @@ FORMAT: Final = 1
 MAX_ROLES: Final = 64
 MAX_NAME_CHARACTERS: Final = 200
 MAX_NOTE_CHARACTERS: Final = 500
+MAX_TIME_US: Final = 253_402_300_799_999_999
+"""The end of the year 9999, UTC."""
 
 _ROLE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -122,15 +124,15 @@ def read_key(document: Document) -> Key:
             principal=Principal(
                 name=_text(body["principal"]),
                 kind=_text(body["kind"]),
-                roles=tuple(map(_text, body["roles"])),
+                roles=_texts(body["roles"]),
                 trust=None if body["trust"] is None else float(body["trust"]),
                 scopes=Scopes(body["scopes"]),
                 key_id=document.name,
             ),
-            created_us=int(body["created_us"]),
+            created_us=_time(body["created_us"]) or 0,
             expires_us=_time(body["expires_us"]),
-            rotated_from=body["rotated_from"],
-            rotated_to=body["rotated_to"],
+            rotated_from=_id(body["rotated_from"]),
+            rotated_to=_id(body["rotated_to"]),
             overlap_ends_us=_time(body["overlap_ends_us"]),
             revoked_us=_time(body["revoked_us"]),
             note=_text(body["note"]),
@@ -215,7 +217,19 @@ def _text(value: object) -> str:
     return value
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} is no list")
+    return tuple(map(_text, value))
+
+
+def _id(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
 def _time(value: object) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise TypeError(f"{type(value).__name__} is no time")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TIME_US:
+        raise ValueError(f"{value!r} is no time")
     return value

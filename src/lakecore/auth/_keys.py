@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakecore.auth._attempts import Attempts
-from lakecore.auth._key import KIND, Key, State, check_note, check_principal, read_key
+from lakecore.auth._key import KIND, MAX_TIME_US, Key, State, check_note, check_principal, read_key
 from lakecore.auth._known import KnownKeys
 from lakecore.auth._last_used import LastUsed
 from lakecore.auth._principal import Principal
@@ -89,7 +89,7 @@ class Keys:
         Raises:
             Unauthenticated: no key, or none that opens anything. Which of unknown, wrong,
                 revoked and expired it is is not told, not even by the time it takes.
-            TooManyAttempts: instead, where many wrong ones came from that address.
+            TooManyRequests: instead, where many wrong ones came from that address.
             Unavailable: the store does not answer and what is known is too old.
         """
         try:
@@ -256,6 +256,8 @@ class Keys:
     def _check_expiry(self, expires_us: int | None) -> int | None:
         if expires_us is not None and expires_us <= self._now_us():
             raise InvalidInput("a key cannot end before it begins", where="expires")
+        if expires_us is not None and expires_us > MAX_TIME_US:
+            raise InvalidInput("too late an end", expected="before the year 10000", where="expires")
         return expires_us
 
     def _check_rotatable(self, key: Key) -> None:

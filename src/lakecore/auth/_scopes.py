@@ -56,7 +56,7 @@ class Scopes:
     def __init__(self, globs: Mapping[str, Iterable[str]]) -> None:
         found: dict[str, tuple[str, ...]] = {}
         for action in sorted(globs, key=_rank):
-            names = sorted({check_glob(glob) for glob in globs[action]})
+            names = sorted({check_glob(glob) for glob in _texts(globs[action], "globs")})
             if names:
                 found[action] = tuple(names)
         if sum(map(len, found.values())) > MAX_GLOBS:

@@ -93,6 +93,20 @@ class Unavailable(Retry):
     type = "unavailable"
 
 
+class TooManyRequests(Unavailable):
+    """Somebody asks too often: HTTP's 429.
+
+    Attributes:
+        retry_after_s: whole seconds, at least 1, after which it is worth asking again.
+    """
+
+    type = "too-many-requests"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message, hint=f"try again in {retry_after_s} s")
+
+
 class FixRequest(LakecoreError):
     """The request cannot succeed as it stands."""
 
