@@ -58,6 +58,8 @@ _MAX_BATCH_BYTES: Final = 32 * MIB
 _HEADER_BYTES: Final = 16 * KIB
 _DECODING: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, InvalidInput)
 """What damaged bytes make decoders and the event's rules raise, beside Arrow's own."""
+_GATHERED_LEAVES: Final = 1 << 15
+"""Leaf hashes that wait to go into the tree at once."""
 _SMALL_BYTES: Final = 4 * MIB
 """Files up to this size are fetched whole, once."""
 
@@ -118,6 +120,8 @@ class Staging:
         self.path = staged_path(self.commit_id)
         self._store = store
         self._frontier = Frontier.empty()
+        self._leaves: list[Hashes] = []
+        self._leaf_count = 0
         self._upload: AbstractContextManager[BinaryIO] | None = None
         self._writer: Any = None
         self._summed: Any = None
@@ -126,7 +130,7 @@ class Staging:
     @property
     def event_count(self) -> int:
         """Events written so far."""
-        return int(self._frontier.size)
+        return int(self._frontier.size) + self._leaf_count
 
     def write(self, events: pa.Table | pa.RecordBatch | PreparedEvents) -> None:
         """Add events, in commit order.
@@ -138,7 +142,10 @@ class Staging:
             raise Bug("events written after finish", where=self.path)
         prepared = events if isinstance(events, PreparedEvents) else prepare_events(events)
         for batch, hashes in prepared.batches:
-            self._frontier.append(hashes)
+            self._leaves.append(hashes)
+            self._leaf_count += len(hashes)
+            if self._leaf_count >= _GATHERED_LEAVES:
+                self._grow()
             self._write_batch(batch, {})
 
     def finish(self, mutations: Iterable[Mutation]) -> CommitRecord:
@@ -146,6 +153,7 @@ class Staging:
 
         A commit without events has no staged file.
         """
+        self._grow()
         record = CommitRecord(
             commit_id=self.commit_id,
             event_count=self._frontier.size,
@@ -182,6 +190,14 @@ class Staging:
             # What stays is undecided for ever, and harmless; the first error says more.
             if error is None:
                 raise
+
+    def _grow(self) -> None:
+        """Put the leaves gathered so far into the tree: many at once cost half as much."""
+        import numpy as np
+
+        if self._leaves:
+            leaves, self._leaves, self._leaf_count = self._leaves, [], 0
+            self._frontier.append(np.concatenate(leaves))
 
     def _open(self) -> Any:
         if self._writer is None:
