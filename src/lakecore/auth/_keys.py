@@ -32,7 +32,7 @@ from lakecore.journal import Author
 
 DEFAULT_OVERLAP_S: Final = 24 * 3600.0
 MAX_OVERLAP_S: Final = 90 * 24 * 3600.0
-MAX_KEYS: Final = 20_000
+MAX_KEYS: Final = 10_000
 """Documents of keys, ended ones too: one listing of them has to end well within `BOUND_S`."""
 
 _SECOND_US: Final = 1_000_000

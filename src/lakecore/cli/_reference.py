@@ -101,6 +101,12 @@ _OBJECTS: Final = (
     ),
     ("journal key show", "list of keys: `key_id`, `vkey`, `created_at`, `retired_at_size`"),
     (
+        "keys create, keys rotate, keys revoke, keys list",
+        "a key, or a list of keys: `id`, `principal`, `kind`, `roles`, `trust`, `scopes`, "
+        "`created_us`, `expires_us`, `rotated_from`, `rotated_to`, `overlap_ends_us`, "
+        "`revoked_us`, `note`; of a new one its text, `key`; in a list `state`, `last_used_us`",
+    ),
+    (
         "verify",
         "`status`, and `integrity`, `anchored`, `completeness`: each {`status`, `summary`, "
         "`problems`, `detail`}; a status is green, broken, inconclusive or absent",
