@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.fakes.seconds import Seconds
 
 from lakecore.auth import BOUND_S, Key, Keys, NewKey, State
@@ -69,6 +71,20 @@ def test_a_key_opens(keys: Keys) -> None:
 def test_no_key(keys: Keys) -> None:
     """Nothing given is told as that."""
     assert "needed" in refusal(keys, None)["message"] == refusal(keys, "")["message"]
+
+
+def test_other_secrets_open_nothing(keys: Keys) -> None:
+    """A key with the right id and checksum, whatever its secret: refused, as is any other id."""
+    made = make(keys)
+
+    @settings(max_examples=300)
+    @given(st.binary(min_size=32, max_size=32), st.sampled_from([made.key.id, "0" * 12]))
+    def refused(secret: bytes, key_id: str) -> None:
+        with pytest.raises(Unauthenticated):
+            keys.authenticate(key_text(key_id, secret))
+
+    refused()
+    assert keys.authenticate(made.text).key_id == made.key.id
 
 
 def test_refusals_are_alike(keys: Keys, clock: ManualClock) -> None:
