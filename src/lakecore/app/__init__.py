@@ -16,15 +16,18 @@ from lakecore.app._backup import backups_at, create_backup, restore_backup, veri
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
 from lakecore.app._lake import Lake
 from lakecore.app._open import open_lake, system_user
+from lakecore.app._serve import LakeGateway, open_gateway
 
 __all__ = [
     "Check",
     "DoctorReport",
     "Finding",
     "Lake",
+    "LakeGateway",
     "VerifyReport",
     "backups_at",
     "create_backup",
+    "open_gateway",
     "open_lake",
     "restore_backup",
     "system_user",

@@ -305,7 +305,7 @@ class Lake(
                 raise InvalidInput("a time needs its zone", found=time.isoformat())
             time = time.isoformat()
         moment = version if version is not None else "'" + str(time).replace("'", "''") + "'"
-        return self._parts.query.sql(f"select * from as_of('{name}', {moment})")
+        return self.sql(f"select * from as_of('{name}', {moment})")
 
     def history(
         self,

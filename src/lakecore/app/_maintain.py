@@ -22,7 +22,7 @@ class MaintainFace:
     """Files put together, and removed when they are not kept any more."""
 
     _parts: Components
-    _actor: str
+    _author: Callable[[str | None, str, str], Author]
 
     def maintain(
         self,
@@ -45,7 +45,7 @@ class MaintainFace:
             NotFound: there is no dataset of such a name.
         """
         names = [datasets] if isinstance(datasets, str) else datasets
-        author = Author(actor=actor or self._actor, source=SOURCE, reason=reason)
+        author = self._author(actor, SOURCE, reason)
         return self._parts.maintainer.run(names, author=author, dry_run=dry_run)
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-from lakecore.journal import Author
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.app._components import Components
     from lakecore.changes import ChangeResult, Pending
+    from lakecore.journal import Author
 
 
 class PendingFace:
     """Looking at what waits, approving and rejecting it."""
 
     _parts: Components
-    _actor: str
+    _author: Callable[[str | None, str, str], Author]
 
     def pending(self, *, decided: bool = False) -> list[Pending]:
         """The changes that wait, the oldest first; with `decided` also those that did."""
@@ -47,12 +47,12 @@ class PendingFace:
             Refused: not by this actor, or not any more.
             Conflict: it is another change by now, and waits again with its new diff.
         """
-        author = Author(actor=actor or self._actor, source=source, reason=reason)
+        author = self._author(actor, source, reason)
         return self._parts.approvals.approve(change_id, author=author)
 
     def reject(
         self, change_id: str, reason: str = "", *, actor: str | None = None, source: str = "api"
     ) -> Pending:
         """Have a change that waits not made. Raises `Conflict` when it is decided already."""
-        author = Author(actor=actor or self._actor, source=source, reason=reason)
+        author = self._author(actor, source, reason)
         return self._parts.approvals.reject(change_id, reason, author=author)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lakecore.base import CorruptData
-from lakecore.journal import Author
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.catalog import Dataset
+    from lakecore.journal import Author
     from lakecore.reconcile import ReconcileReport
 
 
@@ -18,7 +18,7 @@ class ReconcileFace:
     """Versions that others made, journaled; tables that others made, taken over."""
 
     _parts: Components
-    _actor: str
+    _author: Callable[[str | None, str, str], Author]
 
     def reconcile(self, dataset: str | None = None) -> ReconcileReport:
         """Journal what other programs committed to one dataset, or to all.
@@ -62,7 +62,7 @@ class ReconcileFace:
             uri,
             dataset=dataset,
             key=(key,) if isinstance(key, str) else tuple(key),
-            author=Author(actor=actor or self._actor, source=source, reason=reason),
+            author=self._author(actor, source, reason),
             entity_type=entity_type,
             contract=contract,
             description=description,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from lakecore.app._rows import to_batches
 from lakecore.app._time import as_moment
 from lakecore.base import InvalidInput, NotFound
-from lakecore.journal import Author
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.catalog import Catalog, Dataset
     from lakecore.changes import ChangeResult
-    from lakecore.journal import Event
-    from lakecore.query import QueryEngine, QueryResult
+    from lakecore.journal import Author, Event
+    from lakecore.query import QueryEngine, QueryResult, TableSource
     from lakecore.workspaces import MergeResult, SqlCheck, Workspace
 
 _TIERS: Final = ("auto", "preview")
@@ -30,7 +29,6 @@ class WorkspacesFace:
     """What `Lake` does with workspaces."""
 
     _parts: Components
-    _actor: str
     _author: Callable[..., Author]
 
     def workspace(
@@ -52,7 +50,7 @@ class WorkspacesFace:
         workspaces = self._parts.workspaces
         author = self._author(actor, source, reason)
         found = workspaces.open_or_create(name, author=author) if create else workspaces.get(name)
-        return LakeWorkspace(self._parts, found, actor=actor or self._actor)
+        return LakeWorkspace(self._parts, found, **self._hand_over(actor))
 
     def create_workspace(
         self, name: str, *, actor: str | None = None, source: str = "api", reason: str = ""
@@ -60,11 +58,22 @@ class WorkspacesFace:
         """A new workspace. Raises `AlreadyExists` when one of that name is open."""
         author = self._author(actor, source, reason)
         made = self._parts.workspaces.create(name, author=author)
-        return LakeWorkspace(self._parts, made, actor=actor or self._actor)
+        return LakeWorkspace(self._parts, made, **self._hand_over(actor))
 
     def workspaces(self, *, closed: bool = False) -> list[Workspace]:
         """The workspaces by name; with `closed` also those that were merged or dropped."""
         return self._parts.workspaces.list_workspaces(closed=closed)
+
+    def _hand_over(self, default: str | None) -> dict[str, Any]:
+        """Who changes something inside, by default `default`, and what of it may be read."""
+        return {
+            "author": lambda actor, source, reason: self._author(actor or default, source, reason),
+            "readable": self._readable,
+        }
+
+    def _readable(self, tables: TableSource) -> TableSource:
+        """The tables that SQL sees."""
+        return tables
 
 
 class LakeWorkspace:
@@ -74,13 +83,21 @@ class LakeWorkspace:
     nothing that main changed later. Versions count in the workspace: 0 is the base.
     """
 
-    def __init__(self, components: Components, workspace: Workspace, *, actor: str) -> None:
+    def __init__(
+        self,
+        components: Components,
+        workspace: Workspace,
+        *,
+        author: Callable[[str | None, str, str], Author],
+        readable: Callable[[TableSource], TableSource],
+    ) -> None:
         from lakecore.workspaces import WorkspaceView
 
         self._lake = components
         self._view = WorkspaceView(components.workspaces, workspace)
         self._source = components.workspace_source(self._view)
-        self._actor = actor
+        self._author = author
+        self._readable = readable
 
     @property
     def name(self) -> str:
@@ -309,7 +326,7 @@ class LakeWorkspace:
             lake.catalog,
             lake.journal,
             lake.clock,
-            author=Author(actor=actor or self._actor, source=source, reason=reason),
+            author=self._author(actor, source, reason),
             on_conflict=None if on_conflict == "refuse" else on_conflict,
             resolve=resolutions_of(resolve),
         )
@@ -319,17 +336,17 @@ class LakeWorkspace:
     def drop(self, *, actor: str | None = None, source: str = "api", reason: str = "") -> Workspace:
         """End it without a merge. Its files go with the next maintenance, the base's stay."""
         self.info  # noqa: B018 - as for a merge
-        author = Author(actor=actor or self._actor, source=source, reason=reason)
+        author = self._author(actor, source, reason)
         return self._lake.workspaces.drop(self.name, author=author)
 
     # -- inside -----------------------------------------------------------------------
 
     @property
     def _engine(self) -> QueryEngine:
-        return self._lake.query.over(self._source)
+        return self._lake.query.over(self._readable(self._source))
 
     def _author_of(self, actor: str | None, source: str, reason: str) -> Author:
-        author = Author(actor=actor or self._actor, source=source, reason=reason)
+        author = self._author(actor, source, reason)
         return replace(author, workspace_id=self.workspace_id)
 
 

@@ -10,6 +10,7 @@ from lakecore.cli._group import LazyGroup
 SECTIONS = {
     "A lake": {
         "init": "make a lake",
+        "up": "serve it over HTTP",
         "status": "what is in it, and how it is",
         "maintain": "small files put together, and old ones removed",
         "doctor": "check the surroundings: disk, store, clock, versions",

@@ -26,6 +26,8 @@ This is the only package that reads settings from the environment.
 from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
 from lakecore.config._settings import (
+    AuthSettings,
+    GatewaySettings,
     JournalSettings,
     LakeSettings,
     QuerySettings,
@@ -36,6 +38,8 @@ from lakecore.config._settings import (
 
 __all__ = [
     "CONFIG_FILE_NAME",
+    "AuthSettings",
+    "GatewaySettings",
     "JournalSettings",
     "LakeSettings",
     "Loaded",

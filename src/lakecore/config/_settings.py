@@ -183,6 +183,45 @@ class TruthSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """Who has to come with an API key."""
+
+    enabled: bool = setting(
+        False,
+        "Ask for a key on loopback, too. A gateway that listens on anything else always asks.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """Where `lakecore up` listens, and the most that it takes on."""
+
+    host: str = setting("127.0.0.1", "The address to listen on.")
+    port: int = setting(
+        3100, "The port to listen on; 0: one that is free.", minimum=0, maximum=65_535
+    )
+    max_body_bytes: int = setting(
+        64 * MIB, "Bytes of a request's body, if it is no file.", minimum=1_024, maximum=4 * GIB
+    )
+    max_upload_bytes: int = setting(
+        8 * GIB, "Bytes of a request that brings a file.", minimum=1_024
+    )
+    threads: int = setting(16, "Calls of the lake at a time.", minimum=1, maximum=1_024)
+    max_waiting: int = setting(
+        64, "Calls that may wait for a thread; the next one is told to come again.", minimum=0
+    )
+    max_requests: int = setting(
+        1_024, "Requests at a time, also those whose answers are streams.", minimum=1
+    )
+    timeout_s: float = setting(
+        60.0, "Seconds that a client may be silent while its request comes.", minimum=0.01
+    )
+    shutdown_s: float = setting(
+        10.0, "Seconds that requests under way have to end, at a stop.", minimum=1, maximum=3_600
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section."""
 
@@ -191,3 +230,5 @@ class Settings:
     journal: JournalSettings = field(default_factory=JournalSettings)
     query: QuerySettings = field(default_factory=QuerySettings)
     truth: TruthSettings = field(default_factory=TruthSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)

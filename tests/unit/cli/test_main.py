@@ -39,7 +39,8 @@ def test_the_version_is_printed_and_nothing_heavy_is_imported() -> None:
         "try:\n    main()\n"
         "except SystemExit: pass\n"
         "heavy = {'pyarrow', 'polars', 'datafusion', 'duckdb', 'deltalake', 'obstore', 'rich',\n"
-        "         'numpy', 'msgspec', 'lakecore.app', 'lakecore.journal', 'lakecore.config'}\n"
+        "         'numpy', 'msgspec', 'fastapi', 'pydantic', 'uvicorn',\n"
+        "         'lakecore.app', 'lakecore.journal', 'lakecore.config'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     answer = subprocess.run(

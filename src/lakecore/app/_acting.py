@@ -1,0 +1,89 @@
+"""A lake in one principal's name: what a door hands to whoever came through it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakecore.app._lake import Lake
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lakecore.auth import Principal
+    from lakecore.journal import Author
+    from lakecore.query import QueryResult, TableSource
+
+
+class ActingLake(Lake):
+    """The lake as a principal uses it; it shares everything with the lake it is made of.
+
+    Whatever is written is in the principal's name, by their key. SQL, and what is answered
+    by it, sees only what they may read. All else is to be asked before: see
+    `lakecore.auth.authorize`.
+    """
+
+    def __init__(self, lake: Lake, principal: Principal) -> None:
+        super().__init__(lake._parts, actor=principal.name)
+        self._principal = principal
+
+    def sql(
+        self,
+        query: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        **limits: Any,
+    ) -> QueryResult:
+        """As `Lake.sql`, over what the principal may read."""
+        source = self._readable(self._parts.lake_tables)
+        return self._parts.query.over(source).sql(query, params, **limits)
+
+    def _readable(self, tables: TableSource) -> TableSource:
+        return Readable(tables, self._principal)
+
+    def _author(self, actor: str | None, source: str, reason: str) -> Author:
+        """Always the principal; `Refused` where a call names somebody else."""
+        self._principal.actor(actor)
+        return self._principal.author(source=source, reason=reason)
+
+
+class Readable:
+    """The tables that a principal may read, and no others: a source for the query engine."""
+
+    def __init__(self, tables: TableSource, principal: Principal) -> None:
+        self._tables: Any = tables
+        self._principal = principal
+
+    def schemas(self) -> list[str]:
+        """Schemas with a table that may be read, and `main`."""
+        return [name for name in self._tables.schemas() if name == "main" or self.tables(name)]
+
+    def tables(self, schema: str) -> list[str]:
+        """Those that may be read."""
+        from lakecore.auth import may
+
+        names = self._tables.tables(schema)
+        return [name for name in names if may(self._principal, "read", f"{schema}.{name}")]
+
+    def table(
+        self, schema: str, name: str, *, version: int | None = None, time: datetime | None = None
+    ) -> Any:
+        """As the tables have it; `Refused` before anything is looked up."""
+        self._check(schema, name)
+        return self._tables.table(schema, name, version=version, time=time)
+
+    def history(self, schema: str, name: str, key: object) -> Any:
+        """As the tables have it."""
+        self._check(schema, name)
+        return self._tables.history(schema, name, key)
+
+    def changes(
+        self, schema: str, name: str, after: int | datetime | None, until: int | datetime | None
+    ) -> Any:
+        """As the tables have it."""
+        self._check(schema, name)
+        return self._tables.changes(schema, name, after, until)
+
+    def _check(self, schema: str, name: str) -> None:
+        from lakecore.auth import authorize
+
+        authorize(self._principal, "read", f"{schema}.{name}")

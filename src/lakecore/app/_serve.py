@@ -1,0 +1,118 @@
+"""A lake served over HTTP: the gateway, joined with the lake and its keys."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from lakecore.base import Bug, LakecoreError
+
+if TYPE_CHECKING:
+    from lakecore.app._components import Components
+    from lakecore.app._lake import Lake
+    from lakecore.auth import Principal
+    from lakecore.gateway import Gateway
+
+_PROBE_TIMEOUT_S: Final = 10.0
+_UNAUTHENTICATED: Final = 401
+
+
+class LakeGateway:
+    """A gateway that is bound to its address. `run` serves until it is told to stop.
+
+    Attributes:
+        url: where it listens.
+        asks_for_keys: whether a key is needed.
+    """
+
+    def __init__(self, gateway: Gateway, *, asks_for_keys: bool) -> None:
+        self._gateway = gateway
+        self.url = gateway.url
+        self.asks_for_keys = asks_for_keys
+
+    def run(self, on_started: Callable[[], None] | None = None) -> None:
+        """Serve until SIGINT, SIGTERM or `stop`; the lake stays open.
+
+        Args:
+            on_started: called in a thread of its own once requests are answered.
+        """
+        self._gateway.run(on_started)
+
+    def stop(self) -> None:
+        """Have `run` return, from any thread."""
+        self._gateway.stop()
+
+    def probe(self) -> int:
+        """The status that somebody without a key gets, asked over the socket.
+
+        Raises:
+            Bug: keys are asked for, and this one got in.
+        """
+        import http.client
+
+        address = urlsplit(self.url)
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=_PROBE_TIMEOUT_S
+        )
+        try:
+            connection.request("GET", "/ready", headers={"Host": f"localhost:{address.port}"})
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+        if self.asks_for_keys and status != _UNAUTHENTICATED:
+            raise Bug("the gateway lets in who has no key", expected=401, found=status)
+        return status
+
+
+def open_gateway(lake: Lake, *, host: str | None = None, port: int | None = None) -> LakeGateway:
+    """Bind the gateway of a lake to its address, as the lake's settings say.
+
+    Args:
+        host, port: instead of those of the settings.
+
+    Raises:
+        InvalidInput, Unavailable: it cannot listen there.
+    """
+    from lakecore.app._acting import ActingLake
+    from lakecore.auth import Principal
+    from lakecore.gateway import Gateway, GatewaySettings, create_app, is_loopback
+
+    parts = lake._parts
+    given: dict[str, Any] = {
+        name: value for name, value in (("host", host), ("port", port)) if value is not None
+    }
+    chosen = dataclasses.replace(parts.settings.gateway, **given)
+    settings = GatewaySettings(
+        **dataclasses.asdict(chosen), query_timeout_s=parts.settings.query.timeout_s
+    )
+    asks_for_keys = parts.settings.auth.enabled or not is_loopback(settings.host)
+
+    def acting_as(principal: Principal) -> ActingLake:
+        return ActingLake(lake, principal)
+
+    app = create_app(
+        acting_as,
+        settings,
+        parts.keys if asks_for_keys else None,
+        local=Principal.local(lake.actor),
+        probes=_probes(parts),
+    )
+    return LakeGateway(Gateway(app, settings), asks_for_keys=asks_for_keys)
+
+
+def _probes(parts: Components) -> dict[str, Callable[[], object]]:
+    """What has to answer before a gateway is ready."""
+
+    def query() -> object:
+        with parts.query.sql("select 1 as one", timeout_s=_PROBE_TIMEOUT_S) as result:
+            return result.to_pylist()
+
+    def journal() -> object:
+        stats = parts.journal.stats()
+        if stats["pending"]["unreadable"]:
+            raise LakecoreError("some of what waits for sealing cannot be read")
+        return stats
+
+    return {"store": parts.catalog.list_datasets, "journal": journal, "query": query}

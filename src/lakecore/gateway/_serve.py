@@ -1,0 +1,110 @@
+"""The server: an application on a socket, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from lakecore.base import InvalidInput, Unavailable
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from lakecore.gateway._settings import GatewaySettings
+
+_BACKLOG: Final = 1_024
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Gateway:
+    """One application, served. `run` blocks; `stop` may be called from any thread.
+
+    Stopping: no further connection is taken, requests under way get `shutdown_s` to end,
+    and `run` returns. Sealing and closing the lake is the caller's.
+    """
+
+    def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._socket = _bound(settings.host, settings.port)
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_graceful_shutdown=max(1, round(settings.shutdown_s)),
+                backlog=_BACKLOG,
+                proxy_headers=False,
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def run(self, on_started: Callable[[], None] | None = None) -> None:
+        """Serve until SIGINT, SIGTERM or `stop`.
+
+        Args:
+            on_started: called in a thread of its own once requests are answered.
+        """
+        self._server.on_started = on_started
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Have `run` return."""
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """Tells when it has started; takes signals as a wish to stop, and no more than that."""
+
+    on_started: Callable[[], None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own raises the signal again at the end: the lake would not be closed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in _SIGNALS}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.on_started is not None:
+            threading.Thread(target=self.on_started, daemon=True).start()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket there, or a `LakecoreError` that says why not."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    except OSError as error:
+        raise InvalidInput("no such host", found=host, where="[gateway] host") from error
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise Unavailable(
+            "the gateway cannot listen there",
+            where=f"{host}:{port}",
+            found=error.strerror or error,
+            hint="choose another with --port, or stop what listens there",
+        ) from error
+    return bound
