@@ -33,10 +33,14 @@ class Entities:
     def history(self, entry: Dataset, key: object, *, workspace_id: str | None = "") -> list[Event]:
         """The events of one row, oldest first."""
 
+        from lakecore.journal import is_of_columns
+
         def ask(entity: str) -> list[Event]:
-            return self._journal.entity_history(
+            found = self._journal.entity_history(
                 entity, dataset_id=entry.dataset_id, workspace_id=workspace_id
             )
+            # A row may be called like its dataset, whose columns have a history, too.
+            return [event for event in found if not is_of_columns(event)]
 
         return self._ask(entry, key, ask)
 
@@ -49,13 +53,22 @@ class Entities:
         version: int | None = None,
         time: datetime | str | None = None,
     ) -> EntityState | None:
-        """One row at a moment. Raises `NotFound` for a version or seq that is not there yet."""
+        """One row at a moment, in the columns of then.
+
+        Raises `NotFound` for a version or seq that is not there yet.
+        """
         if version is not None:
             self._check_version(entry, version)
 
         def ask(entity: str) -> EntityState | None:
             return self._journal.state(
-                entity, dataset_id=entry.dataset_id, seq=seq, version=version, time=time
+                entity,
+                dataset_id=entry.dataset_id,
+                seq=seq,
+                version=version,
+                time=time,
+                # Of a dataset that was renamed the names are not all known here.
+                dataset_names=None if entry.renamed_from else [entry.name],
             )
 
         return self._ask(entry, key, ask)

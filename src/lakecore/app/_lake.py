@@ -339,8 +339,8 @@ class Lake(
     ) -> dict[str, Any] | None:
         """One row as the journal has it at a seq, a version or a time, inclusive; None: gone.
 
-        The values are those of the events' JSON: what it has no word for is text. A column
-        that the dataset got later is not in it. A time means the last version at or before it.
+        The values are those of the events' JSON: what it has no word for is text. Columns
+        are those of then. A time means the last version at or before it.
         """
         entry = self.dataset(dataset)
         state = self._entities.state(entry, key, seq=seq, version=version, time=time)

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from lakecore.journal._prove.proofs import EntryProof, GrowthProof
     from lakecore.journal._prove.prover import Prover
     from lakecore.journal._prove.witness import Witness
+    from lakecore.journal._read.columns import is_of_columns
     from lakecore.journal._read.files import SealedFile
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import scan_schema
@@ -145,6 +146,7 @@ _HOME = {
     "events_to_arrow": "_events.event",
     "fate_of": "_commits.commit",
     "foreign_commit_id": "_commits.commit",
+    "is_of_columns": "_read.columns",
     "json_text": "_values.values",
     "multiset_hash": "_values.multiset",
     "prepare_events": "_commits.staged",
@@ -201,6 +203,7 @@ __all__ = [
     "events_to_arrow",
     "fate_of",
     "foreign_commit_id",
+    "is_of_columns",
     "json_text",
     "multiset_hash",
     "prepare_events",

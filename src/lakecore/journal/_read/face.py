@@ -61,11 +61,17 @@ class Readable:
         version: int | None = None,
         time: datetime | str | int | None = None,
         workspace_id: str | None = "",
+        dataset_names: Sequence[str] | None = None,
     ) -> EntityState | None:
-        """An entity's fields at a `seq`, a version or a time, inclusive; see `_read.state`."""
+        """An entity's fields at a `seq`, a version or a time, inclusive; see `_read.state`.
+
+        Args:
+            dataset_names: every name that the dataset has had: its columns' events are found
+                by them; without, by a scan.
+        """
         at = AsOf(seq=seq, version=version, time_us=moment_us(time, "time"))
         wanted = EventFilter.of(entity_id=entity_id, entity_type=entity_type, dataset_id=dataset_id)
-        return entity_state(self._scanner.snapshot(), wanted, at, workspace_id)
+        return entity_state(self._scanner.snapshot(), wanted, at, workspace_id, dataset_names)
 
     def blame(
         self, entity_id: str, entity_type: str | None = None, *, dataset_id: str | None = None

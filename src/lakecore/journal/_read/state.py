@@ -8,6 +8,9 @@ Events are folded in the order of `pages.in_order`:
   ``insert`` without values begins anew with no fields; any other one changes nothing;
 - an event of a field sets it, or takes it away when it has no new value.
 
+Columns of a dataset have events of their own, of the type ``schema``; they change its rows,
+too (`_read.columns`), before the other events of their version.
+
 The moment is inclusive. A *time* means the last change that was committed at or before it:
 of a dataset the last version whose time is not later, as `as_of` reads tables.
 """
@@ -15,13 +18,19 @@ of a dataset the last version whose time is not later, as `as_of` reads tables.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lakecore.base import InvalidInput, NotFound
 from lakecore.journal._events.event import Event
 from lakecore.journal._events.rules import parse_object, to_microseconds
+from lakecore.journal._read.columns import (
+    SCHEMA,
+    column_events,
+    is_of_columns,
+    with_column,
+)
 from lakecore.journal._read.filter import EventFilter
 from lakecore.journal._read.pages import history, in_order
 from lakecore.journal._read.scan import Snapshot
@@ -59,7 +68,7 @@ class EntityState:
 
     Attributes:
         fields: JSON text by field, as the journal has it.
-        event: the last event that made it so.
+        event: its last event; those of columns are not its own.
         rekeyed_from: the id that the entity had before its key was changed, if it was.
     """
 
@@ -72,20 +81,40 @@ class EntityState:
         return {name: json.loads(text) for name, text in self.fields.items()}
 
 
-def state_of(events: Iterable[Event], at: AsOf = NOW) -> EntityState | None:
-    """The entity whose events these are, in any order; None when it did not exist then."""
+def state_of(
+    events: Iterable[Event], at: AsOf = NOW, *, columns: Iterable[Event] = ()
+) -> EntityState | None:
+    """The entity whose events these are, in any order; None when it did not exist then.
+
+    Args:
+        columns: the events of its dataset's columns, in order.
+    """
     state: EntityState | None = None
-    for event in in_order(_until(list(events), at)):
-        state = _after(state, event)
+    of_columns = list(columns)
+    ids = set(map(id, of_columns))
+    # Sorting is stable: what columns become is told before the rows of the same version.
+    for event in in_order(_until([*of_columns, *events], at)):
+        if id(event) not in ids:
+            state = _after(state, event)
+        elif state is not None:
+            state = replace(state, fields=with_column(state.fields, event))
     return state
 
 
 def entity_state(
-    snapshot: Snapshot, wanted: EventFilter, at: AsOf, workspace_id: str | None
+    snapshot: Snapshot,
+    wanted: EventFilter,
+    at: AsOf,
+    workspace_id: str | None,
+    dataset_names: Sequence[str] | None = None,
 ) -> EntityState | None:
     """The state of the entity that `wanted` names.
 
-    Of a dataset's entity only what changed the table counts: events with a version.
+    Of a dataset's entity only what changed the table counts: events with a version. Unless
+    the type ``schema`` is asked for, it is a row, in the columns that it had.
+
+    Args:
+        dataset_names: every name that the dataset has had; they spare a scan.
 
     Raises:
         InvalidInput: a version without a dataset.
@@ -99,9 +128,16 @@ def entity_state(
             "no event has this seq yet", expected=f"less than {snapshot.size}", found=at.seq
         )
     events = seen_from(history(snapshot, wanted), workspace_id)
-    if dataset_id:
-        events = [event for event in events if event.version is not None]
-    return state_of(events, at)
+    if not dataset_id:
+        return state_of(events, at)
+    events = [event for event in events if event.version is not None]
+    if wanted.equals.get("entity_type") == SCHEMA:
+        return state_of(events, at)
+    events = [event for event in events if not is_of_columns(event)]
+    if not events:
+        return None
+    columns = seen_from(column_events(snapshot, dataset_id, dataset_names), workspace_id)
+    return state_of(events, at, columns=columns)
 
 
 def seen_from(events: Iterable[Event], workspace_id: str | None) -> list[Event]:
