@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,8 @@ from lakecore.tables._types import DatasetRef
 
 if TYPE_CHECKING:
     from lakecore.journal import CommitRecord
+
+_CHECKPOINT: Final = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.\d{10})?\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def added_again(
 ) -> list[AddFile]:
     """The `add` actions of files of `version`, as they were logged then.
 
-    A file whose entry is gone is described anew from its footer.
+    Of one whose entry is gone a checkpoint has the same; else its footer describes it.
     """
     missing = {file.path: file for file in files}
     found: dict[str, AddFile] = {}
@@ -76,7 +79,12 @@ def added_again(
         for added in commit.adds:
             if missing.pop(added.path, None) is not None:
                 found[added.path] = added
+    if missing:
+        kept = _checkpointed(store, location, version)
+        found |= {path: kept[path] for path in missing if path in kept}
     for file in missing.values():
+        if file.path in found:
+            continue
         found[file.path] = _described(store, location, file, schema)
     return [found[file.path] for file in files]
 
@@ -110,6 +118,29 @@ def _added(action: dict[str, Any]) -> AddFile:
         stats=stats,
         sha256=tags.get(SHA256_TAG),
     )
+
+
+def _checkpointed(store: Store, location: str, version: int) -> dict[str, AddFile]:
+    """What the newest checkpoint up to `version` has of files, by path; nothing without one.
+
+    A checkpoint of Delta's second format is passed over.
+    """
+    folder = f"{location}/_delta_log/"
+    parts: dict[int, list[str]] = {}
+    for entry in store.list_objects(folder):
+        match = _CHECKPOINT.fullmatch(entry.path.removeprefix(folder))
+        if match is not None and int(match[1]) <= version:
+            parts.setdefault(int(match[1]), []).append(entry.path)
+    found: dict[str, AddFile] = {}
+    for path in parts[max(parts)] if parts else ():
+        try:
+            with store.open(path) as source:
+                actions = pq.read_table(source, columns=["add"]).column("add").to_pylist()
+            kept = (_added({**add, "tags": dict(add["tags"] or ())}) for add in actions if add)
+            found |= {added.path: added for added in kept}
+        except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            raise CorruptData("a checkpoint does not read", where=path, found=error) from error
+    return found
 
 
 def _described(store: Store, location: str, file: DataFile, schema: pa.Schema) -> AddFile:

@@ -1,9 +1,9 @@
-"""Differences of rows as events, and as tables for readers."""
+"""Differences of rows and columns as events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,19 +11,13 @@ import pyarrow as pa
 from lakecore.journal import json_text, row_json
 from lakecore.tables._attempt import parts_of
 from lakecore.tables._difference import RowChanges, changed_cells, side_column
-from lakecore.tables._events import Change, texts
-from lakecore.tables._gate import DIFF_COLUMNS
+from lakecore.tables._events import SCHEMA, Change, texts
 from lakecore.tables._keys import entity_ids
 from lakecore.tables._schema import delta_type_text
 from lakecore.tables._types import DatasetRef
 
 Builder = tuple[Callable[..., Change], tuple[Any, ...]]
 """A call that makes events, and its arguments: it may be made by another thread."""
-
-SCHEMA: Final = "schema"
-"""The `entity_type` of events about columns; the entity is the dataset, the field the column."""
-
-DIFFERENCE: Final = pa.schema([(name, pa.string()) for name in DIFF_COLUMNS])
 
 
 def row_builders(found: RowChanges, key: Sequence[str]) -> Iterator[Builder]:
@@ -105,22 +99,3 @@ def schema_events(
             text = delta_type_text(field)
             last.append(column_event(dataset, "drop_column", field.name, text, None))
     return first, last
-
-
-def difference_table(change: Change, dataset: DatasetRef) -> pa.Table:
-    """Events as a table of `DIFFERENCE`."""
-    count = len(change)
-    constant = {
-        "entity_type": change.entity_type or dataset.entity_type or dataset.name,
-        "field": change.field,
-        "action": change.action,
-    }
-    columns = []
-    given = {"entity_id": change.entity_ids, "old_value": change.old, "new_value": change.new}
-    for name in DIFFERENCE.names:
-        if name in constant:
-            columns.append(pa.repeat(pa.scalar(constant[name], pa.string()), count))
-        else:
-            side = given[name]
-            columns.append(pa.nulls(count, pa.string()) if side is None else side.cast(pa.string()))
-    return pa.table(columns, schema=DIFFERENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lakecore.base import InvalidInput, ManualClock, NotFound
 from lakecore.journal import MultisetHash, multiset_hash
 from lakecore.storage import open_store
 from lakecore.tables import MutationResult, RenameColumn, TableSettings
+from lakecore.tables._logged import added_again
 
 
 def restore(lake: Lake, version: int | None = None, **options: Any) -> MutationResult:
@@ -57,6 +59,33 @@ def test_the_log_keeps_what_it_said_of_a_file(lake: Lake) -> None:
     assert {name: again.get(name) for name in ("path", "size", "stats", "tags")} == {
         name: first.get(name) for name in ("path", "size", "stats", "tags")
     }
+
+
+def test_a_checkpoint_keeps_what_the_log_said_of_a_file(tmp_path: Path) -> None:
+    """The same once the log's first entries are trimmed; without a checkpoint, by the footer."""
+    store = open_store(str(tmp_path / "lake"))
+    lake = Lake(store, settings=TableSettings(checkpoint_versions=2))
+    lake.append({"id": ["a", "b"], "n": [1, 2]})
+    first = next(action["add"] for action in lake.log(0) if "add" in action)
+    lake.append({"id": ["c"], "n": [3]})
+    lake.append({"id": ["d"], "n": [4]})
+    lake.replace({"id": ["a"], "n": [9]})
+    for version in range(2):
+        store.delete(f"{lake.dataset.location}/_delta_log/{version:020d}.json")
+    restore(lake, 2)
+    again = [action["add"] for action in lake.log(4) if "add" in action]
+    assert len(again) == 3
+    (same,) = [add for add in again if add["path"] == first["path"]]
+    assert (same["tags"], same["size"]) == (first["tags"], first["size"])
+    assert json.loads(same["stats"]) == json.loads(first["stats"])
+    assert all(add["tags"]["lakecore.sha256"] for add in again)
+    state = lake.tables._states.current(lake.dataset)
+    assert state is not None
+    (described,) = added_again(
+        store, lake.dataset.location, state.files[:1], version=-1, schema=state.schema
+    )
+    assert (described.sha256, described.rows) == (None, state.files[0].rows)
+    store.close()
 
 
 def test_a_restore_can_be_restored(lake: Lake) -> None:
