@@ -72,7 +72,9 @@ class AlterColumns:
             _apply(attempt, change, columns, key)
         check_names([column.field.name for column in columns])
         schema = pa.schema([column.field for column in columns])
-        if schema.equals(attempt.base.schema):
+        # A column that went, and one of its name that came, are no column that stayed.
+        stays = all(column.source == column.field.name for column in columns)
+        if stays and schema.equals(attempt.base.schema):
             return
         old, attempt.schema = attempt.base.schema, schema
         attempt.schema_changed = True

@@ -137,7 +137,7 @@ def column_change(lake: Lake, kind: str, argument: Any) -> None:
         elif kind == "widen":
             lake.alter(name, widen=dict([argument]))
         elif kind == "both":
-            lake.alter(name, drop=[argument], add={argument: "string"})
+            lake.alter(name, drop=[argument], add={argument: "long"})
         elif kind == "restore":
             lake.restore(name, version=argument)
         elif kind == "name":

@@ -181,3 +181,14 @@ def test_without_data_there_are_no_columns(lake: Lake) -> None:
     """They come with the first rows."""
     with pytest.raises(InvalidInput, match="no data yet"):
         alter(lake, AddColumn("n", "long"))
+
+
+def test_a_column_that_goes_and_comes_in_one_change_is_empty(lake: Lake) -> None:
+    """Of the same name and type, at the same place: it is another column all the same."""
+    lake.append({"id": ["a"], "n": [1], "m": [2]})
+    changes = [DropColumn("n"), RenameColumn("m", "n"), AddColumn("m", "long")]
+    assert alter(lake, *changes).version == 1
+    assert lake.rows() == [{"id": "a", "n": 2, "m": None}]
+    assert alter(lake, DropColumn("m"), AddColumn("m", "long")).version == 2
+    assert alter(lake, RenameColumn("m", "x"), RenameColumn("x", "m")).version is None
+    assert lake.rows() == [{"id": "a", "n": 2, "m": None}]
