@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -398,6 +397,8 @@ def test_history_leaves_out_unmerged_workspaces(lake: Lake) -> None:
     assert [e.new_value for e in lake.history("planes", "N1", "seats")][1:] == ["60"]
     assert [e.new_value for e in lake.history("planes", "N1", workspace_id="w")] == ["99"]
     assert lake.entity("planes", "N1") == {
-        **{"tailnum": "N1", "seats": 60, "price": "1.50"},
+        "tailnum": "N1",
+        "seats": 60,
+        "price": "1.50",
         "maker": None,
     }
