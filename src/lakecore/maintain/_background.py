@@ -14,8 +14,6 @@ _log = logging.getLogger(__name__)
 class Stopped(LakecoreError):
     """The process ends: upkeep is broken off between two parts of a step."""
 
-    type = "stopped"
-
 
 class Background:
     """Calls `run` every `interval_s` after something was changed, never at the beginning.

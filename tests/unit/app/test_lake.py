@@ -128,13 +128,15 @@ def test_a_change_of_everything_is_asked_for(lake: Lake) -> None:
 
 
 def test_tiers(lake: Lake) -> None:
-    """A dry run computes and shows, and writes nothing; other words are refused."""
+    """A preview shows and writes nothing, a dry run waits to be approved; no other words."""
     before = lake.journal.stats()["total_events_created"]
-    planned = lake.update("planes", set={"seats": 1}, all=True, tier="dry_run")
-    assert (planned.dry_run, planned.version, planned.updated) == (True, None, 2)
-    assert planned.changes[0]["new_value"] == "1"
-    assert rows(lake) == PLANES
-    assert lake.journal.stats()["total_events_created"] == before
+    for tier in ("preview", "dry_run"):
+        planned = lake.update("planes", set={"seats": 1}, all=True, tier=tier)
+        assert (planned.version, planned.updated) == (None, 2)
+        assert planned.changes[0]["new_value"] == "1"
+        assert rows(lake) == PLANES
+        recorded = lake.journal.stats()["total_events_created"] - before
+        assert (recorded, len(lake.pending())) == ((0, 0) if tier == "preview" else (2, 1))
     with pytest.raises(InvalidInput, match="unknown tier"):
         lake.delete("planes", all=True, tier="boldly")
 
@@ -197,7 +199,9 @@ def test_history_and_blame(lake: Lake) -> None:
         ("update", "seats", "bo", "api"),
         ("update", "engine", "ada", "night"),
     ]
-    assert json.loads(events[1].context) == {"reason": "refit"}
+    context = json.loads(events[1].context)
+    assert context.pop("commit").keys() == {"actions_sha256"}
+    assert context == {"reason": "refit"}
     assert [e.field for e in lake.history("planes", "N1", field="seats")] == ["*", "seats"]
     last = lake.blame("planes", "N1")
     assert {field: event.actor for field, event in last.items()} == {
@@ -308,7 +312,7 @@ def test_doctor(lake: Lake) -> None:
     """Each probe says what it looked at; all is well on this disk."""
     report = lake.doctor()
     assert report.ok
-    assert len(report.findings) == 5
+    assert len(report.findings) == 6
     assert report.to_dict()["findings"][0]["ok"] is True
     assert not any("probe" in path.name for path in Path(lake.url[7:]).iterdir())
 
