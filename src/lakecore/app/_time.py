@@ -65,18 +65,26 @@ class TimeFace:
         return self._change(restore, dataset, version=version, time=moment, **options)
 
     def revert(
-        self, mutation_id: str, *, skip_conflicts: bool = False, **options: Any
+        self,
+        mutation_id: str,
+        *,
+        dataset: str | None = None,
+        version: int | None = None,
+        skip_conflicts: bool = False,
+        **options: Any,
     ) -> MutationResult:
         """Undo exactly one mutation, whatever came after it.
 
         Args:
+            dataset, version: which change is meant, where an id was given to several.
             skip_conflicts: leave alone what was changed since, and undo the rest.
 
         Raises:
             Conflict: rows or fields were changed since; it names them, and by which mutation.
+            InvalidInput: several changes have this id.
             NotFound: there is no such mutation, or its dataset is gone.
         """
-        entry, version = self._committed(mutation_id)
+        entry, version = self._committed(mutation_id, dataset, version)
         return self._change(
             self._parts.tables.revert,
             entry.name,
@@ -86,8 +94,30 @@ class TimeFace:
             **options,
         )
 
-    def _committed(self, mutation_id: str) -> tuple[Dataset, int]:
+    def mutated(self, mutation_id: str) -> Dataset:
+        """The dataset that a mutation changed. Raises `NotFound`."""
+        return self._committed(mutation_id)[0]
+
+    def _committed(
+        self, mutation_id: str, dataset: str | None = None, version: int | None = None
+    ) -> tuple[Dataset, int]:
         """The dataset that a mutation changed, and the version that it made."""
+        entries = {entry.dataset_id: entry for entry in self._parts.catalog.list_datasets()}
+        wanted = None if dataset is None else self.dataset(dataset).dataset_id
+        found = [
+            (entries[dataset_id], made)
+            for dataset_id, made in self._parts.journal.versions_of(mutation_id)
+            if dataset_id in entries and wanted in (None, dataset_id) and version in (None, made)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InvalidInput(
+                "several changes have this id",
+                found=", ".join(f"{entry.name} version {made}" for entry, made in found[:10]),
+                where=mutation_id,
+                hint="say which one by dataset and version",
+            )
         last = self._parts.journal.query(mutation_id=mutation_id, limit=1).items
         if not last:
             raise NotFound(
@@ -95,13 +125,16 @@ class TimeFace:
                 found=mutation_id,
                 hint="`lakecore journal recent` shows mutations with their events",
             )
-        event = last[0]
-        for entry in self._parts.catalog.list_datasets():
-            if entry.dataset_id == event.dataset_id and event.version is not None:
-                return entry, event.version
+        if dataset is not None or version is not None:
+            given = [dataset or "", f"version {version}" if version is not None else ""]
+            raise NotFound(
+                "this mutation did not make that change",
+                found=" ".join(filter(None, given)),
+                where=mutation_id,
+            )
         raise NotFound(
             "this mutation changed no dataset that is there now",
-            found=event.dataset or f"a {event.entity_type}",
+            found=last[0].dataset or f"a {last[0].entity_type}",
             where=mutation_id,
         )
 

@@ -64,6 +64,51 @@ def test_what_cannot_be_reverted(lake: Lake) -> None:
     lake.close()
 
 
+def test_a_revert_is_reverted(lake: Lake) -> None:
+    """And that again: rows that came, went and changed."""
+    lake.upsert("planes", [{"id": "a", "n": 5}, {"id": "b", "n": 1}], mutation_id="m")
+    lake.delete("planes", keys="a", mutation_id="d")
+    deleted = lake.revert("d")
+    with_both = lake.sql("select * from planes order by id").to_pylist()
+    undone = lake.revert("m")
+    assert lake.sql("select * from planes").to_pylist() == [{"id": "a", "n": 2}]
+    again = lake.revert(undone.mutation_id)
+    assert lake.sql("select * from planes order by id").to_pylist() == with_both
+    lake.revert(again.mutation_id)
+    assert lake.sql("select * from planes").to_pylist() == [{"id": "a", "n": 2}]
+    with pytest.raises(Conflict, match="changed since"):
+        lake.revert(deleted.mutation_id)
+    lake.journal.seal()
+    assert lake.verify(full=True).status == "green"
+    lake.close()
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_an_id_that_several_changes_have(lake: Lake, sealed: bool) -> None:
+    """Refused, with their versions; one that is named is undone, and no other."""
+    lake.upsert("planes", [{"id": "b", "n": 1}], mutation_id="m")
+    lake.upsert("planes", [{"id": "c", "n": 1}], mutation_id="m")
+    lake.create("crews", key="id")
+    lake.insert("crews", [{"id": 1}], mutation_id="m")
+    if sealed:
+        lake.journal.seal()
+    with pytest.raises(InvalidInput, match="several changes have this id") as refused:
+        lake.revert("m")
+    for which in ("planes version 2", "planes version 3", "crews version 0"):
+        assert which in str(refused.value)
+    with pytest.raises(InvalidInput, match="several changes"):
+        lake.revert("m", dataset="planes")
+    with pytest.raises(NotFound, match="did not make that change"):
+        lake.revert("m", dataset="planes", version=1)
+    assert lake.revert("m", dataset="planes", version=2).deleted == 1
+    assert lake.revert("m", version=3, tier="dry_run").held
+    (waiting,) = lake.pending()
+    assert lake.approve(waiting.id).deleted == 1
+    assert lake.sql("select id from planes").to_pylist() == [{"id": "a"}]
+    assert lake.sql("select id from crews").to_pylist() == [{"id": 1}]
+    lake.close()
+
+
 def test_times_name_versions(lake: Lake) -> None:
     """With a zone; text or datetime."""
     now = datetime.now(UTC)

@@ -89,3 +89,20 @@ def changes(snapshot: Snapshot, dataset_id: str, after: int, until: int) -> pa.R
             yield from table.select(kept).rename_columns(list(COLUMNS)).cast(schema).to_batches()
 
     return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def versions_of(snapshot: Snapshot, mutation_id: str) -> list[tuple[str, int]]:
+    """The versions that a mutation made, as (`dataset_id`, version), sorted."""
+    import pyarrow as pa
+
+    wanted = EventFilter.of(mutation_id=mutation_id)
+    names = ["dataset_id", "version"]
+    found: set[tuple[str, int]] = set()
+    for table in chain(snapshot.sealed(wanted, columns=names), snapshot.unsealed(wanted)):
+        pairs = table.select(names).cast(
+            pa.schema([(names[0], pa.string()), (names[1], pa.int64())])
+        )
+        for row in pairs.group_by(names).aggregate([]).to_pylist():
+            if row["dataset_id"] and row["version"] is not None:
+                found.add((row["dataset_id"], row["version"]))
+    return sorted(found)

@@ -134,6 +134,12 @@ class Readable:
 
         return changes(self._scanner.snapshot(), dataset_id, after, until)
 
+    def versions_of(self, mutation_id: str) -> list[tuple[str, int]]:
+        """The versions that a mutation made, as (`dataset_id`, version), sorted."""
+        from lakecore.journal._read.changes import versions_of
+
+        return versions_of(self._scanner.snapshot(), mutation_id)
+
     def events_at(self, seqs: Sequence[int], *, from_rows: bool = False) -> dict[int, Event]:
         """The sealed events at these positions, through the line index, by `seq`.
 
