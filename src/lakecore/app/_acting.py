@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.app._lake import Lake
+from lakecore.base import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from lakecore.auth import Principal
+    from lakecore.catalog import Dataset
     from lakecore.journal import Author
     from lakecore.query import QueryResult, TableSource
+    from lakecore.tables import MutationResult
+
+_LOOKED_AT: Final = 1_000
 
 
 class ActingLake(Lake):
@@ -39,6 +44,40 @@ class ActingLake(Lake):
 
     def _readable(self, tables: TableSource) -> TableSource:
         return Readable(tables, self._principal)
+
+    def mutated(self, mutation_id: str) -> Dataset:
+        """The dataset that a mutation changed: to ask whether it may be changed back.
+
+        Raises:
+            NotFound: there is no such mutation, or its dataset is gone.
+            InvalidInput: an id was given to several changes.
+        """
+        return self._change_of(mutation_id)[0]
+
+    def undo(
+        self, reverted: str, *, skip_conflicts: bool = False, **options: Any
+    ) -> MutationResult:
+        """As `revert`; `mutation_id` is that of the new mutation here, as for every change."""
+        entry, version = self._change_of(reverted)
+        return self._change(
+            self._parts.tables.revert,
+            entry.name,
+            reverted=reverted,
+            version=version,
+            skip_conflicts=skip_conflicts,
+            **options,
+        )
+
+    def _change_of(self, mutation_id: str) -> tuple[Dataset, int]:
+        events = self.journal.query(mutation_id=mutation_id, limit=_LOOKED_AT).items
+        found = {(e.dataset_id, e.version) for e in events if e.version is not None}
+        if len(found) > 1:
+            raise InvalidInput("several changes have this id", found=mutation_id)
+        for dataset_id, version in found:
+            for entry in self.datasets():
+                if entry.dataset_id == dataset_id and version is not None:
+                    return entry, version
+        raise NotFound("there is no such mutation of a dataset", found=mutation_id)
 
     def _author(self, actor: str | None, source: str, reason: str) -> Author:
         """Always the principal; `Refused` where a call names somebody else."""

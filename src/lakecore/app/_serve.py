@@ -98,6 +98,7 @@ def open_gateway(lake: Lake, *, host: str | None = None, port: int | None = None
         parts.keys if asks_for_keys else None,
         local=Principal.local(lake.actor),
         probes=_probes(parts),
+        state_dir=parts.state_dir,
     )
     return LakeGateway(Gateway(app, settings), asks_for_keys=asks_for_keys)
 

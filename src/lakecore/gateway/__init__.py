@@ -17,6 +17,10 @@ When it is full, the answer is 503 with Retry-After, not a longer queue.
 `_problems`         errors as RFC 9457 problem+json
 `_body`             request bodies: JSON by a model, streams with a bound
 `_answers`          JSON answers, pages and their cursors, streams of bytes
+`_requests`         the same request again is the same change
+`_journal`, `_tail` /journal (`_events`: what clients may say in an event)
+`_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`
+                    the other rooms, by their routes
 `_health`           /health, /ready, /openapi.json
 `_serve`            the server on a socket, until it is told to stop
 `_ports`            what a lake and a book of keys must be able to do

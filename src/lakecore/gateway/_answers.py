@@ -31,8 +31,9 @@ def to_json(document: object) -> bytes:
 def json_answer(
     document: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """One JSON document."""
-    return Response(to_json(document), status, dict(headers or {}), media_type="application/json")
+    """One JSON document; bytes are JSON already."""
+    body = document if isinstance(document, bytes) else to_json(document)
+    return Response(body, status, dict(headers or {}), media_type="application/json")
 
 
 def page(items: Sequence[_T], limit: int, cursor: str | None) -> dict[str, Any]:

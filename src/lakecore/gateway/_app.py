@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,17 +17,36 @@ from starlette.exceptions import HTTPException
 from lakecore._version import __version__
 from lakecore.auth import Principal
 from lakecore.base import LakecoreError
-from lakecore.gateway import _health
+from lakecore.gateway import (
+    _catalog,
+    _changes,
+    _health,
+    _ingest,
+    _journal,
+    _keys,
+    _query,
+    _record,
+    _tail,
+    _truth,
+    _workspaces,
+)
 from lakecore.gateway._body import invalid
 from lakecore.gateway._edge import Edge, is_bug
 from lakecore.gateway._guard import guard
 from lakecore.gateway._ports import ActingAs, Authenticator
 from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, problem_of
+from lakecore.gateway._requests import Requests
 from lakecore.gateway._settings import GatewaySettings
+from lakecore.gateway._tail import Pulse
 from lakecore.gateway._workers import Workers
 
 _log = logging.getLogger(__name__)
-_SLUGS = {404: "no-such-route", 405: "method-not-allowed"}
+_ROOMS: Final = (
+    *(_health, _journal, _tail, _catalog, _query, _changes),
+    *(_workspaces, _record, _truth, _keys, _ingest),
+)
+REQUESTS: Final = "http-requests.sqlite"
+_SLUGS: Final = {404: "no-such-route", 405: "method-not-allowed"}
 
 
 @dataclass(slots=True)
@@ -35,6 +56,7 @@ class Rooms:
     Attributes:
         authenticator: None: nobody is asked for a key, and everybody is `local`.
         probes: what has to answer for the gateway to be ready.
+        stopping: set when answers without an end have to end.
     """
 
     acting_as: ActingAs
@@ -43,6 +65,9 @@ class Rooms:
     local: Principal
     probes: Mapping[str, Callable[[], object]]
     workers: Workers
+    requests: Requests
+    pulse: Pulse = field(default_factory=Pulse)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def create_app(
@@ -52,6 +77,7 @@ def create_app(
     *,
     local: Principal | None = None,
     probes: Mapping[str, Callable[[], object]] | None = None,
+    state_dir: Path | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
 
@@ -59,6 +85,7 @@ def create_app(
         acting_as: gives the lake in a principal's name.
         authenticator: None: no key is asked for; whoever comes is `local`. That is for
             loopback alone, which whoever serves has to see to.
+        state_dir: where this machine keeps answers to an Idempotency-Key; None: in memory.
     """
     rooms = Rooms(
         acting_as=acting_as,
@@ -67,12 +94,14 @@ def create_app(
         local=local or Principal.local("unknown"),
         probes=probes or {},
         workers=Workers(settings.threads, settings.max_waiting),
+        requests=Requests(None if state_dir is None else state_dir / REQUESTS),
     )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         rooms.workers.close()
+        rooms.requests.close()
 
     app = FastAPI(
         title="Lakecore",
@@ -86,7 +115,8 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.rooms = rooms
-    app.include_router(_health.router)
+    for room in _ROOMS:
+        app.include_router(room.router)
     app.add_exception_handler(LakecoreError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)

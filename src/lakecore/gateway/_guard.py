@@ -83,6 +83,14 @@ class Caller:
         authorize(self.principal, action, dataset)
         return self._rooms.acting_as(self.principal)
 
+    def looking(self) -> Any:
+        """The lake where nothing is asked of it that the caller may not have.
+
+        For SQL, which sees only what they may read, and to find out which dataset a request
+        is about: then ask `lake`.
+        """
+        return self._rooms.acting_as(self.principal)
+
     def may(self, action: str, dataset: str | None = None) -> bool:
         """Whether `lake` would let them: to leave out of a list what they may not see."""
         return may(self.principal, action, dataset)

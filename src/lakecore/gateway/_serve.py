@@ -44,6 +44,7 @@ class Gateway:
                 proxy_headers=False,
             )
         )
+        self._server.on_stopping = app.state.rooms.stopping.set
 
     @property
     def url(self) -> str:
@@ -69,6 +70,7 @@ class _Server(uvicorn.Server):
     """Tells when it has started; takes signals as a wish to stop, and no more than that."""
 
     on_started: Callable[[], None] | None = None
+    on_stopping: Callable[[], None]
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -82,6 +84,10 @@ class _Server(uvicorn.Server):
         finally:
             for sig, handler in before.items():
                 signal.signal(sig, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.on_stopping()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

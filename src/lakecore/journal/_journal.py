@@ -291,6 +291,11 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
     ) -> None:
         self.close()
 
+    def tree_size(self) -> int:
+        """How many events are sealed, by any machine; a look at the log's newest files."""
+        self._footers.refresh()
+        return self._footers.next_seq
+
     def stats(self) -> dict[str, Any]:
         """Counters, the tree, what is pending and for how long, and what sealing fails at."""
         error, failed = self._background.last_error, self._compaction.last_error

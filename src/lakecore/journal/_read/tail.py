@@ -139,6 +139,13 @@ class Tail:
     def __next__(self) -> TailBatch:
         return next(self._batches)
 
+    def poll(self) -> TailBatch | None:
+        """The next batch, if there is one by now; of a tail that does not follow. Ask again."""
+        batch = next(self._batches, None)
+        if batch is None:
+            self._batches = self._run()
+        return batch
+
     def close(self) -> None:
         """End it: whoever waits for the next batch gets none."""
         self._stop.set()
