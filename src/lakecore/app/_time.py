@@ -94,10 +94,6 @@ class TimeFace:
             **options,
         )
 
-    def mutated(self, mutation_id: str) -> Dataset:
-        """The dataset that a mutation changed. Raises `NotFound`."""
-        return self._committed(mutation_id)[0]
-
     def _committed(
         self, mutation_id: str, dataset: str | None = None, version: int | None = None
     ) -> tuple[Dataset, int]:
