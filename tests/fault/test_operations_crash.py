@@ -29,7 +29,7 @@ from lakecore.app._components import Components
 from lakecore.base import LakecoreError
 from lakecore.config import Settings
 from lakecore.storage import Store, open_store
-from lakecore.tables import AddColumn, DropColumn, RenameColumn, WidenColumn
+from lakecore.tables import AddColumn, ColumnChange, DropColumn, RenameColumn, WidenColumn
 
 ROUNDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "3"))
 KILLS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "1"))
@@ -118,9 +118,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lake.insert(
             "p", pa.table({"id": [1, 2], "n": pa.array([1, 2], pa.int32()), "v": ["a", "b"]})
         )
-        columns = [
-            *(DropColumn("v"), RenameColumn("id", "number"), WidenColumn("n", "long")),
-            *(AddColumn("v", "string"), AddColumn("x", "decimal(9,2)")),
+        columns: list[ColumnChange] = [
+            DropColumn("v"),
+            RenameColumn("id", "number"),
+            WidenColumn("n", "long"),
+            AddColumn("v", "string"),
+            AddColumn("x", "decimal(9,2)"),
         ]
         held = lake.alter_columns("p", columns, tier="dry_run", mutation_id="p1")
         assert held.held

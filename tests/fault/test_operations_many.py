@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def _one_change(lake: Lake, chance: random.Random, mine: list[str]) -> MutationR
     key = chance.randrange(KEYS)
     rows = [{"id": key, "n": chance.randrange(100)}]
     newest = lake.describe("t")["version"]
-    changes = {
+    changes: dict[str, Callable[[], MutationResult | None]] = {
         "insert": lambda: lake.insert("t", [{"id": chance.randrange(10**9), "n": 0}]),
         "upsert": lambda: lake.upsert("t", rows),
         "update": lambda: lake.update("t", keys=[key, key + 1], set={"n": chance.randrange(9)}),
