@@ -33,9 +33,10 @@ class AlterFace:
         reason: str = "",
         **changes: Any,
     ) -> Dataset:
-        """Change columns, or `contract`, `description`, `entity_type`, `owner`, `protected`.
+        """Change columns, or `contract`, `description`, `entity_type`, `owner`, `protected`, or
+        how long versions are kept: `retention_days`, `retention_versions`; None: as the lake.
 
-        Columns are changed as one version of the table, properties in the catalog.
+        Columns are changed as one version of the table, properties in the catalog: by two calls.
 
         Args:
             rename: column to new name. A key column keeps being one.
@@ -43,14 +44,28 @@ class AlterFace:
             widen: column to a type that holds all its values: ``long``, ``double``,
                 ``decimal(20,4)``, ``timestamp``.
             add: new column to its type, null in every row.
+
+        Raises:
+            Refused: rules do not allow it, or have it wait for an approval; the text says which.
         """
+        from lakecore.base import InvalidInput, Refused
         from lakecore.tables import column_changes
 
         author = {"actor": actor, "source": source, "reason": reason}
         columns = column_changes(add=add, rename=rename, drop=drop, widen=widen)
+        if columns and changes:
+            raise InvalidInput(
+                "properties and columns", where=name, hint="change them by two calls"
+            )
         if columns:
-            self.alter_columns(name, columns, **author)
-        if not changes and columns:
+            result = self.alter_columns(name, columns, **author)
+            if result.held:
+                raise Refused(
+                    "the change of columns waits for an approval",
+                    found=result.mutation_id,
+                    where=name,
+                    hint="`alter_columns` returns what waits; `approve` commits it",
+                )
             return self.dataset(name)
         return self._parts.catalog.change(name, author=self._author(**author), **changes)
 

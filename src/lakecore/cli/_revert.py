@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lakecore.base import InvalidInput
 from lakecore.cli._changes import report
 from lakecore.cli._context import SOURCE, State, pass_state
 from lakecore.cli._group import command as make_command
@@ -20,6 +21,15 @@ from lakecore.cli._options import change_options, inside, workspace_option
     is_flag=True,
     help="Leave alone what was changed since, and undo the rest.",
 )
+@click.option(
+    "--dataset", metavar="D", help="Of which dataset, where several changes have this id."
+)
+@click.option(
+    "--version",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Of which version, where several changes have this id.",
+)
 @workspace_option
 @change_options
 @pass_state
@@ -27,6 +37,8 @@ def command(
     state: State,
     mutation: str,
     skip_conflicts: bool,
+    dataset: str | None,
+    version: int | None,
     workspace: str | None,
     actor: str | None,
     reason: str,
@@ -37,8 +49,17 @@ def command(
     MUTATION is its id, as `history` and `journal recent` show it. Where a row or field was
     changed since, nothing is undone, and the conflicts are named.
     """
+    which = {"dataset": dataset, "version": version}
+    named = {name: value for name, value in which.items() if value is not None}
+    if named and workspace:
+        raise InvalidInput("inside of a workspace an id is of one change", found=", ".join(named))
     with state.open_lake(actor=actor) as lake:
         result = inside(lake, workspace).revert(
-            mutation, skip_conflicts=skip_conflicts, source=SOURCE, reason=reason, tier=tier
+            mutation,
+            **named,
+            skip_conflicts=skip_conflicts,
+            source=SOURCE,
+            reason=reason,
+            tier=tier,
         )
         report(state, result)

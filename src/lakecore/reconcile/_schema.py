@@ -81,7 +81,7 @@ def schema_events(old: TableSchema, new: TableSchema) -> Iterator[SchemaEvent]:
         before = columns.get(_id_of(item)) if _id_of(item) else None
         if before is not None and before != name and before not in new.fields:
             renamed.add(before)
-            yield SchemaEvent("rename_column", name, _text(before), _text(name))
+            yield SchemaEvent("rename_column", before, _text(before), _text(name))
         elif name not in old.fields:
             yield SchemaEvent("add_column", name, None, _text(item["type"]))
         elif item["type"] != old.fields[name]["type"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lakecore.app import Lake, open_lake
-from lakecore.base import Conflict, InvalidInput, NotFound
+from lakecore.base import Conflict, InvalidInput, NotFound, Refused
 from lakecore.catalog import Catalog
 from lakecore.tables import RenameColumn
 
@@ -122,12 +122,35 @@ def test_times_name_versions(lake: Lake) -> None:
 
 
 def test_columns_and_properties(lake: Lake) -> None:
-    """`alter` takes both; a renamed key is the dataset's key, and its rows keep their history."""
-    entry = lake.alter("planes", rename={"id": "tail"}, add={"day": "date"}, owner="ada")
+    """By two calls; a renamed key is the dataset's key, and its rows keep their history."""
+    with pytest.raises(InvalidInput, match="two calls|properties and columns"):
+        lake.alter("planes", rename={"id": "tail"}, owner="ada")
+    assert lake.alter("planes", owner="ada").key == ("id",)
+    entry = lake.alter("planes", rename={"id": "tail"}, add={"day": "date"})
     assert (entry.key, entry.owner) == (("tail",), "ada")
     lake.upsert("planes", [{"tail": "a", "n": 5}])
     assert [event.action for event in lake.history("planes", "a")] == ["insert", "update", "update"]
     assert lake.verify().status == "green"
+    lake.close()
+
+
+def test_columns_that_wait_are_not_altered(lake: Lake) -> None:
+    """`alter` returns the dataset as it is now, so what is held is an error; it can be approved."""
+    lake.truth.apply(
+        """
+        [[rule]]
+        id = "columns"
+        task_class = "schema"
+        when = { always = true }
+        action = "require_approval"
+        message = "somebody looks at it first"
+        """
+    )
+    with pytest.raises(Refused, match="waits for an approval"):
+        lake.alter("planes", add={"day": "date"})
+    (waiting,) = lake.pending()
+    lake.approve(waiting.id, actor="grace")
+    assert "day" in lake.describe("planes")["columns"][-1]["name"]
     lake.close()
 
 
