@@ -10,7 +10,17 @@ from pathlib import Path
 from benchmarks.data import flights_folder
 from benchmarks.pairs import report
 
-ALL = ("ingest", "changes", "query", "cli", "memory", "truth", "journal-append", "journal-read")
+ALL = (
+    "ingest",
+    "changes",
+    "workspaces",
+    "query",
+    "cli",
+    "memory",
+    "truth",
+    "journal-append",
+    "journal-read",
+)
 
 
 def main() -> None:
