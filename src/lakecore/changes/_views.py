@@ -123,6 +123,8 @@ def mutations_table(journal: Journal) -> pa.Table:
     """One row a mutation of a dataset, from its events: who, when, why, how many."""
     columns = [*_KEYS, "timestamp", "action", "context"]
     changes = pc.is_valid(pc.field("version")) & (pc.field("mutation_id") != "")
+    # Upkeep changes nothing that a mutation could: it has a table of its own.
+    changes &= pc.field("entity_type") != "maintenance"
     parts: list[pa.Table] = []
     held = 0
     for batch in journal.scan(columns, changes):
