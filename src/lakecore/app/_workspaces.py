@@ -317,7 +317,7 @@ class LakeWorkspace:
             WorkspaceConflicts: with every conflict by row and field; nothing was merged.
             Refused: the rules of main say no.
         """
-        from lakecore.workspaces._merging import Merging, resolutions_of
+        from lakecore.workspaces import Merging, resolutions_of
 
         lake = self._lake
         merging = Merging(

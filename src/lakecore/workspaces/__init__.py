@@ -34,7 +34,9 @@ if TYPE_CHECKING:
         DatasetMerge,
         FoundConflict,
         MergeResult,
+        Merging,
         WorkspaceConflicts,
+        resolutions_of,
     )
     from lakecore.workspaces._simulator import SqlCheck, WorkspaceSimulator
     from lakecore.workspaces._table import workspaces_table
@@ -47,10 +49,12 @@ _HOME = {
     "DatasetMerge": "_merging",
     "FoundConflict": "_merging",
     "MergeResult": "_merging",
+    "Merging": "_merging",
     "SqlCheck": "_simulator",
     "Workspace": "_workspace",
     "WorkspaceConflicts": "_merging",
     "WorkspaceSimulator": "_simulator",
+    "resolutions_of": "_merging",
     "WorkspaceView": "_view",
     "Workspaces": "_workspaces",
     "workspaces_table": "_table",
@@ -61,12 +65,14 @@ __all__ = [
     "DatasetMerge",
     "FoundConflict",
     "MergeResult",
+    "Merging",
     "SqlCheck",
     "Workspace",
     "WorkspaceConflicts",
     "WorkspaceSimulator",
     "WorkspaceView",
     "Workspaces",
+    "resolutions_of",
     "workspaces_table",
 ]
 
