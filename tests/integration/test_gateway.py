@@ -253,6 +253,39 @@ def test_a_tail_goes_on_where_it_was(served: Served) -> None:
     assert again[0] == seen[0]
 
 
+def test_no_tail_misses_an_event(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is doing when the journal grows: with waits as short as looks."""
+    from lakecore.gateway import _tail
+
+    monkeypatch.setattr(_tail, "RECHECK_S", 0.01)
+    monkeypatch.setattr(_tail, "LOOK_S", 0.01)
+    wanted = [f"ROUND{number}" for number in range(8)]
+    told: list[list[str]] = []
+    is_open = threading.Barrier(13)
+
+    def follow() -> None:
+        seen: list[str] = []
+        with served.client.stream("GET", "/journal/tail") as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            is_open.wait(20)
+            while seen[-1:] != wanted[-1:]:
+                line = next(lines)
+                if "ROUND" in line:
+                    seen.append(json.loads(line[6:])["entity_id"])
+        told.append(seen)
+
+    with ThreadPoolExecutor(12) as pool:
+        followers = [pool.submit(follow) for _ in range(12)]
+        is_open.wait(20)
+        for entity_id in wanted:
+            served.lake.journal.record({**EVENT, "entity_id": entity_id})
+            served.lake.journal.seal()
+        for follower in followers:
+            follower.result(60)
+    assert told == [wanted] * 12
+
+
 def test_a_tail_shows_only_the_dataset_that_was_asked_for(served: Served) -> None:
     """And the whole journal only to who may read everything."""
     client = served.as_("reader", "read:planes")

@@ -126,9 +126,13 @@ async def _events(
             yield _frames(batch, dataset)
             continue
         is_due = await rooms.pulse.wait(rooms, journal, seen, RECHECK_S)
-        seen = rooms.pulse.size
-        quiet = 0 if is_due else quiet + 1
-        if quiet and quiet % _BEATS_EVERY == 0:
+        if is_due:
+            # Here alone: what came while the wait ran out is not seen until it is read.
+            seen, quiet = rooms.pulse.size, 0
+            continue
+        quiet += 1
+        if quiet % _BEATS_EVERY == 0:
+            is_due = True
             yield _BEAT
 
 

@@ -141,7 +141,12 @@ class Tail:
 
     def poll(self) -> TailBatch | None:
         """The next batch, if there is one by now; of a tail that does not follow. Ask again."""
-        batch = next(self._batches, None)
+        try:
+            batch = next(self._batches, None)
+        except LakecoreError:
+            # What raised is over: without this, asking again would look like no news.
+            self._batches = self._run()
+            raise
         if batch is None:
             self._batches = self._run()
         return batch
