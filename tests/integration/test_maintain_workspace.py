@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,24 @@ def test_a_workspace_keeps_its_base(tmp_path: Path) -> None:
         lake.journal.seal()
         report = lake.verify(full=True)
         assert (report.status, report.completeness.problems) == ("green", [])
+
+
+def test_only_a_workspace_that_is_over_may_be_gone(tmp_path: Path) -> None:
+    """The folder of an open one is missed; a closed one's may be half removed."""
+    with lakecore.open(str(tmp_path / "lake"), actor="ada") as lake:
+        lake.create("planes", key="id")
+        lake.insert("planes", [{"id": 1, "v": "main"}])
+        for name in ("kept", "ended"):
+            lake.workspace(name).update("planes", where="id = 1", set={"v": name}, all=True)
+        lake.workspace("ended").drop()
+        lake.journal.seal()
+        assert lake.verify().status == "green"
+        (log,) = (tmp_path / "lake" / "workspaces" / "ended").glob("**/_delta_log")
+        (log / f"{0:020}.json").unlink()
+        assert lake.verify(full=True).status == "green"
+        shutil.rmtree(tmp_path / "lake" / "workspaces" / "ended")
+        assert lake.verify().status == "green"
+        shutil.rmtree(tmp_path / "lake" / "workspaces" / "kept")
+        report = lake.verify()
+        assert report.status == "broken"
+        assert all("workspaces/kept/" in problem for problem in report.completeness.problems)

@@ -166,6 +166,7 @@ class _Run:
 
     def _table(self, table: TableListing) -> None:
         place = self._places.get(table.location)
+        table.is_closed = self._places.is_closed(table.location)
         is_ours = place is not None or table.location.startswith(_WORKSPACES)
         if not is_ours and table.folder.entries:
             self._report.problems.append(words.unregistered(table.location))
@@ -178,11 +179,9 @@ class _Run:
             if name in self._done:
                 continue
             folder = self._folder(name)
-            if name.startswith(_WORKSPACES):
-                self._report.purged += len(folder.sealed)  # dropped with all that was in it
-            elif name.endswith(_LOG):
+            if name.endswith(_LOG):
                 location = name.removesuffix(_LOG)
-                table = TableListing(location, folder)
+                table = TableListing(location, folder, is_closed=self._places.is_closed(location))
                 self._tables.check(table, self._places.get(location))
             else:
                 paths = [told[0].path for told in folder.sealed.values()]

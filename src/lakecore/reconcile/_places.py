@@ -1,4 +1,4 @@
-"""Which tables the catalog names, from the documents that verifying has read anyway."""
+"""Which tables there should be, from the documents that verifying has read anyway."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _DATASETS = "documents/datasets/"
+_WORKSPACES = "documents/workspaces/"
+_CLOSED = ("merged", "dropped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,18 @@ class Place:
 
 
 class Places:
-    """All tables that any version of a catalog document names."""
+    """All tables that any version of a catalog document names, and workspaces that are over."""
 
     def __init__(self, now_us: int) -> None:
         self._now_us = now_us
         self._places: dict[str, Place] = {}
+        self._workspaces: dict[str, str] = {}
 
     def take(self, named: Mapping[str, Any], *, is_newest: bool) -> None:
         """What `facts_of` had of one version of a document; the newest one counts most."""
+        if "workspace_id" in named:
+            # One name may have had several; each one's last state is told last.
+            self._workspaces[str(named["workspace_id"])] = str(named.get("state"))
         if named.get("location") is None:
             return
         location = str(named["location"])
@@ -53,18 +59,25 @@ class Places:
     def get(self, location: str) -> Place | None:
         return self._places.get(location)
 
+    def is_closed(self, location: str) -> bool:
+        """Whether a table is of a workspace that is over: its files may be gone."""
+        root, _, rest = location.partition("/")
+        return root == "workspaces" and self._workspaces.get(rest.partition("/")[0]) in _CLOSED
+
     def locations(self) -> list[str]:
         """Where the tables are, sorted."""
         return sorted(self._places)
 
 
 def facts_of(folder: str, data: bytes) -> dict[str, Any]:
-    """What a document says of a place; {} when it is no dataset's, or is damaged."""
-    if not folder.startswith(_DATASETS):
+    """What a document says of a place; {} when it says nothing of one, or is damaged."""
+    if not folder.startswith((_DATASETS, _WORKSPACES)):
         return {}
     try:
         body = json.loads(data).get("body") or {}
-        names = ("location", "dataset_id", "adopted_version", "state", "purge_after_us")
+        names: tuple[str, ...] = ("state", "workspace_id")
+        if folder.startswith(_DATASETS):
+            names = ("location", "dataset_id", "adopted_version", "state", "purge_after_us")
         return {name: body[name] for name in names if body.get(name) is not None}
     except (ValueError, AttributeError, TypeError):
         # It is reported as such; here it only names no place.

@@ -41,12 +41,14 @@ class TableListing:
         folder: the log's entries, and what is sealed of them.
         others: what else is in the log's folder, by name.
         files: everything else, by path.
+        is_closed: it is of a workspace that is over, so its files may be gone.
     """
 
     location: str
     folder: Folder
     others: dict[str, ObjectInfo] = field(default_factory=dict)
     files: dict[str, ObjectInfo] = field(default_factory=dict)
+    is_closed: bool = False
 
     @property
     def newest(self) -> int:
@@ -105,7 +107,8 @@ class TableCheck:
         tally.add_to(self._report)
         if is_replayed:
             self._check_place(table, replay, place)
-            self._check_files(table, replay, shas, is_over=place is not None and place.is_over)
+            is_over = table.is_closed or (place is not None and place.is_over)
+            self._check_files(table, replay, shas, is_over=is_over)
         if is_clean:
             self._remember(table, place, state)
 
@@ -116,7 +119,9 @@ class TableCheck:
         folder, newest = table.folder, table.newest
         first = place.adopted_version if place is not None else 0
         gone = [n for n in sorted(folder.sealed) if n not in folder.entries and n >= first]
-        if gone and not folder.entries and place is not None and place.is_over:
+        is_over = not folder.entries and place is not None and place.is_over
+        if gone and (is_over or table.is_closed):
+            # What is left of a workspace that is being removed has nothing to be held against.
             self._report.purged += len(gone)
             return True
         for number in [n for n in gone if n < newest]:
