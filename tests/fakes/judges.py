@@ -49,7 +49,7 @@ class FakeJudge:
     def decide(self, plan: Plan) -> Ruling:
         """The gate's ruling, or what it has to raise."""
         self.plan = plan
-        if self.gate.wants_digest or self.facts.dry_run:
+        if self.gate.wants_digest:
             self.digest = plan.digest()
         if self.gate.decide_raises is not None:
             raise self.gate.decide_raises

@@ -155,7 +155,8 @@ class EventStream:
         exact = list(self._exact_changes(change)) if self._exact and not change.summary else []
         if ordinals is None or self._dry_run:
             return None, exact
-        return prepare_events(self._template.build(change, ordinals), json_is_known=True), exact
+        events, constant = self._template.build(change, ordinals)
+        return prepare_events(events, json_is_known=True, constant=constant), exact
 
     def _take(self, prepared: _Prepared) -> None:
         events, exact = prepared

@@ -152,8 +152,8 @@ class EventTemplate:
         """Of the dataset's rows."""
         return self.dataset.entity_type or self.dataset.name
 
-    def build(self, change: Change, ordinals: Owners) -> pa.Table:
-        """The events of `change` in the staged schema, with these ordinals."""
+    def build(self, change: Change, ordinals: Owners) -> tuple[pa.Table, frozenset[str]]:
+        """The events of `change` in the staged schema; the columns of one value."""
         from lakecore.journal import staged_schema
 
         count = len(change)
@@ -194,7 +194,7 @@ class EventTemplate:
                 arrays.append(_as_text(columns[field.name]))
             else:
                 arrays.append(pa.repeat(pa.scalar(constant[field.name], field.type), count))
-        return pa.table(arrays, schema=schema)
+        return pa.table(arrays, schema=schema), frozenset(constant) - frozenset(columns)
 
     def moved(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Events of another template as those of this one's version and time."""

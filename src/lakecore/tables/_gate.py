@@ -50,7 +50,7 @@ class Plan:
 
     `digest` gives, in hex, the multiset hash of the exact change: of (entity_type,
     entity_id, field, action, old, new), in any order, whatever the version, the time and
-    the mutation's id. Only a dry run, a sink, or a judge with `wants_digest` has one.
+    the mutation's id. Only a sink, or a judge with `wants_digest`, makes one.
     """
 
     inserted: int

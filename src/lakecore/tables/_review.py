@@ -1,6 +1,6 @@
 """One attempt before its judge: rows as they are found, the exact change, the ruling.
 
-Without a judge, a sink or a dry run nothing is gathered here, and every change passes.
+Without a judge or a sink nothing is gathered here, and every change passes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Review:
         self._refused = False
         self.shows_rows = self._columns is None or bool(self._columns)
         wants_digest = judge is not None and judge.wants_digest
-        self.exact = facts.dry_run or sink is not None or wants_digest
+        self.exact = sink is not None or wants_digest
 
     # -- rows -----------------------------------------------------------------------------
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from lakecore.journal import MultisetHash, changed, json_text, multiset_hash, row_json
 from lakecore.tables._attempt import Attempt, pairs_of, parts_of
+from lakecore.tables._delta_log import AddFile
 from lakecore.tables._events import Change, rekeyed_contexts
 from lakecore.tables._keys import entity_ids
 from lakecore.tables._lane import Lane
@@ -43,6 +44,9 @@ class Touch:
     removed: Positions
     owners: Positions | None = None
 
+
+_UPDATE_ROWS: Final = 1 << 14
+"""Values of a column whose events are built at once: several threads share a chunk's."""
 
 NO_ROWS = np.zeros(0, dtype=np.intp)
 
@@ -97,6 +101,10 @@ class RowHashes:
         return found
 
 
+_FILES: Final = 2
+"""Files that are encoded or synced at a time."""
+
+
 @dataclass(slots=True)
 class Rewriter:
     """Rewrites files of one attempt, in a ``with`` block.
@@ -108,7 +116,12 @@ class Rewriter:
     attempt: Attempt
     hashes: RowHashes | None = None
     rekeyed: list[tuple[pa.Table, pa.Table]] = field(default_factory=list)
-    _lane: Lane = field(default_factory=lambda: Lane("lakecore-files", depth=2), repr=False)
+    _lanes: tuple[Lane, ...] = field(
+        default_factory=lambda: tuple(Lane("lakecore-files", depth=2) for _ in range(_FILES)),
+        repr=False,
+    )
+    _files: dict[int, AddFile] = field(default_factory=dict, repr=False)
+    _started: int = 0
     _late: LateRows = field(default_factory=LateRows, repr=False)
     _unfinished: list[FileWriter] = field(default_factory=list, repr=False)
 
@@ -122,10 +135,13 @@ class Rewriter:
         try:
             if error is None:
                 self._journal_moved()
-                self._lane.wait()
+                for lane in self._lanes:
+                    lane.wait()
+                self.attempt.adds.extend(self._files[number] for number in sorted(self._files))
         finally:
             self._late.close()
-            self._lane.close()
+            for lane in self._lanes:
+                lane.close()
             for writer in self._unfinished:
                 writer.abort(error)
 
@@ -133,6 +149,7 @@ class Rewriter:
         """Apply `touch_of(chunk, rows before it)` to every chunk of `file`."""
         attempt = self.attempt
         writer: FileWriter | None = None
+        lane = self._lanes[self._started % _FILES]
         untouched: list[int] = []
         start = 0
         with attempt.reader(file) as reader:
@@ -148,10 +165,11 @@ class Rewriter:
                     writer = attempt.file_writer()
                     self._unfinished.append(writer)
                     for earlier in untouched:
-                        self._write(writer, reader.chunk(earlier))
-                self._write(writer, chunk if result is None else result)
+                        self._write(lane, writer, reader.chunk(earlier))
+                self._write(lane, writer, chunk if result is None else result)
         if writer is not None:
-            self._lane.run(self._finish, writer)
+            lane.run(self._finish, writer, self._started)
+            self._started += 1
 
     def _journal_moved(self) -> None:
         # After every delete: a key may have been another row's until now.
@@ -160,16 +178,18 @@ class Rewriter:
             contexts = rekeyed_contexts(attempt.author, entity_ids(former, key))
             attempt.later(_inserts, rows, key, "insert", contexts)
 
-    def _write(self, writer: FileWriter, rows: pa.Table) -> None:
-        # Encoding and syncing one file overlaps with reading and comparing the next.
+    def _write(self, lane: Lane, writer: FileWriter, rows: pa.Table) -> None:
+        # Encoding and syncing one file overlaps with the end of another, and with reading
+        # and comparing the next.
         if not self.attempt.dry_run:
-            self._lane.run(writer.write, rows)
+            lane.run(writer.write, rows)
 
-    def _finish(self, writer: FileWriter) -> None:
+    def _finish(self, writer: FileWriter, number: int) -> None:
         added = writer.finish()
         self._unfinished.remove(writer)
         if added is not None:
-            self.attempt.add(added)
+            self.attempt.own_files.append(added)
+            self._files[number] = added
 
     def _apply(self, chunk: pa.Table, touch: Touch) -> pa.Table | None:
         """The chunk as it becomes, None when it stays."""
@@ -258,7 +278,13 @@ class Rewriter:
                 keys = chunk.select(list(key)).take(pa.array(positions[fields]))
                 sides = olds[name].filter(where), values.column(name).filter(where)
                 of_each = None if owners is None else owners[fields]
-                attempt.later(_updates, keys, key, name, *sides, of_each)
+                for start in range(0, keys.num_rows, _UPDATE_ROWS):
+                    part = slice(start, start + _UPDATE_ROWS)
+                    of_part = None if of_each is None else of_each[part]
+                    old, new = (side.slice(start, _UPDATE_ROWS) for side in sides)
+                    attempt.later(
+                        _updates, keys.slice(start, _UPDATE_ROWS), key, name, old, new, of_part
+                    )
 
     def _rekey(self, old: pa.Table, new: pa.Table) -> None:
         attempt = self.attempt

@@ -79,6 +79,23 @@ def test_the_digest_does_not_depend_on_batches(store: Store) -> None:
     assert len(digests) == 1
 
 
+def test_leaves_are_gathered_in_bounded_numbers(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait to go into the tree, count and digest are those of the events."""
+    monkeypatch.setattr("lakecore.journal._commits.staged._GATHERED_LEAVES", 1 << 20)
+    pieces = [sample("m", 700).slice(start, 100) for start in range(0, 700, 100)]
+    together = StagedReader(store, staged(store, *pieces).path).check()
+    monkeypatch.setattr("lakecore.journal._commits.staged._GATHERED_LEAVES", 250)
+    staging = Staging(store, target(4))
+    for number, piece in enumerate(pieces):
+        staging.write(piece)
+        assert staging.event_count == 100 * (number + 1)
+        assert len(staging._leaves) <= 2
+    staging.finish([mutation("m", 1)])
+    assert StagedReader(store, staging.path).check() == together
+
+
 def test_without_finish_nothing_is_left(store: Store) -> None:
     """Leaving the block, by an error or not, removes the upload; so does discard."""
     with Staging(store, target(1)) as staging:

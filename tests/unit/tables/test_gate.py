@@ -397,7 +397,7 @@ def test_the_digest_is_of_the_change_alone(key: tuple[str, ...], make: Make) -> 
     """The same for other files, versions, times and ids; another one for another change."""
     digests = []
     for rows in (FIRST, {name: column[::-1] for name, column in FIRST.items()}):
-        lake = make(FakeGate(), key=key, rows=rows)
+        lake = make(FakeGate(wants_digest=True), key=key, rows=rows)
         if digests:
             lake.append({"id": [77], "v": ["other"]})
         change = lake.update(where="id > 1 and id < 5", set={"v": Sql("v || 'x'")}, dry_run=True)
@@ -412,7 +412,9 @@ def test_the_digest_is_of_the_change_alone(key: tuple[str, ...], make: Make) -> 
 def test_without_anybody_who_asks_there_is_no_digest(make: Make) -> None:
     """It costs a hash of every event: not made unless it is needed."""
     gate = FakeGate()
-    assert CHANGES["update"](make(gate)).digest is None
+    lake = make(gate)
+    assert CHANGES["update"](lake, dry_run=True).digest is None
+    assert CHANGES["update"](lake).digest is None
     assert gate.last.plan is not None
     with pytest.raises(Bug):
         gate.last.plan.digest()

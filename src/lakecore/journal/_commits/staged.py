@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -86,15 +86,19 @@ class PreparedEvents:
 
 
 def prepare_events(
-    events: pa.Table | pa.RecordBatch, *, json_is_known: bool = False
+    events: pa.Table | pa.RecordBatch,
+    *,
+    json_is_known: bool = False,
+    constant: Collection[str] = (),
 ) -> PreparedEvents:
     """Check and hash events for `Staging.write`: the costly part, for any number of threads.
 
     Args:
         json_is_known: the values are of `json_text`, `row_json` and `Author.context_text`,
             and need not be parsed once more.
+        constant: names of columns with one value in all rows: it is checked once.
     """
-    table = validate_batch(events, json_is_known=json_is_known)
+    table = validate_batch(events, json_is_known=json_is_known, constant=constant)
     return PreparedEvents([(batch, hash_events(_as_table(batch))) for batch in _batches(table)])
 
 

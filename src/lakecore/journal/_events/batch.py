@@ -32,6 +32,7 @@ def validate(
     now_us: int | None,
     id_prefix: str | None,
     json_is_known: bool = False,
+    constant: Collection[str] = (),
 ) -> pa.Table:
     """See `lakecore.journal._events.event.validate_batch`."""
     table = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch
@@ -47,6 +48,7 @@ def validate(
         now_us=now_us,
         id_prefix=id_prefix,
         json_is_known=json_is_known,
+        constant=constant,
     )
 
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -201,13 +201,15 @@ def validate_batch(
     now_us: int | None = None,
     id_prefix: str | None = None,
     json_is_known: bool = False,
+    constant: Collection[str] = (),
 ) -> pa.Table:
     """A batch of events, checked and brought to the staged schema.
 
     Columns may come in any order, as string, large_string, string_view or dictionary;
     optional columns may be missing, and null cells of columns that cannot be null get the
     column's default. `seq` is dropped: the journal gives it. Arguments as `events_to_arrow`;
-    with `json_is_known` the values' texts are of our own encoders and are not parsed.
+    with `json_is_known` the values' texts are of our own encoders and are not parsed,
+    and of `constant` columns, which have one value, only the first row is checked.
 
     Raises:
         InvalidInput: a column or a cell is not an event's; `where` names row and field.
@@ -220,6 +222,7 @@ def validate_batch(
         now_us=now_us,
         id_prefix=id_prefix,
         json_is_known=json_is_known,
+        constant=constant,
     )
 
 
