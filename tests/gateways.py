@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
 
 import lakecore
 from lakecore.app import Lake, LakeGateway, open_gateway
@@ -72,3 +74,23 @@ def serving(folder: Path, *, keys: bool = True, **settings: Any) -> Iterator[Ser
         finally:
             gateway.stop()
             thread.join(30)
+
+
+def good(answer: httpx.Response, status: int = 200) -> Any:
+    """The JSON of an answer that is as expected."""
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def slug(answer: httpx.Response, status: int) -> str:
+    """Which problem it is."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    return str(good(answer, status)["type"]).rpartition(":")[2]
+
+
+def arrow(table: pa.Table) -> bytes:
+    """A table as an Arrow stream."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
