@@ -114,8 +114,12 @@ def _judge(lake: Path, states: list[Path], tmp_path: Path, done: list[Process], 
 
 
 def _check_tail(store: Store, folder: Path, number: int, seed: int) -> None:
-    """Whoever went on from the last cursor, over all kills, has seen each event once, in order."""
-    cursor, *seen = (folder / f"tail-{number}").read_text().splitlines()
+    """Whoever went on from the last cursor, over all kills, has seen each event once, in order.
+
+    One that was killed before it had seen anything begins at the beginning.
+    """
+    kept = folder / f"tail-{number}"
+    cursor, *seen = kept.read_text().splitlines() if kept.exists() else [None]
     origin = "" if number % 2 else "example.com/many"
     with Journal.open(store, folder / "machine-c", settings=MANUAL, origin=origin) as journal:
         seen += [event.event_id for batch in journal.tail(cursor=cursor) for event in batch]

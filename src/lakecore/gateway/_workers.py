@@ -17,8 +17,6 @@ RETRY_AFTER_S: Final = 1
 class Busy(Unavailable):
     """All threads are at work, and as many calls wait as may."""
 
-    type = "busy"
-
     def __init__(self, limit: int) -> None:
         super().__init__(
             "the gateway has as much to do as it takes on",

@@ -102,6 +102,15 @@ class RevertFiles:
                 found=f"{len(gone)} of its {len(commit.adds)} files are not in the table now",
                 hint="revert later mutations first, or restore the version before it",
             )
+        back = [removed.path for removed in commit.removes if removed.path in present]
+        if back:
+            # A file cannot be in a table twice: its rows would be told and not be there.
+            raise Conflict(
+                "rows that this mutation took away are back already",
+                where=f"{attempt.dataset.name}, version {self._version}",
+                found=f"{len(back)} of the {len(commit.removes)} files that it removed are there",
+                hint="revert the change that brought them back first",
+            )
         if commit.removes:
             check_kept(attempt, self._version - 1)
         check_stored(attempt, commit.removes, f"version {self._version - 1}")

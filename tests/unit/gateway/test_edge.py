@@ -203,7 +203,7 @@ def test_a_full_pool_tells_to_come_again(gate: threading.Event) -> None:
 
     third, health, lasted_s, two = run(story())
     assert (third.status_code, third.headers["retry-after"]) == (503, "1")
-    assert third.json()["type"] == "urn:lakecore:error:busy"
+    assert third.json()["type"] == "urn:lakecore:error:unavailable"
     assert health.status_code == 200
     assert lasted_s < 5
     assert [one.status_code for one in two] == [200, 200]

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.tables.conftest import ADA, Lake, Ref
@@ -104,3 +105,15 @@ def test_multisets_agree(changes: list[tuple[str, Any]], file_rows: int, is_smal
         told[line.action][json.loads(line.new_value or line.old_value)["a"]] += 1
     assert (told["insert"], told["delete"]) == (last - first, first - last)
     lake.store.close()
+
+
+def test_a_file_that_is_back_is_not_brought_back_again() -> None:
+    """Its rows would be told and not be there: a table has a file once."""
+    limits = TableSettings(file_rows=2)
+    lake = Lake(open_store("memory://"), dataset=Ref(key=()), settings=limits)
+    run = Run(lake)
+    run.apply("delete", 0)
+    run.apply("restore", 0)
+    with pytest.raises(Conflict, match="back already"):
+        run.revert(1)
+    assert Counter(lake.arrow()["a"].to_pylist()) == Counter([0, 0, 1])
