@@ -21,7 +21,15 @@ from lakecore.storage import Store, open_store
 if TYPE_CHECKING:
     from lakecore.app._workspace_source import WorkspaceSource
     from lakecore.auth import Keys
-    from lakecore.changes import Approvals, Changes, Pendings, Principals, RuleGate, Rules
+    from lakecore.changes import (
+        Approvals,
+        ChangeParts,
+        Changes,
+        Pendings,
+        Principals,
+        RuleGate,
+        Rules,
+    )
     from lakecore.config import Settings
     from lakecore.maintain import Background, Maintainer
     from lakecore.query import QueryEngine
@@ -117,35 +125,36 @@ class Components:
     def changes(self) -> Changes:
         from lakecore.changes import Changes
 
-        return Changes(gate=self.gate, **self._change_parts())
+        return Changes(self._change_parts, gate=self.gate)
 
     @cached_property
     def approvals(self) -> Approvals:
         from lakecore.changes import Approvals
 
-        return Approvals(**self._change_parts())
+        return Approvals(self._change_parts)
 
-    def _change_parts(self) -> dict[str, Any]:
+    @cached_property
+    def _change_parts(self) -> ChangeParts:
         from lakecore.app._time import derived_arguments
-        from lakecore.changes import ChangeSettings
+        from lakecore.changes import ChangeParts, ChangeSettings
 
         bounds = self.settings.truth
-        return {
-            "tables": self.tables,
-            "pendings": self.pendings,
-            "principals": self.principals,
-            "catalog": self.catalog,
-            "journal": self.journal,
-            "store": self.store,
-            "clock": self.clock,
-            "derive": derived_arguments(self.journal),
-            "simulator": self.simulator,
-            "settings": ChangeSettings(
+        return ChangeParts(
+            tables=self.tables,
+            pendings=self.pendings,
+            principals=self.principals,
+            catalog=self.catalog,
+            journal=self.journal,
+            store=self.store,
+            clock=self.clock,
+            derive=derived_arguments(self.journal),
+            simulator=self.simulator,
+            settings=ChangeSettings(
                 pending_days=bounds.pending_days,
                 pending_bytes=bounds.pending_bytes,
                 pending_max=bounds.pending_max,
             ),
-        }
+        )
 
     @cached_property
     def reconciler(self) -> Reconciler:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +136,7 @@ class Truth:
 
     # -- the past ---------------------------------------------------------------------
 
-    def versions(self, limit: int = 100) -> list[RulesVersion]:  # type: ignore[valid-type]  # a method here is named list
+    def versions(self, limit: int = 100) -> Sequence[RulesVersion]:
         """Who put which rules in force and when, the newest first."""
         return self._rules.versions(limit)
 

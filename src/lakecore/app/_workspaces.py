@@ -330,16 +330,20 @@ class LakeWorkspace:
             on_conflict=None if on_conflict == "refuse" else on_conflict,
             resolve=resolutions_of(resolve),
         )
-        self.info  # noqa: B018 - raises when the name is another workspace's by now
+        self._check_is_same()
         return merging.run(self.name)
 
     def drop(self, *, actor: str | None = None, source: str = "api", reason: str = "") -> Workspace:
         """End it without a merge. Its files go with the next maintenance, the base's stay."""
-        self.info  # noqa: B018 - as for a merge
+        self._check_is_same()
         author = self._author(actor, source, reason)
         return self._lake.workspaces.drop(self.name, author=author)
 
     # -- inside -----------------------------------------------------------------------
+
+    def _check_is_same(self) -> None:
+        """Raises when the name is another workspace's by now."""
+        _ = self.info
 
     @property
     def _engine(self) -> QueryEngine:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lakecore.changes._kept import read_page
     from lakecore.changes._pending import Pending, Pendings
     from lakecore.changes._ports import (
+        ChangeParts,
         ChangeResult,
         ChangeSettings,
         Derive,
@@ -58,6 +59,7 @@ _HOME = {
     "Applied": "_rules",
     "Approvals": "_approvals",
     "ChangeResult": "_ports",
+    "ChangeParts": "_ports",
     "ChangeSettings": "_ports",
     "Changes": "_changes",
     "Decided": "_decided",
@@ -84,6 +86,7 @@ _HOME = {
 __all__ = [
     "Applied",
     "Approvals",
+    "ChangeParts",
     "ChangeResult",
     "ChangeSettings",
     "Changes",

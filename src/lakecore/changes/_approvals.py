@@ -21,7 +21,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import (
-    Clock,
     Conflict,
     LakecoreError,
     NotFound,
@@ -30,7 +29,7 @@ from lakecore.base import (
     format_timestamp,
     uuid7,
 )
-from lakecore.catalog import Catalog, Dataset
+from lakecore.catalog import Dataset
 from lakecore.changes._arguments import decode_arguments
 from lakecore.changes._compare import what_differs
 from lakecore.changes._gate import Expected, Passage, record_decision
@@ -46,18 +45,13 @@ from lakecore.changes._pending import (
     still,
 )
 from lakecore.changes._ports import (
+    ChangeParts,
     ChangeResult,
-    ChangeSettings,
-    Derive,
-    Simulator,
-    nothing_derived,
 )
-from lakecore.changes._principal import Principals
-from lakecore.tables import IngestNote, MutationResult, Tables
+from lakecore.tables import IngestNote, MutationResult
 
 if TYPE_CHECKING:
-    from lakecore.journal import Author, Event, Journal
-    from lakecore.storage import Store
+    from lakecore.journal import Author, Event
 
 CLAIM_S: Final = 600
 """Seconds for which an approval that does not end keeps others from rejecting."""
@@ -71,40 +65,18 @@ _LOOKED_AT: Final = 100
 class Approvals:
     """Decides what becomes of changes that wait. Threads and processes may share it."""
 
-    def __init__(
-        self,
-        *,
-        tables: Tables,
-        pendings: Pendings,
-        principals: Principals,
-        catalog: Catalog,
-        journal: Journal,
-        store: Store,
-        clock: Clock,
-        settings: ChangeSettings | None = None,
-        simulator: Simulator | None = None,
-        derive: Derive = nothing_derived,
-    ) -> None:
-        self._tables = tables
-        self._pendings = pendings
-        self._principals = principals
-        self._catalog = catalog
-        self._journal = journal
-        self._store = store
-        self._clock = clock
-        self._settings = settings or ChangeSettings()
-        self._simulator = simulator
-        self._derive = derive
+    def __init__(self, parts: ChangeParts) -> None:
+        self._parts = parts
 
     def get(self, name: str) -> Pending:
         """One pending change; what an approver left behind is noted first."""
-        return self._settled(self._pendings.get(name))
+        return self._settled(self._parts.pendings.get(name))
 
     def list_pending(self, *, decided: bool = False) -> list[Pending]:
         """The changes that wait, the oldest first; with `decided` also those that did."""
-        now_us = self._clock.now_us()
+        now_us = self._parts.clock.now_us()
         found = []
-        for pending in self._pendings.list_pending():
+        for pending in self._parts.pendings.list_pending():
             pending = self._settled(pending)
             is_open = pending.state in (WAITING, APPROVED) and not pending.is_over(now_us)
             if is_open or decided:
@@ -122,8 +94,8 @@ class Approvals:
         """
         pending = self.get(name)
         still(pending, WAITING, APPROVED)
-        if pending.is_over(self._clock.now_us()):
-            pending = lapse(self._pendings, pending, self._clock.now_us())
+        if pending.is_over(self._parts.clock.now_us()):
+            pending = lapse(self._parts.pendings, pending, self._parts.clock.now_us())
             self._forget(pending)
             raise Refused(
                 "the change waited too long for an approval",
@@ -149,7 +121,7 @@ class Approvals:
             Conflict: it was decided already, or is being carried out just now.
         """
         self.get(name)
-        now_us = self._clock.now_us()
+        now_us = self._parts.clock.now_us()
 
         def step(now: Pending) -> Mapping[str, Any]:
             still(now, WAITING, APPROVED)
@@ -165,7 +137,7 @@ class Approvals:
             return _over(REJECTED, author.actor, now_us, reason)
 
         because = replace(author, reason=author.reason or reason)
-        rejected = self._pendings.change(name, step, author=because, action="reject")
+        rejected = self._parts.pendings.change(name, step, author=because, action="reject")
         self._forget(rejected)
         return rejected
 
@@ -182,7 +154,7 @@ class Approvals:
                 not_yet=lambda _: self._check_not_yet(pending),
             )
         )
-        sink = DiffSpool(self._settings.pending_bytes)
+        sink = DiffSpool(self._parts.settings.pending_bytes)
         author = pending.author
         author = replace(author, context={**author.context, "approved_by": approver.actor})
         try:
@@ -210,14 +182,14 @@ class Approvals:
         body = pending.body
         given: list[Any] = [dataset]
         if body["rows"] is not None:
-            given.append(stored_reader(self._store, body["rows"], what="rows"))
+            given.append(stored_reader(self._parts.store, body["rows"], what="rows"))
         arguments = decode_arguments(body["arguments"])
-        options = {**arguments, **self._derive(body["call"], dataset, arguments)}
+        options = {**arguments, **self._parts.derive(body["call"], dataset, arguments)}
         if body["ingest"] is not None:
             options["ingest"] = IngestNote(**body["ingest"])
         if body["new_dataset"] is not None:
             options["before_commit"] = self._registering(dataset, author, pending.mutation_id)
-        result: MutationResult = getattr(self._tables, body["call"])(
+        result: MutationResult = getattr(self._parts.tables, body["call"])(
             *given,
             author=author,
             mutation_id=pending.mutation_id,
@@ -235,13 +207,13 @@ class Approvals:
 
         key = renamed_key(dataset.key, decode_arguments(pending.body["arguments"])["changes"])
         if key != dataset.key:
-            self._catalog.rename_key(dataset.name, key, author=author)
+            self._parts.catalog.rename_key(dataset.name, key, author=author)
 
     def _registering(
         self, dataset: Dataset, author: Author, mutation_id: str
     ) -> Callable[[], None]:
         def register() -> None:
-            self._catalog.register(dataset, author=author, mutation_id=mutation_id)
+            self._parts.catalog.register(dataset, author=author, mutation_id=mutation_id)
 
         return register
 
@@ -265,20 +237,25 @@ class Approvals:
         """Keep what the change is now, to be looked at again; the error that says so."""
         decided = passage.decided
         if decided is None or not result.held:
-            over = lapse(self._pendings, pending, self._clock.now_us(), "nothing is left to change")
+            over = lapse(
+                self._parts.pendings,
+                pending,
+                self._parts.clock.now_us(),
+                "nothing is left to change",
+            )
             self._forget(over)
             return Conflict("nothing is left to change", where=pending.id, hint="it is settled")
         if sink.spool.overflowed:
             return Refused("the change is too large by now to be kept", where=pending.id)
         body = pending.body
         shown = int(body["shown"]) + 1
-        path = f"{FOLDER}{pending.id}/{uuid7(self._clock)}-diff-{shown}.arrow"
+        path = f"{FOLDER}{pending.id}/{uuid7(self._parts.clock)}-diff-{shown}.arrow"
         store_rows(
-            self._store, path, DIFF_SCHEMA, sink.spool.tables(), name=pending.id, what="diff"
+            self._parts.store, path, DIFF_SCHEMA, sink.spool.tables(), name=pending.id, what="diff"
         )
-        rows = what_differs(self._store, body["diff"], path)
+        rows = what_differs(self._parts.store, body["diff"], path)
         record_decision(
-            self._journal, decided, pending.mutation_id, _Named(pending), pending.author
+            self._parts.journal, decided, pending.mutation_id, _Named(pending), pending.author
         )
         update = {
             "state": WAITING,
@@ -302,9 +279,9 @@ class Approvals:
             _mine(now, pending)
             return update
 
-        self._pendings.change(pending.id, step, author=approver, action="show")
+        self._parts.pendings.change(pending.id, step, author=approver, action="show")
         with suppress(LakecoreError):
-            self._store.delete(body["diff"])
+            self._parts.store.delete(body["diff"])
         differs = list(passage.differs)
         if rows:
             differs.append(f"for instance {rows}")
@@ -318,7 +295,11 @@ class Approvals:
     # -- the document -----------------------------------------------------------------
 
     def _claim(self, pending: Pending, approver: Author) -> Pending:
-        claim = {"id": uuid7(self._clock), "by": approver.actor, "at_us": self._clock.now_us()}
+        claim = {
+            "id": uuid7(self._parts.clock),
+            "by": approver.actor,
+            "at_us": self._parts.clock.now_us(),
+        }
 
         def step(now: Pending) -> Mapping[str, Any]:
             still(now, WAITING, APPROVED)
@@ -328,7 +309,7 @@ class Approvals:
                 )
             return {"state": APPROVED, "claim": claim}
 
-        return self._pendings.change(pending.id, step, author=approver, action="approve")
+        return self._parts.pendings.change(pending.id, step, author=approver, action="approve")
 
     def _release(self, pending: Pending, approver: Author) -> None:
         """Have it wait again, if it is still ours to say and nothing came of it."""
@@ -339,18 +320,18 @@ class Approvals:
             return {"state": WAITING, "claim": None}
 
         with suppress(LakecoreError):
-            if self._settled(self._pendings.get(pending.id)).state == APPROVED:
-                self._pendings.change(pending.id, step, author=approver, action="release")
+            if self._settled(self._parts.pendings.get(pending.id)).state == APPROVED:
+                self._parts.pendings.change(pending.id, step, author=approver, action="release")
 
     def _note_commit(self, pending: Pending, version: int | None, approver: Author) -> Pending:
-        now_us = self._clock.now_us()
+        now_us = self._parts.clock.now_us()
 
         def step(now: Pending) -> Mapping[str, Any]:
             if now.state == COMMITTED:
                 return {}
             return {**_over(COMMITTED, approver.actor, now_us), "version": version}
 
-        noted = self._pendings.change(pending.id, step, author=approver, action="commit")
+        noted = self._parts.pendings.change(pending.id, step, author=approver, action="commit")
         self._forget(noted)
         return noted
 
@@ -371,7 +352,7 @@ class Approvals:
     def _commit_of(self, pending: Pending) -> Event | None:
         """An event of the commit that the change became; None when there is none."""
         since = _EPOCH + timedelta(microseconds=int(pending.body["created_us"]) - _DAY_US)
-        page = self._journal.query(
+        page = self._parts.journal.query(
             mutation_id=pending.mutation_id,
             dataset_id=pending.body["dataset_id"],
             since=since,
@@ -381,7 +362,7 @@ class Approvals:
 
     def _dataset(self, pending: Pending) -> Dataset:
         dataset_id = pending.body["dataset_id"]
-        for dataset in self._catalog.list_datasets(dropped=True):
+        for dataset in self._parts.catalog.list_datasets(dropped=True):
             if dataset.dataset_id == dataset_id:
                 if dataset.active:
                     return dataset
@@ -393,7 +374,7 @@ class Approvals:
         entry = pending.body["new_dataset"]
         if entry is None:
             raise NotFound("the dataset is gone", where=pending.dataset, hint="reject the change")
-        if self._catalog.find(pending.dataset) is not None:
+        if self._parts.catalog.find(pending.dataset) is not None:
             raise Conflict(
                 "there is another dataset of that name by now",
                 where=pending.dataset,
@@ -413,7 +394,7 @@ class Approvals:
                 found=f"{approver.actor} asked for it",
             )
         roles = set(wanted.get("roles") or ())
-        if roles and not roles & set(self._principals.principal(approver).roles):
+        if roles and not roles & set(self._parts.principals.principal(approver).roles):
             raise Refused(
                 "a role is needed to approve it",
                 where=pending.id,
@@ -426,11 +407,11 @@ class Approvals:
         with suppress(LakecoreError):
             for path in (pending.body["rows"], pending.body["diff"]):
                 if path is not None:
-                    self._store.delete(path)
+                    self._parts.store.delete(path)
         workspace = (pending.body.get("simulation") or {}).get("workspace")
-        if workspace is not None and self._simulator is not None:
+        if workspace is not None and self._parts.simulator is not None:
             with suppress(LakecoreError):
-                self._simulator.discard(workspace)
+                self._parts.simulator.discard(workspace)
 
 
 class _Named:

@@ -65,8 +65,8 @@ def encode_value(value: object) -> dict[str, Any]:
     if isinstance(value, list | tuple):
         kind = "tuple" if isinstance(value, tuple) else "items"
         return {kind: [encode_value(one) for one in value]}
-    if type(value) in _COLUMN_CHANGES.values():
-        return {"column": {"change": type(value).__name__, **asdict(value)}}  # type: ignore[call-overload]  # a dataclass
+    if isinstance(value, AddColumn | DropColumn | RenameColumn | WidenColumn):
+        return {"column": {"change": type(value).__name__, **asdict(value)}}
     if hasattr(value, "__arrow_c_stream__"):
         return {"table": _stream(pa.table(value))}
     try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from lakecore.base import Clock, InvalidInput, LakecoreError, Refused, Unavailable, uuid7
-from lakecore.catalog import Catalog, Dataset
+from lakecore.base import InvalidInput, LakecoreError, Refused, Unavailable, uuid7
+from lakecore.catalog import Dataset
 from lakecore.changes._arguments import encode_arguments, repeatable
 from lakecore.changes._decided import Decided
 from lakecore.changes._gate import WORKSPACES, Passage, RuleGate, record_decision
@@ -22,24 +22,21 @@ from lakecore.changes._kept import (
     sweep,
     teed,
 )
-from lakecore.changes._pending import FORMAT, OPEN, WAITING, Pendings, document_name
+from lakecore.changes._pending import FORMAT, OPEN, WAITING, document_name
 from lakecore.changes._ports import (
     TIERS,
+    ChangeParts,
     ChangeResult,
-    ChangeSettings,
     Derive,
     Simulation,
-    Simulator,
     nothing_derived,
 )
-from lakecore.changes._principal import Principals
 from lakecore.changes._spool import Spool
 from lakecore.tables import DatasetRef, IngestNote, MutationResult, Tables
 from lakecore.truth import Tier
 
 if TYPE_CHECKING:
-    from lakecore.journal import Author, Journal
-    from lakecore.storage import Store
+    from lakecore.journal import Author
 
 _TASK: Final = {
     "append": "insert",
@@ -60,32 +57,9 @@ _DAY_US: Final = 24 * 3600 * 1_000_000
 class Changes:
     """Makes changes by the rules. Threads may share it."""
 
-    def __init__(
-        self,
-        *,
-        tables: Tables,
-        gate: RuleGate,
-        pendings: Pendings,
-        principals: Principals,
-        catalog: Catalog,
-        journal: Journal,
-        store: Store,
-        clock: Clock,
-        settings: ChangeSettings | None = None,
-        simulator: Simulator | None = None,
-        derive: Derive = nothing_derived,
-    ) -> None:
-        self._tables = tables
+    def __init__(self, parts: ChangeParts, *, gate: RuleGate) -> None:
+        self._parts = parts
         self._gate = gate
-        self._pendings = pendings
-        self._principals = principals
-        self._catalog = catalog
-        self._journal = journal
-        self._store = store
-        self._clock = clock
-        self._settings = settings or ChangeSettings()
-        self._simulator = simulator
-        self._derive = derive
 
     def make(
         self,
@@ -120,21 +94,21 @@ class Changes:
             author,
             ingest,
             before_commit,
-            derive=self._derive,
+            derive=self._parts.derive,
         )
-        mutation_id = mutation_id or uuid7(self._clock)
+        mutation_id = mutation_id or uuid7(self._parts.clock)
         passage = Passage(
             requested=Tier.AUTO if tier == "preview" else Tier(tier),
             preview=tier == "preview",
             asks_for_all=asked.take_all(),
         )
         passage.keeps = not passage.preview and self._may_wait(asked, passage.requested)
-        kept = _Kept(self._settings.pending_bytes)
+        kept = _Kept(self._parts.settings.pending_bytes)
         try:
             if rows is not None:
                 asked.rows = teed(rows, kept.rows) if passage.keeps else rows
             result = asked.run(
-                self._tables,
+                self._parts.tables,
                 mutation_id=mutation_id,
                 dry_run=tier != "auto",
                 grant=passage,
@@ -160,21 +134,21 @@ class Changes:
         from lakecore.changes._approvals import lapse
 
         wanted: dict[str, set[str] | None] = {}
-        now_us = self._clock.now_us()
-        for pending in self._pendings.list_pending():
+        now_us = self._parts.clock.now_us()
+        for pending in self._parts.pendings.list_pending():
             if pending.is_over(now_us):
                 with suppress(LakecoreError):
-                    pending = lapse(self._pendings, pending, now_us)
+                    pending = lapse(self._parts.pendings, pending, now_us)
             kept = {pending.body["rows"], pending.body["diff"]} - {None}
             wanted[pending.id] = kept if pending.state in OPEN else None
-        return sweep(self._store, self._clock, wanted, _DAY_US)
+        return sweep(self._parts.store, self._parts.clock, wanted, _DAY_US)
 
     # -- inside -----------------------------------------------------------------------
 
     def _may_wait(self, asked: _Asked, requested: Tier) -> bool:
         if asked.dataset.location.startswith(WORKSPACES) and requested is Tier.AUTO:
             return False
-        principal = self._principals.principal(asked.author)
+        principal = self._parts.principals.principal(asked.author)
         if requested is not Tier.AUTO:
             return True
         return self._gate.may_hold(asked.op, asked.dataset.name, principal)
@@ -183,7 +157,7 @@ class Changes:
         self, asked: _Asked, kept: _Kept, decided: Decided, mutation_id: str
     ) -> tuple[Decided, Simulation | None]:
         """The change in a workspace, where there can be one; refused when a check fails."""
-        simulator = self._simulator
+        simulator = self._parts.simulator
         if simulator is None or asked.call in _OF_VERSIONS:
             reason = {
                 "source": "gate",
@@ -195,8 +169,8 @@ class Changes:
         def apply(dataset: DatasetRef, author: Author) -> MutationResult:
             again = asked.again(dataset, author, kept.reader())
             # An id of its own: the change itself has its events under `mutation_id`.
-            tried = uuid7(self._clock)
-            return again.run(self._tables, mutation_id=tried, dry_run=False, grant=Passage())
+            tried = uuid7(self._parts.clock)
+            return again.run(self._parts.tables, mutation_id=tried, dry_run=False, grant=Passage())
 
         found = simulator.simulate(
             asked.dataset, apply, author=asked.author, mutation_id=mutation_id
@@ -214,7 +188,7 @@ class Changes:
             tier=Tier.BLOCK.value,
             reasons=(*told, *decided.reasons),
         )
-        record_decision(self._journal, refused, mutation_id, asked.dataset, asked.author)
+        record_decision(self._parts.journal, refused, mutation_id, asked.dataset, asked.author)
         if found.workspace is not None:
             simulator.discard(found.workspace)
         raise refused.refusal(asked.dataset.name)
@@ -236,10 +210,12 @@ class Changes:
         name = document_name(result.mutation_id)
         paths = self._store_files(name, kept)
         try:
-            record_decision(self._journal, decided, result.mutation_id, asked.dataset, asked.author)
+            record_decision(
+                self._parts.journal, decided, result.mutation_id, asked.dataset, asked.author
+            )
             body = self._body(asked, result, passage, decided) | paths
             body["simulation"] = simulation.to_dict() if simulation is not None else None
-            pending = self._pendings.create(name, body, author=asked.author)
+            pending = self._parts.pendings.create(name, body, author=asked.author)
         except LakecoreError:
             # Unless the answer alone was lost, no document names them; else `tidy` finds out.
             if not self._is_kept(name):
@@ -253,38 +229,40 @@ class Changes:
         if kept.overflowed:
             raise Refused(
                 "the change is too large to wait for an approval",
-                expected=f"at most {self._settings.pending_bytes:,} bytes",
+                expected=f"at most {self._parts.settings.pending_bytes:,} bytes",
                 where=asked.dataset.name,
                 hint="make it in several parts, or raise [truth] pending_bytes",
             )
         self.tidy()
-        waiting = [one for one in self._pendings.list_pending() if one.state in OPEN]
-        if len(waiting) >= self._settings.pending_max:
+        waiting = [one for one in self._parts.pendings.list_pending() if one.state in OPEN]
+        if len(waiting) >= self._parts.settings.pending_max:
             raise Unavailable(
                 "too many changes wait for an approval",
-                expected=f"fewer than {self._settings.pending_max:,}",
+                expected=f"fewer than {self._parts.settings.pending_max:,}",
                 hint="approve or reject some: see `lakecore pending`",
             )
 
     def _store_files(self, name: str, kept: _Kept) -> dict[str, Any]:
-        token = uuid7(self._clock)
+        token = uuid7(self._parts.clock)
         paths: dict[str, Any] = {"rows": None, "diff": f"{FOLDER}{name}/{token}-diff-1.arrow"}
         if kept.rows.schema is not None:
             paths["rows"] = f"{FOLDER}{name}/{token}-rows.arrow"
             schema = kept.rows.schema
             store_rows(
-                self._store, paths["rows"], schema, kept.rows.tables(), name=name, what="rows"
+                self._parts.store, paths["rows"], schema, kept.rows.tables(), name=name, what="rows"
             )
         diff = kept.diff.spool
-        store_rows(self._store, paths["diff"], DIFF_SCHEMA, diff.tables(), name=name, what="diff")
+        store_rows(
+            self._parts.store, paths["diff"], DIFF_SCHEMA, diff.tables(), name=name, what="diff"
+        )
         return paths | {"diff_rows": diff.rows}
 
     def _body(
         self, asked: _Asked, result: MutationResult, passage: Passage, decided: Decided
     ) -> dict[str, Any]:
-        now_us = self._clock.now_us()
+        now_us = self._parts.clock.now_us()
         dataset = asked.dataset
-        known = self._catalog.find(dataset.name)
+        known = self._parts.catalog.find(dataset.name)
         is_new = known is None or known.dataset_id != dataset.dataset_id
         return {
             "format": FORMAT,
@@ -308,7 +286,7 @@ class Changes:
             "rule_set": dict(decided.rule_set),
             "shown": 1,
             "created_us": now_us,
-            "expires_us": now_us + int(self._settings.pending_days * _DAY_US),
+            "expires_us": now_us + int(self._parts.settings.pending_days * _DAY_US),
             "claim": None,
             "decided_by": None,
             "decided_us": None,
@@ -318,7 +296,7 @@ class Changes:
 
     def _is_kept(self, name: str) -> bool:
         try:
-            self._pendings.get(name)
+            self._parts.pendings.get(name)
         except LakecoreError as error:
             return error.type != "not-found"
         return True
@@ -327,7 +305,7 @@ class Changes:
         for path in (paths["rows"], paths["diff"]):
             if path is not None:
                 with suppress(LakecoreError):
-                    self._store.delete(path)
+                    self._parts.store.delete(path)
 
 
 class _Kept:

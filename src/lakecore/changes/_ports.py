@@ -10,7 +10,13 @@ from lakecore.base.limits import GIB
 from lakecore.tables import DatasetRef, MutationResult
 
 if TYPE_CHECKING:
-    from lakecore.journal import Author
+    from lakecore.base import Clock
+    from lakecore.catalog import Catalog
+    from lakecore.changes._pending import Pendings
+    from lakecore.changes._principal import Principals
+    from lakecore.journal import Author, Journal
+    from lakecore.storage import Store
+    from lakecore.tables import Tables
 
 Derive = Callable[[str, Any, Mapping[str, Any]], Mapping[str, Any]]
 """Arguments of a call (method, dataset, its other arguments) that are found out, not asked for:
@@ -72,6 +78,22 @@ class ChangeSettings:
     """Arrow bytes of the input rows of one change, and of its diff."""
 
     pending_max: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeParts:
+    """What making changes and approving them both stand on."""
+
+    tables: Tables
+    pendings: Pendings
+    principals: Principals
+    catalog: Catalog
+    journal: Journal
+    store: Store
+    clock: Clock
+    settings: ChangeSettings = field(default_factory=ChangeSettings)
+    simulator: Simulator | None = None
+    derive: Derive = nothing_derived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

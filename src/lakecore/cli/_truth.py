@@ -318,7 +318,7 @@ def _tier_row(number: int, entry: TierEntry) -> Sequence[object]:
     )
 
 
-def _print_versions(state: State, versions: list[RulesVersion]) -> None:
+def _print_versions(state: State, versions: Sequence[RulesVersion]) -> None:
     if state.as_json:
         print_json(
             [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -16,7 +16,6 @@ from lakecore.base import InvalidInput
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from lakecore.gateway._workers import Workers
 
 MAX_LIMIT: Final = 1_000
 DEFAULT_LIMIT: Final = 100
@@ -83,12 +82,6 @@ class Streamed(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._close()
-
-
-async def in_threads(workers: Workers, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """An iterator that blocks, a step at a time in a thread: none is held between steps."""
-    while (chunk := await workers.call(next, chunks, None)) is not None:
-        yield chunk
 
 
 def _plain(value: object) -> object:

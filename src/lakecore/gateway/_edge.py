@@ -123,10 +123,10 @@ class _Exchange:
         if self._status:
             # The server ends the connection without the last chunk: the client can tell.
             raise error
-        is_ours = isinstance(error, LakecoreError)
-        status, headers, body = (
-            problem_of(error, self.request_id) if is_ours else bug_of(self.request_id)  # type: ignore[arg-type]  # checked
-        )
+        if isinstance(error, LakecoreError):
+            status, headers, body = problem_of(error, self.request_id)
+        else:
+            status, headers, body = bug_of(self.request_id)
         if not self._is_read:
             headers["connection"] = "close"
         headers |= {"content-type": MEDIA_TYPE, "content-length": str(len(body))}

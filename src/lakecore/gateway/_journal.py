@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -234,8 +235,7 @@ def _record_batch(caller: Caller, data: bytes, prefix: str | None) -> dict[str, 
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise HttpProblem(400, "bad-request", "not an Arrow stream", found=error) from None
-    allow = lambda dataset: caller.lake("write", dataset)  # noqa: E731 - one line, used once
-    mine = own_batch(table, caller.principal, allow, prefix)
+    mine = own_batch(table, caller.principal, partial(caller.lake, "write"), prefix)
     return {"count": caller.looking().journal.record_batch(mine)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,9 @@ def decisions(lake: Lake) -> list[tuple[str, str]]:
     """The outcome and actor of every decision in the journal, the oldest first."""
     events = lake.journal.query(entity_type="decision", limit=1000).items
     return [(event.action, event.actor) for event in reversed(events)]
+
+
+def join(lake: Lake, **parts: Any) -> None:
+    """Make changes and approve them with other parts."""
+    for user in (lake._parts.changes, lake._parts.approvals):
+        user._parts = replace(user._parts, **parts)

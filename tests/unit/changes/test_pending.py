@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.unit.changes.conftest import RULES, STAFF, decisions, salaries
+from tests.unit.changes.conftest import RULES, STAFF, decisions, join, salaries
 
 import lakecore
 from lakecore.app import Lake
@@ -157,7 +157,7 @@ def test_a_preview_keeps_nothing(lake: Lake) -> None:
 
 def test_sim_without_workspaces_waits(lake: Lake) -> None:
     """It says that there is none, and is like a dry run."""
-    lake._parts.changes._simulator = None
+    join(lake, simulator=None)
     result = lake.delete("staff", where="id = 'e1'", tier="sim")
     assert (result.held, result.tier) == (True, "sim")
     assert "it waits like a dry run" in result.decision["reasons"][-1]["message"]
@@ -325,15 +325,15 @@ def test_roles(lake: Lake) -> None:
         """
     )
     change = lake.delete("staff", where="id = 'e1'").mutation_id
-    lake._parts.approvals._principals = known
+    join(lake, principals=known)
     with pytest.raises(Refused, match="a role is needed"):
         lake.approve(change, actor="bo")
     with pytest.raises(Refused, match="somebody else"):
         lake.approve(change, actor="ada")
-    lake._parts.approvals._principals = lake._parts.principals
+    join(lake, principals=lake._parts.principals)
     with pytest.raises(Refused, match="a role is needed"):
         lake.approve(change, actor="eve")
-    lake._parts.approvals._principals = known
+    join(lake, principals=known)
     assert lake.approve(change, actor="eve").deleted == 1
 
 

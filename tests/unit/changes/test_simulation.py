@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.changes.conftest import decisions, salaries
+from tests.unit.changes.conftest import decisions, join, salaries
 
 from lakecore.app import Lake
 from lakecore.base import Refused
@@ -44,8 +44,7 @@ class Copies:
 def copies(lake: Lake, request: pytest.FixtureRequest) -> Copies:
     """A simulator in the lake."""
     simulator = Copies(lake, request.param)
-    lake._parts.changes._simulator = simulator
-    lake._parts.approvals._simulator = simulator
+    join(lake, simulator=simulator)
     return simulator
 
 
