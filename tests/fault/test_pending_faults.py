@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -195,7 +196,8 @@ def test_leftovers_are_swept(made: Path) -> None:
         assert left == ["pending/nobody/left-rows.arrow"]
         day_us = 25 * 3600 * 1_000_000
         clock = lake._parts.clock
-        lake._parts.changes._clock = _Later(clock, day_us)
+        changes = lake._parts.changes
+        changes._parts = replace(changes._parts, clock=_Later(clock, day_us))
         assert lake._parts.changes.tidy() == 1
 
 

@@ -14,7 +14,7 @@ from tests.unit.changes.conftest import RULES, STAFF, decisions, join, salaries
 import lakecore
 from lakecore.app import Lake
 from lakecore.base import Conflict, InvalidInput, NotFound, Refused, Unavailable
-from lakecore.changes import Principals
+from lakecore.changes import ChangeSettings, Principals
 from lakecore.config import Settings, TruthSettings
 from lakecore.journal import Author
 from lakecore.tables import Sql
@@ -361,8 +361,7 @@ def test_waiting_ends(bounded: Lake) -> None:
 
 def test_not_too_many_wait(lake: Lake) -> None:
     """The next one is told to try again."""
-    settings = lake._parts.changes._settings
-    lake._parts.changes._settings = type(settings)(pending_max=2)
+    join(lake, settings=ChangeSettings(pending_max=2))
     for name in ("e1", "e2"):
         lake.delete("staff", keys=[name], tier="dry_run")
     with pytest.raises(Unavailable, match="too many changes wait"):
