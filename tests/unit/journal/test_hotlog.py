@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -20,8 +21,8 @@ from lakecore.base import CorruptData, InvalidInput, Unavailable, UnsupportedFor
 from lakecore.journal._hot.batch import ARROW, FEW_EVENTS, ROWS, decode_batches, encode_table
 from lakecore.journal._hot.group import Entry
 from lakecore.journal._hot.keys import key_of
-from lakecore.journal._hot.log import FILE, HotLog
-from lakecore.journal._hot.meta import _check_of
+from lakecore.journal._hot.log import _SCHEMA, FILE, HotLog
+from lakecore.journal._hot.meta import FORMAT, _check_of, read_name
 
 
 def append(log: HotLog, prefix: str, count: int) -> int:
@@ -69,6 +70,28 @@ def test_offsets_run_on(tmp_path: Path) -> None:
     again = HotLog(tmp_path)
     assert (again.log_id, again.end()) == (log.log_id, 104)
     assert ids(again) == ids(log)
+
+
+def test_the_first_append_beside_a_reader(tmp_path: Path) -> None:
+    """A reader that comes before the first append is over sees no log, or all of it."""
+    log = HotLog(tmp_path)
+
+    class Raced(sqlite3.Connection):
+        """Something is appended after each statement."""
+
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            cursor = super().execute(*args)
+            append(log, "raced", 1)
+            return cursor
+
+    made = sqlite3.connect(tmp_path / FILE)
+    made.executescript(f"PRAGMA journal_mode=WAL; {_SCHEMA}")
+    made.close()
+    reader = sqlite3.connect(tmp_path / FILE, factory=Raced)
+    assert read_name(reader, tmp_path / FILE) in (None, (FORMAT, log.log_id))
+    assert read_name(reader, tmp_path / FILE) == (FORMAT, log.log_id)
+    reader.close()
+    log.close()
 
 
 def test_forgetting_keeps_the_offset(tmp_path: Path) -> None:

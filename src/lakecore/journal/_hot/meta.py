@@ -20,6 +20,10 @@ what it lacks with the first append."""
 SEAL_LOCK: Final = "seal.lock"
 """Held by the process of a machine that seals, and by one that renames the hot log."""
 META: Final = "CREATE TABLE meta (format INTEGER NOT NULL, log_id TEXT NOT NULL, crc INTEGER)"
+# One statement sees one state: another process may name the log between two of them.
+_READ: Final = """
+SELECT EXISTS (SELECT 1 FROM batch), meta.* FROM (SELECT 1) LEFT JOIN meta ON true LIMIT 1
+"""
 _ALPHABET: Final = "0123456789abcdef-"
 _NAME_CHARACTERS: Final = 36
 
@@ -31,12 +35,12 @@ def read_name(connection: sqlite3.Connection, path: Path) -> tuple[int, str] | N
         CorruptData: the name is not what was written.
         UnsupportedFormat: the log is of a newer format.
     """
-    row = connection.execute("SELECT * FROM meta").fetchone()
-    if row is None:
-        if connection.execute("SELECT 1 FROM batch LIMIT 1").fetchone():
+    has_batches, *row = connection.execute(_READ).fetchone()
+    number, log_id = row[:2]
+    if number is None and log_id is None:
+        if has_batches:
             raise _damaged("no name", path)
         return None
-    number, log_id = row[:2]
     if type(number) is not int or not isinstance(log_id, str):
         raise _damaged("no name", path)
     if len(row) > 2 and row[2] != _check_of(number, log_id):
