@@ -40,6 +40,7 @@ from lakecore.tables._state import DataFile, TableState
 from lakecore.tables._types import (
     DatasetRef,
     IngestNote,
+    Once,
     StagingJournal,
     TableSettings,
 )
@@ -91,6 +92,7 @@ class Attempt:
         timestamp_us: int,
         review: Review,
         note: IngestNote | None = None,
+        once: Once | None = None,
         dry_run: bool = False,
         others: Sequence[Owner] = (),
     ) -> None:
@@ -100,6 +102,7 @@ class Attempt:
         self.base = base
         self.author = author
         self.note = note
+        self.once = once
         self.dry_run = dry_run
         self.version = base.version + 1
         self.timestamp_us = timestamp_us
@@ -301,7 +304,9 @@ class Attempt:
             raise Bug("nothing was staged before", where=self.dataset.name)
         self.base, self.version = base, base.version + 1
         self.timestamp_us = max(now_us, base.commit_us + 1)
-        txn = self._commit.txn and (self._commit.txn[0], self.version)
+        txn = self._commit.txn
+        if txn is not None and self.once is None:
+            txn = (txn[0], self.version)
         self._commit = replace(self._commit, timestamp_us=self.timestamp_us, txn=txn)
         sha256 = actions_sha256(self._commit.to_bytes())
         self._record = self.events.move(
@@ -323,6 +328,8 @@ class Attempt:
         txn = self.txn
         if note is not None:
             txn = (f"lakecore-ingest:{note.sha256}", self.version)
+        if self.once is not None:
+            txn = (self.once.name, self.once.number)
         return Commit(
             operation=operation,
             parameters=parameters,

@@ -51,6 +51,7 @@ from lakecore.tables._types import (
     DatasetRef,
     IngestNote,
     MutationResult,
+    Once,
     StagingJournal,
     TableSettings,
 )
@@ -73,6 +74,7 @@ class Request:
     op: str
     mutation_id: str
     note: IngestNote | None = None
+    once: Once | None = None
     dry_run: bool = False
     before_commit: Callable[[], None] | None = None
     grant: object | None = None
@@ -162,7 +164,7 @@ class Committer:
                 self._wait(number)
             try:
                 if attempt is not None:
-                    record = self._rebase(attempt, operation)
+                    record = self._rebase(attempt, operation, request.once)
                     if record is None:
                         attempt.discard()
                         _restart(attempt)
@@ -197,9 +199,12 @@ class Committer:
             hint="try again, or make fewer, larger changes",
         )
 
-    def _rebase(self, attempt: Attempt, operation: Operation) -> CommitRecord | None:
+    def _rebase(
+        self, attempt: Attempt, operation: Operation, once: Once | None
+    ) -> CommitRecord | None:
         """The record of the same change, staged for the newest version; None: plan it again."""
         newest = self._states.current(attempt.dataset)
+        self._check_once(attempt.dataset, once)
         if newest is None or not still_holds(operation, attempt, newest):
             return None
         check_writable(newest, attempt.dataset, removes=operation.removes)
@@ -259,6 +264,7 @@ class Committer:
         dataset = request.dataset
         now_us = self._clock.now_us()
         base = self._states.current(dataset) or empty_state(dataset, created_us=now_us)
+        self._check_once(dataset, request.once)
         check_writable(base, dataset, removes=operation.removes)
         reviews = self._reviews(requests, base)
         others = zip(requests[1:], reviews[1:], strict=True)
@@ -273,9 +279,28 @@ class Committer:
             timestamp_us=max(now_us, base.commit_us + 1),
             review=reviews[0],
             note=request.note,
+            once=request.once,
             dry_run=request.dry_run,
             others=[Owner(each.author, each.mutation_id, review) for each, review in others],
         )
+
+    def _check_once(self, dataset: DatasetRef, once: Once | None) -> None:
+        """Raises `Conflict` unless the number is as the request says.
+
+        It is read after the base, so of that version or a newer one: where it still is the one
+        before, it is so in the base, and the commit is strictly the base's next version.
+        """
+        if once is None:
+            return
+        found = self._states.number_of(dataset, once.name)
+        if found != once.after:
+            raise Conflict(
+                "the number of another append is there",
+                where=f"{dataset.name}, {once.name}",
+                expected=once.after,
+                found=found,
+                hint="look which parts are in, and append those that are not",
+            )
 
     def _reviews(self, requests: Sequence[Request], base: TableState) -> list[Review]:
         """A review for each; `Apart` when some of several are refused beforehand."""

@@ -230,6 +230,18 @@ class TableStates:
             self._views[dataset.location] = found
         return found
 
+    def number_of(self, dataset: DatasetRef, name: str) -> int:
+        """What the newest version's log has under an app id (`txn`); 0 when it has nothing."""
+        if self.current(dataset) is None:
+            return 0
+        with self._lock:
+            entry = self._tables.get(dataset.location)
+        if entry is None:  # forgotten meanwhile
+            return self.number_of(dataset, name)
+        lock, held = entry
+        with lock:
+            return held[0].transaction_version(name) or 0
+
     def state_of(self, dataset: DatasetRef, view: TableView) -> TableState:
         """The state of the version that a view shows."""
         return self._state_of(dataset, view.delta)

@@ -14,6 +14,7 @@ from lakecore.tables._types import (
     DatasetRef,
     IngestNote,
     MutationResult,
+    Once,
     SchemaChange,
     StagingJournal,
     TableSettings,
@@ -94,6 +95,10 @@ class Tables(TimeTables, BranchTables):
             return None
         return view.delta.transaction_version(f"lakecore-ingest:{sha256}")
 
+    def number_of(self, dataset: DatasetRef, name: str) -> int:
+        """The number that the newest commit with a `Once` of this name left; 0: there is none."""
+        return self._states.number_of(dataset, name)
+
     def commit_time_us(self, dataset: DatasetRef, version: int) -> int:
         """When a version was committed, in microseconds; 0 when its log entry is gone."""
         return self._states.commit_time_us(dataset.location, version)
@@ -110,14 +115,20 @@ class Tables(TimeTables, BranchTables):
         action: str = "insert",
         schema_change: SchemaChange | None = None,
         ingest: IngestNote | None = None,
+        once: Once | None = None,
         dry_run: bool = False,
         before_commit: Callable[[], None] | None = None,
         grant: object | None = None,
         diff: DiffSink | None = None,
     ) -> MutationResult:
-        """Add rows, streaming. A key that is there already, or comes twice, is refused."""
+        """Add rows, streaming. A key that is there already, or comes twice, is refused.
+
+        With `once`, raises `Conflict` when the table's number of that name is another one.
+        """
         from lakecore.tables._append import Append
 
+        if ingest is not None and once is not None:
+            raise InvalidInput("a file and a number", expected="one of them", where=dataset.name)
         operation = Append(
             _reader(batches),
             self._settings,
@@ -132,6 +143,7 @@ class Tables(TimeTables, BranchTables):
             mutation_id=mutation_id,
             dry_run=dry_run,
             note=ingest,
+            once=once,
             before_commit=before_commit,
             grant=grant,
             diff=diff,
@@ -324,6 +336,7 @@ class Tables(TimeTables, BranchTables):
         mutation_id: str | None,
         dry_run: bool,
         note: IngestNote | None = None,
+        once: Once | None = None,
         before_commit: Callable[[], None] | None,
         grant: object | None,
         diff: DiffSink | None,
@@ -342,6 +355,7 @@ class Tables(TimeTables, BranchTables):
             op=op,
             mutation_id=new_mutation_id(self._clock, mutation_id),
             note=note,
+            once=once,
             dry_run=dry_run,
             before_commit=before_commit,
             grant=grant,

@@ -72,6 +72,20 @@ class IngestNote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Once:
+    """A number that the commit leaves under a name, so that nothing is appended twice.
+
+    The change is committed on a version whose number under `name` is `after` (0: none yet), and
+    leaves `number` there. So who sends numbered parts can read from the table which of them are
+    in (`Tables.number_of`), whatever became of the process that sent them.
+    """
+
+    name: str
+    after: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MutationResult:
     """What one mutation did, or with `dry_run` would do.
 
