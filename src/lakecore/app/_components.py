@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lakecore.maintain import Background, Maintainer
     from lakecore.query import QueryEngine
     from lakecore.reconcile import Reconciler
+    from lakecore.records import Recorder
     from lakecore.tables import Tables
     from lakecore.workspaces import Workspaces, WorkspaceSimulator, WorkspaceView
 
@@ -189,7 +190,15 @@ class Components:
             rules=lambda: self.rules.current(),
             workspaces=lambda: self.workspaces.to_table(),
             keys=lambda: self.keys,
+            records=lambda: self.records,
         )
+
+    @cached_property
+    def records(self) -> Recorder:
+        """The lake's own records, `system.*`; see `lakecore.records`."""
+        from lakecore.app._records import make_recorder
+
+        return make_recorder(self)
 
     @cached_property
     def maintainer(self) -> Maintainer:
@@ -239,6 +248,8 @@ class Components:
         return facts(dataset, view) | {"columns": columns}
 
     def close(self) -> None:
+        if "records" in self.__dict__:
+            self.records.close()
         if "background" in self.__dict__:
             self.background.close()
         if "query" in self.__dict__:

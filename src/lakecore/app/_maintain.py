@@ -34,8 +34,8 @@ class MaintainFace:
     ) -> MaintenanceReport:
         """Do what is due: compaction, checkpoints, vacuum, purge of what was dropped.
 
-        No row changes. A step that fails, or loses to a change, does not stop the others:
-        the report says so.
+        No row changes; of the lake's own records, those that are over go. A step that fails,
+        or loses to a change, does not stop the others: the report says so.
 
         Args:
             datasets: only these, and these at once: without names, one is vacuumed once a day.
@@ -71,6 +71,7 @@ class _WorkspacePort:
 
 def make_maintainer(parts: Components) -> Maintainer:
     """The maintainer of a lake, as its settings say."""
+    from lakecore.app._records import make_expiry
     from lakecore.maintain import Maintainer, MaintainSettings
     from lakecore.tables import Upkeep
 
@@ -94,6 +95,7 @@ def make_maintainer(parts: Components) -> Maintainer:
             grace_hours=lake.vacuum_grace_hours,
         ),
         workspaces=_WorkspacePort(parts),
+        expiry=make_expiry(parts),
     )
 
 

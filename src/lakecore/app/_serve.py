@@ -88,6 +88,7 @@ def open_gateway(lake: Lake, *, host: str | None = None, port: int | None = None
         **dataclasses.asdict(chosen), query_timeout_s=parts.settings.query.timeout_s
     )
     asks_for_keys = parts.settings.auth.enabled or not is_loopback(settings.host)
+    parts.records.start()
 
     def acting_as(principal: Principal) -> ActingLake:
         return ActingLake(lake, principal)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lakecore.auth import Keys
     from lakecore.changes import Pending
     from lakecore.journal import Event, Journal
+    from lakecore.records import Recorder
     from lakecore.storage import Store
     from lakecore.tables import Tables, TableView
     from lakecore.truth import RuleSet
@@ -72,6 +73,7 @@ class LakeTables:
         rules: Callable[[], RuleSet],
         workspaces: Callable[[], pa.Table],
         keys: Callable[[], Keys],
+        records: Callable[[], Recorder],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -91,6 +93,7 @@ class LakeTables:
         }
         self._pending_changes = pending
         self._api_keys = keys
+        self._records = records
 
     def schemas(self) -> list[str]:
         """Names of the schemas that hold something; `main` and `system` always."""
@@ -106,6 +109,7 @@ class LakeTables:
         }
         if schema == SYSTEM:
             names |= {*self._views, split_name(QUARANTINE)[1]}
+            names |= {kind.name for kind in self._records().kinds}
         return sorted(names)
 
     def table(
@@ -124,10 +128,15 @@ class LakeTables:
                     hint="filter its rows by timestamp or seq instead",
                 )
             return self._views[name]()
+        is_latest = version is None and time is None
+        kind = self._records().find(name) if schema == SYSTEM else None
+        if kind is not None and is_latest:
+            self._records().flush(name)  # what was acknowledged is seen
         dataset = self._dataset(schema, name)
         if dataset is None:
-            latest = version is None and time is None
-            return self._no_rejects() if latest and f"{schema}.{name}" == QUARANTINE else None
+            if kind is not None and is_latest:
+                return kind.schema.empty_table()
+            return self._no_rejects() if is_latest and f"{schema}.{name}" == QUARANTINE else None
         view = self._tables.open(dataset, version=version, time=time)
         if view is None:
             return self.empty(dataset)

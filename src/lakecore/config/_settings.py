@@ -77,6 +77,19 @@ class LakeSettings:
         minimum=0,
         maximum=8_784,
     )
+    records_interval_s: float = setting(
+        5.0,
+        "Seconds between two commits of the lake's own records (`system.usage`, `system.events`, "
+        "…); until then they wait, durable, on this machine.",
+        minimum=0.05,
+        maximum=3_600,
+    )
+    records_max_bytes: int = setting(
+        256 * MIB,
+        "Bytes of records that may wait on this machine; "
+        "beyond it new ones are refused with an error to try again.",
+        minimum=1 * MIB,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ two ways into the journal, and one way through it:
 `_prove`        signed checkpoints, tiles, proofs, witnesses: what holds outside of the lake
 `_check`        leaves and roots recomputed; commits held against events
 `_record`       the calls that record direct events
-`_sqlite`       the files of this machine's own state
+`_sqlite`       the files of this machine's own state; others keep theirs by it, too
 `_journal`      the face (`_stats`: its figures)
 ==============  ======================================================================
 
@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from lakecore.journal._read.scan import scan_schema
     from lakecore.journal._read.state import AsOf, EntityState
     from lakecore.journal._read.tail import Tail, TailBatch
+    from lakecore.journal._sqlite import Database, alone, watch_forks
     from lakecore.journal._transfer.archive import ArchiveReport
     from lakecore.journal._transfer.cut import Cut
     from lakecore.journal._transfer.export import ExportResult
@@ -109,6 +110,7 @@ _HOME = {
     "CompactReport": "_log.compact",
     "CompletenessReport": "_check.completeness",
     "Cut": "_transfer.cut",
+    "Database": "_sqlite",
     "EntityState": "_read.state",
     "EntryProof": "_prove.proofs",
     "Event": "_events.event",
@@ -138,6 +140,7 @@ _HOME = {
     "TailBatch": "_read.tail",
     "Target": "_commits.commit",
     "Witness": "_prove.witness",
+    "alone": "_sqlite",
     "arrow_to_events": "_events.event",
     "changed": "_values.values",
     "compare_commit": "_check.completeness",
@@ -155,6 +158,7 @@ _HOME = {
     "row_json": "_values.values",
     "scan_schema": "_read.scan",
     "staged_schema": "_events.event",
+    "watch_forks": "_sqlite",
 }
 
 __all__ = [
@@ -166,6 +170,7 @@ __all__ = [
     "CompactReport",
     "CompletenessReport",
     "Cut",
+    "Database",
     "EntityState",
     "EntryProof",
     "Event",
@@ -195,6 +200,7 @@ __all__ = [
     "TailBatch",
     "Target",
     "Witness",
+    "alone",
     "arrow_to_events",
     "changed",
     "compare_commit",
@@ -212,6 +218,7 @@ __all__ = [
     "row_json",
     "scan_schema",
     "staged_schema",
+    "watch_forks",
 ]
 
 

@@ -44,10 +44,19 @@ class Database:
     Args:
         schema: statements that make the tables, run once.
         synchronous: FULL = a commit survives a power cut; NORMAL = it may be lost whole.
+        owner: whose state it is, for errors.
     """
 
-    def __init__(self, path: Path, schema: str, *, synchronous: str = "FULL") -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        *,
+        synchronous: str = "FULL",
+        owner: str = "the journal",
+    ) -> None:
         self.path = path
+        self._owner = owner
         self._schema = schema
         self._synchronous = synchronous
         self._writer: sqlite3.Connection | None = None
@@ -78,9 +87,9 @@ class Database:
                 finally:
                     fcntl.flock(lock, fcntl.LOCK_UN)
             except sqlite3.Error as error:
-                raise _translated(error, self.path) from error
+                raise _translated(error, self.path, self._owner) from error
             except OSError as error:
-                raise _translated_os(error, self.path) from error
+                raise _translated_os(error, self.path, self._owner) from error
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection | None]:
@@ -150,7 +159,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         if self._closed:
-            raise InvalidInput("the journal is closed", where=self.path)
+            raise InvalidInput(f"{self._owner} is closed", where=self.path)
         return sqlite3.connect(
             self.path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
@@ -178,9 +187,9 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise _translated(error, self.path) from error
+            raise _translated(error, self.path, self._owner) from error
         except OSError as error:
-            raise _translated_os(error, self.path) from error
+            raise _translated_os(error, self.path, self._owner) from error
 
 
 def take_lock(lock: int, where: Path, timeout_s: float) -> None:
@@ -242,25 +251,25 @@ def make_directory(path: Path) -> None:
         os.close(fd)
 
 
-def _translated_os(error: OSError, path: Path) -> LakecoreError:
+def _translated_os(error: OSError, path: Path, owner: str = "the journal") -> LakecoreError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ReadOnly("the state directory cannot be written", where=path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutOfSpace("no room for the journal's local state", where=path)
+        return OutOfSpace(f"no room for the local state of {owner}", where=path)
     return Unavailable("the state directory fails", found=error, where=path)
 
 
-def _translated(error: sqlite3.Error, path: Path) -> LakecoreError:
+def _translated(error: sqlite3.Error, path: Path, owner: str) -> LakecoreError:
     text = str(error)
     if "full" in text:
-        return OutOfSpace("no room for the journal's local state", found=text, where=path)
+        return OutOfSpace(f"no room for the local state of {owner}", found=text, where=path)
     if "locked" in text or "busy" in text or "disk I/O" in text or "unable to open" in text:
-        return Unavailable("the journal's local state fails", found=text, where=path)
+        return Unavailable(f"the local state of {owner} fails", found=text, where=path)
     if "readonly" in text:
-        return ReadOnly("the journal's local state cannot be written", found=text, where=path)
+        return ReadOnly(f"the local state of {owner} cannot be written", found=text, where=path)
     if isinstance(error, sqlite3.ProgrammingError):
-        return Bug("the journal's local state is used wrongly", found=text, where=path)
-    return CorruptData("the journal's local state is damaged", found=text, where=path)
+        return Bug(f"the local state of {owner} is used wrongly", found=text, where=path)
+    return CorruptData(f"the local state of {owner} is damaged", found=text, where=path)
 
 
 class Forkable(Protocol):

@@ -1,8 +1,10 @@
 """Upkeep: compaction, checkpoints, vacuum and purge, by themselves and journaled.
 
-Nothing here changes a row. Each step is measured, is told in the journal, and where it
-touches a table, is one of its versions, through the same commit path as every change.
+Nothing here changes a row; of the lake's own records, those that are over are removed. Each
+step is measured, is told in the journal, and where it touches a table, is one of its versions,
+through the same commit path as every change.
 
+    expire       rows of the lake's own records that are kept for a time only
     compact      small files --> one, in key order; the same multiset of rows, or no commit
     checkpoint   where the log has grown long since the last one
     vacuum       files that no kept version needs: announced by a commit, then removed
@@ -53,6 +55,7 @@ from typing import TYPE_CHECKING
 from lakecore.base.lazy import lazy_exports
 from lakecore.maintain._background import Background, Stopped
 from lakecore.maintain._types import (
+    Expiry,
     MaintainSettings,
     MaintenanceReport,
     NoWorkspaces,
@@ -69,6 +72,7 @@ _HOME = {"Maintainer": "_maintainer", "maintenance_table": "_table"}
 
 __all__ = [
     "Background",
+    "Expiry",
     "MaintainSettings",
     "Maintainer",
     "MaintenanceReport",

@@ -14,8 +14,10 @@ from lakecore.maintain._bins import choose_bins, in_key_order
 from lakecore.maintain._folder import list_folder
 from lakecore.maintain._purge import Purge
 from lakecore.maintain._types import (
+    Expiry,
     MaintainSettings,
     MaintenanceReport,
+    NothingExpires,
     NoWorkspaces,
     Run,
     Step,
@@ -38,6 +40,7 @@ class Maintainer:
     Args:
         workspaces: what they need is kept, what they leave behind is removed.
         unjournaled: versions of other programs that are not journaled yet.
+        expiry: which rows are kept for a time only.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Maintainer:
         unjournaled: Unjournaled,
         settings: MaintainSettings | None = None,
         workspaces: Workspaces | None = None,
+        expiry: Expiry | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -58,6 +62,7 @@ class Maintainer:
         self._upkeep = upkeep
         self._settings = settings or MaintainSettings()
         self._workspaces = workspaces or NoWorkspaces()
+        self._expiry = expiry or NothingExpires()
         self._purge = Purge(store, journal, catalog)
         self._vacuum = Vacuum(
             store, journal, upkeep, clock, self._settings, self._workspaces, unjournaled
@@ -93,6 +98,7 @@ class Maintainer:
             gone = [dataset for dataset in gone if dataset.name in names]
         for dataset in datasets:
             if self._is_ours(dataset, run, report):
+                self._do(report, dataset.name, records.EXPIRE, self._expire, dataset, run)
                 self._do(report, dataset.name, records.COMPACT, self._compact, dataset, run)
                 self._do(report, dataset.name, records.CHECKPOINT, self._checkpoint, dataset, run)
                 self._do(report, dataset.name, records.VACUUM, self._vacuum.step, dataset, run)
@@ -108,6 +114,21 @@ class Maintainer:
         return sum(map(len, self._bins(dataset, state))) if state is not None else 0
 
     # -- steps ------------------------------------------------------------------------
+
+    def _expire(self, dataset: Dataset, run: Run) -> Step | None:
+        condition = self._expiry.due(dataset)
+        if condition is None:
+            return None
+        planned = Step(
+            dataset=dataset.name, action=records.EXPIRE, outcome="planned", detail=condition
+        )
+        if run.dry_run:
+            return planned
+        started = time.monotonic()
+        rows = self._expiry.expire(dataset, condition, author=run.author)
+        seconds = round(time.monotonic() - started, 3)
+        detail = f"{rows:,} rows: {condition}"
+        return replace(planned, outcome="done", seconds=seconds, detail=detail)
 
     def _compact(self, dataset: Dataset, run: Run) -> Step | None:
         state = self._upkeep.state(dataset)

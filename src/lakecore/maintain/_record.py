@@ -18,6 +18,7 @@ VACUUM: Final = "vacuum"
 PURGE: Final = "purge"
 CHECKPOINT: Final = "checkpoint"
 COMPACT: Final = "compact"
+EXPIRE: Final = "expire"
 DONE: Final = {VACUUM: "vacuum_done", PURGE: "purge_done"}
 """The action of the event that ends what another one announced."""
 

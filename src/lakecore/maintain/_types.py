@@ -74,6 +74,28 @@ class Unjournaled(Protocol):
         ...
 
 
+class Expiry(Protocol):
+    """Knows which rows are kept for a time only: records of the lake itself."""
+
+    def due(self, dataset: Dataset) -> str | None:
+        """The SQL condition of the rows that are over; None where there is nothing to do."""
+        ...
+
+    def expire(self, dataset: Dataset, condition: str, *, author: Author) -> int:
+        """Remove those rows, one change of the table; how many. Raises `Conflict`."""
+        ...
+
+
+class NothingExpires:
+    """A lake whose rows are all kept."""
+
+    def due(self, dataset: Dataset) -> str | None:
+        return None
+
+    def expire(self, dataset: Dataset, condition: str, *, author: Author) -> int:
+        return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One run: in whose name; `is_asked`: datasets are named, so nothing waits for its time.
@@ -91,7 +113,7 @@ class Run:
 class Step:
     """One step of upkeep for one dataset.
 
-    `action` is compact, checkpoint, vacuum or purge. Files and bytes are those of the
+    `action` is expire, compact, checkpoint, vacuum or purge. Files and bytes are those of the
     files that the step is about: before it, and what is left of them. `version` is the one
     that it made. `detail` says why something was skipped or failed.
     """
