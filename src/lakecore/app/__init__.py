@@ -15,6 +15,7 @@ Python, the command line and the servers share.
 from lakecore.app._backup import backups_at, create_backup, restore_backup, verify_backups
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
 from lakecore.app._lake import Lake
+from lakecore.app._mcp import serve_mcp
 from lakecore.app._open import open_lake, system_user
 from lakecore.app._serve import LakeGateway, open_gateway
 
@@ -30,6 +31,7 @@ __all__ = [
     "open_gateway",
     "open_lake",
     "restore_backup",
+    "serve_mcp",
     "system_user",
     "verify_backups",
 ]

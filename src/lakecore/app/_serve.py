@@ -66,16 +66,20 @@ class LakeGateway:
         return status
 
 
-def open_gateway(lake: Lake, *, host: str | None = None, port: int | None = None) -> LakeGateway:
+def open_gateway(
+    lake: Lake, *, host: str | None = None, port: int | None = None, only_mcp: bool = False
+) -> LakeGateway:
     """Bind the gateway of a lake to its address, as the lake's settings say.
 
     Args:
         host, port: instead of those of the settings.
+        only_mcp: /mcp alone, and /health and /ready.
 
     Raises:
         InvalidInput, Unavailable: it cannot listen there.
     """
     from lakecore.app._acting import ActingLake
+    from lakecore.app._mcp import mounts_of
     from lakecore.auth import Principal
     from lakecore.gateway import Gateway, GatewaySettings, create_app, is_loopback
 
@@ -100,6 +104,8 @@ def open_gateway(lake: Lake, *, host: str | None = None, port: int | None = None
         local=Principal.local(lake.actor),
         probes=_probes(parts),
         state_dir=parts.state_dir,
+        mounts=mounts_of(lake, acting_as, parts.keys if asks_for_keys else None, needed=only_mcp),
+        only_mounts=only_mcp,
     )
     return LakeGateway(Gateway(app, settings), asks_for_keys=asks_for_keys)
 

@@ -11,6 +11,7 @@ SECTIONS = {
     "A lake": {
         "init": "make a lake",
         "up": "serve it over HTTP",
+        "mcp": "serve it to agents, as tools",
         "status": "what is in it, and how it is",
         "maintain": "small files put together, and old ones removed",
         "doctor": "check the surroundings: disk, store, clock, versions",

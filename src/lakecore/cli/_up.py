@@ -36,11 +36,11 @@ def command(state: State, host: str | None, port: int | None) -> None:
 
     with state.open_lake(create=True) as lake:
         gateway = open_gateway(lake, host=host, port=port)
-        gateway.run(lambda: _say(gateway, lake.url))
+        gateway.run(lambda: say(gateway, lake.url))
         note("stopped; sealing what was recorded")
 
 
-def _say(gateway: LakeGateway, url: str) -> None:
+def say(gateway: LakeGateway, url: str) -> None:
     """What is enforced, having tried it."""
     status = gateway.probe()
     note(f"{url} at {gateway.url}")

@@ -22,6 +22,7 @@ When it is full, the answer is 503 with Retry-After, not a longer queue.
 `_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`
                     the other rooms, by their routes
 `_health`           /health, /ready, /openapi.json
+`_mounted`          doors of other protocols, behind the same guard
 `_serve`            the server on a socket, until it is told to stop
 `_ports`            what a lake and a book of keys must be able to do
 ==================  ==================================================================
@@ -41,15 +42,26 @@ from lakecore.gateway._settings import GatewaySettings, is_loopback
 
 if TYPE_CHECKING:
     from lakecore.gateway._app import create_app
+    from lakecore.gateway._mounted import Door, Mount
     from lakecore.gateway._serve import Gateway
+    from lakecore.gateway._workers import Workers
 
-_HOME = {"create_app": "_app", "Gateway": "_serve"}
+_HOME = {
+    "Door": "_mounted",
+    "Gateway": "_serve",
+    "Mount": "_mounted",
+    "Workers": "_workers",
+    "create_app": "_app",
+}
 
 __all__ = [
     "Authenticator",
+    "Door",
     "Gateway",
     "GatewaySettings",
     "LakePort",
+    "Mount",
+    "Workers",
     "create_app",
     "is_loopback",
 ]

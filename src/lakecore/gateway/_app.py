@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from lakecore.gateway import (
 from lakecore.gateway._body import invalid
 from lakecore.gateway._edge import Edge, is_bug
 from lakecore.gateway._guard import guard
+from lakecore.gateway._mounted import Mount, router_of
 from lakecore.gateway._ports import ActingAs, Authenticator
 from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, problem_of
 from lakecore.gateway._requests import Requests
@@ -78,6 +79,8 @@ def create_app(
     local: Principal | None = None,
     probes: Mapping[str, Callable[[], object]] | None = None,
     state_dir: Path | None = None,
+    mounts: Sequence[Mount] = (),
+    only_mounts: bool = False,
 ) -> FastAPI:
     """The gateway as an ASGI application.
 
@@ -86,6 +89,8 @@ def create_app(
         authenticator: None: no key is asked for; whoever comes is `local`. That is for
             loopback alone, which whoever serves has to see to.
         state_dir: where this machine keeps answers to an Idempotency-Key; None: in memory.
+        mounts: doors of other protocols.
+        only_mounts: nothing else, but /health and /ready.
     """
     rooms = Rooms(
         acting_as=acting_as,
@@ -97,9 +102,13 @@ def create_app(
         requests=Requests(None if state_dir is None else state_dir / REQUESTS),
     )
 
+    doors = [mount(rooms.workers) for mount in mounts]
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        for door in doors:
+            await door.close()
         rooms.workers.close()
         rooms.requests.close()
 
@@ -115,8 +124,10 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.rooms = rooms
-    for room in _ROOMS:
+    for room in (_health,) if only_mounts else _ROOMS:
         app.include_router(room.router)
+    for door in doors:
+        app.include_router(router_of(door))
     app.add_exception_handler(LakecoreError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
