@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,24 @@ from mcp_types import ElicitResult
 
 from lakecore.mcp._answers import META
 
+RULES = """
+name = "fleet"
+
+[[rule]]
+id = "seats-within-reason"
+task_class = ["insert", "upsert", "update"]
+when = { field_greater = { path = "after.seats", value = 853 } }
+action = "deny"
+message = "no plane has more than 853 seats"
+[[rule.test]]
+context = { after = { seats = 8530 } }
+expect = "fired"
+
+[[tier]]
+principal = "agent:*"
+auto = { rows = 1 }
+dry_run = { rows = 100 }
+"""
 ERAS = ("legacy", "auto")
 """With a handshake and a session; and without."""
 
@@ -43,6 +62,7 @@ class Person:
 
 
 NOBODY = Person()
+Visit = Callable[[mcp.Client], Awaitable[Any]]
 
 
 @asynccontextmanager
@@ -121,3 +141,13 @@ class Answer:
 async def call(client: mcp.Client, tool: str, /, **arguments: Any) -> Answer:
     """Call a tool."""
     return Answer(await client.call_tool(tool, arguments))
+
+
+def visit(opened: AbstractAsyncContextManager[mcp.Client], do: Visit) -> Any:
+    """Run with a client that is open."""
+
+    async def run() -> Any:
+        async with opened as client:
+            return await do(client)
+
+    return asyncio.run(run())
