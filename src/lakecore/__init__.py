@@ -24,14 +24,25 @@ if TYPE_CHECKING:
 
     from lakecore.app import Lake
     from lakecore.base import LakecoreError
+    from lakecore.client import Client
     from lakecore.config import Settings
     from lakecore.ingest import IngestOptions
     from lakecore.journal import Event
     from lakecore.tables import Sql
 
-__all__ = ["Event", "IngestOptions", "Lake", "LakecoreError", "Sql", "__version__", "open"]
+__all__ = [
+    "Client",
+    "Event",
+    "IngestOptions",
+    "Lake",
+    "LakecoreError",
+    "Sql",
+    "__version__",
+    "open",
+]
 
 _HOMES = {
+    "Client": "lakecore.client",
     "Event": "lakecore.journal",
     "IngestOptions": "lakecore.ingest",
     "Lake": "lakecore.app",

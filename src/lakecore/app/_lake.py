@@ -16,12 +16,12 @@ from lakecore.app._entities import Entities
 from lakecore.app._maintain import MaintainFace
 from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
-from lakecore.app._rows import to_batches
 from lakecore.app._time import TimeFace
 from lakecore.app._truth import TruthFace
 from lakecore.app._workspaces import WorkspacesFace
 from lakecore.base import InvalidInput
 from lakecore.journal import Author
+from lakecore.tables import to_batches
 
 if TYPE_CHECKING:
     from lakecore.catalog import Dataset

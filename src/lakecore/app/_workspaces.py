@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.app._rows import to_batches
 from lakecore.app._time import as_moment
 from lakecore.base import InvalidInput, NotFound
+from lakecore.tables import to_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,6 +16,7 @@ When it is full, the answer is 503 with Retry-After, not a longer queue.
 `_workers`          threads with a bound
 `_problems`         errors as RFC 9457 problem+json
 `_body`             request bodies: JSON by a model, streams with a bound
+`_rows`             rows of a change as an Arrow stream
 `_answers`          JSON answers, pages and their cursors, streams of bytes
 `_requests`         the same request again is the same change
 `_journal`, `_tail` /journal (`_events`: what clients may say in an event)

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from lakecore.base import InvalidInput, NotFound
 from lakecore.gateway._answers import DEFAULT_LIMIT, MAX_LIMIT, json_answer, page
-from lakecore.gateway._body import Model, describe_body, read_json
+from lakecore.gateway._body import Model, content_type, describe_body, read_json
 from lakecore.gateway._guard import KNOWN, Access, Caller, caller_of, needs
 from lakecore.gateway._requests import Answer, answer_once
+from lakecore.gateway._rows import ARROW, describe_rows, read_rows
 
 router = APIRouter(tags=["changes"])
 
@@ -54,14 +55,22 @@ class Word(Model):
     reason: str = ""
 
 
-@router.post("/datasets/{dataset}/mutations", openapi_extra=describe_body(Mutation))
+@router.post("/datasets/{dataset}/mutations", openapi_extra=describe_rows(Mutation))
 @needs(Access("write", "path"))
 async def mutate(request: Request, dataset: str) -> Response:
-    """Change rows: 200 when it is made, 202 when it waits for an approval."""
-    asked = await read_json(request, Mutation)
+    """Change rows: 200 when it is made, 202 when it waits for an approval.
+
+    Rows may come as an Arrow stream, with the other members as query parameters.
+    """
+    if content_type(request) == ARROW:
+        asked, table = await read_rows(request, Mutation)
+    else:
+        asked, table = await read_json(request, Mutation), None
     caller = caller_of(request)
     lake = caller.lake("write", dataset)
-    arguments = _arguments(asked)
+    arguments: dict[str, Any] = {"rows": [table], "named": {}}
+    if table is None:
+        arguments = _arguments(asked)
 
     def make(mutation_id: str | None) -> Answer:
         result = getattr(lake, asked.op)(

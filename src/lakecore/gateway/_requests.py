@@ -199,8 +199,9 @@ async def answer_once(
         answer: Answer = await rooms.workers.call(make, None)
     else:
         mutation_id = uuid8("http", caller_of(request).principal.name, key)
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         fingerprint = hashlib.sha256(
-            b"\0".join((request.method.encode(), request.url.path.encode(), await request.body()))
+            b"\0".join((request.method.encode(), target.encode(), await request.body()))
         ).digest()
         answer = await rooms.workers.call(
             rooms.requests.run,

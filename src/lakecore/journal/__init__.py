@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from lakecore.journal._read.pages import Page
     from lakecore.journal._read.scan import scan_schema
     from lakecore.journal._read.state import AsOf, EntityState
-    from lakecore.journal._read.tail import Tail, TailBatch
+    from lakecore.journal._read.tail import Tail, TailBatch, TailCursor
     from lakecore.journal._sqlite import Database, alone, watch_forks
     from lakecore.journal._transfer.archive import ArchiveReport
     from lakecore.journal._transfer.cut import Cut
@@ -138,6 +138,7 @@ _HOME = {
     "Staging": "_commits.staged",
     "Tail": "_read.tail",
     "TailBatch": "_read.tail",
+    "TailCursor": "_read.tail",
     "Target": "_commits.commit",
     "Witness": "_prove.witness",
     "alone": "_sqlite",
@@ -198,6 +199,7 @@ __all__ = [
     "Staging",
     "Tail",
     "TailBatch",
+    "TailCursor",
     "Target",
     "Witness",
     "alone",

@@ -21,7 +21,7 @@ deltalake reads tables; it does not write them. Who loses the race for a version
 `_append`          appending a stream; replacing an unkeyed dataset
 `_merge`           upsert, keyed replace: rows matched by key
 `_modify`, `_sql`  update and delete by condition
-`_given_keys`      rows named by their keys
+`_given_rows`      rows as callers have them (`_given_keys`: named by their keys)
 `_restore`         what it was, by files: a version, or before one commit
 `_diff`            two versions compared (`_difference`: rows; `_row_events`: as events)
 `_revert`          one mutation undone by rows (`_mutation_events`, `_inverse`, `_conflicts`)
@@ -97,6 +97,7 @@ from lakecore.tables._types import (
 
 if TYPE_CHECKING:
     from lakecore.tables._delta_log import actions_sha256
+    from lakecore.tables._given_rows import to_batches
     from lakecore.tables._keys import check_key_columns, check_keys, entity_id, entity_ids
     from lakecore.tables._new_keys import check_new_keys
     from lakecore.tables._places import file_path
@@ -121,6 +122,7 @@ _HOME = {
     "file_path": "_places",
     "entity_ids": "_keys",
     "entity_id": "_keys",
+    "to_batches": "_given_rows",
 }
 
 __all__ = [
@@ -162,6 +164,7 @@ __all__ = [
     "entity_ids",
     "file_path",
     "renamed_key",
+    "to_batches",
 ]
 
 

@@ -1,0 +1,160 @@
+"""`Client.truth`, `Client.keys`, `Client.workspace`: rules, API keys, changes apart from main."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lakecore.client import _results
+from lakecore.client._changes import Changing
+from lakecore.client._http import Connection, segment
+from lakecore.client._results import Judged
+
+if TYPE_CHECKING:
+    from lakecore.auth import Key, NewKey
+    from lakecore.workspaces import MergeResult, Workspace
+
+_PAGE: Final = 1_000
+
+
+class ClientTruth:
+    """The rules that decide whether a change may happen."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def evaluate(self, task_class: str, context: Mapping[str, Any]) -> Judged:
+        """Ask every rule that concerns a class of tasks about a context."""
+        task = {"task_class": task_class, "context": dict(context)}
+        return Judged(self._connection.post("/truth/evaluate", task).body)
+
+    def check(
+        self, task_class: str, context: Mapping[str, Any] | None = None
+    ) -> tuple[Mapping[str, Any], ...]:
+        """What could apply to tasks of a class: `rule_id`, `action`, `severity`, `message`."""
+        task = {"task_class": task_class, "context": dict(context or {})}
+        return tuple(self._connection.post("/truth/check", task).body["items"])
+
+    def text(self) -> str:
+        """The TOML of the rules in force, as it was given to `apply`."""
+        return str(self._connection.get("/truth/rules")["toml"])
+
+    def rules(self) -> dict[str, Any]:
+        """The rules in force: `name`, `version`, `hash`, `rules`, `toml`."""
+        found: dict[str, Any] = self._connection.get("/truth/rules")
+        return found
+
+    def apply(self, toml: str, *, reason: str = "", force: bool = False) -> dict[str, Any]:
+        """Put rules in force, as a new version: `version`, `changed`, and what was found."""
+        body = {"toml": toml, "reason": reason, "force": force}
+        found: dict[str, Any] = self._connection.put("/truth/rules", body).body
+        return found
+
+
+class ClientKeys:
+    """The API keys of the lake. They need admin over all."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(
+        self,
+        principal: str,
+        *,
+        scopes: Iterable[str],
+        datasets: Iterable[str] = (),
+        kind: str | None = None,
+        roles: Iterable[str] = (),
+        trust: float | None = None,
+        expires: timedelta | None = None,
+        note: str = "",
+        reason: str = "",
+    ) -> NewKey:
+        """Make a key; its `text` is what a client sends, and is never shown again."""
+        body = {
+            "principal": principal,
+            "scopes": list(scopes),
+            "datasets": list(datasets),
+            "kind": kind,
+            "roles": list(roles),
+            "trust": trust,
+            "expires_s": None if expires is None else expires.total_seconds(),
+            "note": note,
+            "reason": reason,
+        }
+        return _results.new_key(self._connection.post("/keys", body).body)
+
+    def list(self) -> list[Key]:
+        """All keys there ever were, the oldest first, without their hashes."""
+        return [_results.key(told) for told in self.describe()]
+
+    def describe(self) -> Sequence[dict[str, Any]]:
+        """All keys with their state as of now, JSON-ready."""
+        return [*self._connection.pages("/keys", limit=_PAGE)]
+
+    def rotate(
+        self,
+        key_id: str,
+        *,
+        overlap: timedelta = timedelta(days=1),
+        expires: timedelta | None = None,
+        reason: str = "",
+    ) -> NewKey:
+        """A successor with the same principal and scopes; the old key lives for the overlap."""
+        body = {
+            "overlap_s": overlap.total_seconds(),
+            "expires_s": None if expires is None else expires.total_seconds(),
+            "reason": reason,
+        }
+        answer = self._connection.post(f"/keys/{segment(key_id)}/rotate", body)
+        return _results.new_key(answer.body)
+
+    def revoke(self, key_id: str, *, reason: str = "") -> Key:
+        """End a key: at once there, within seconds in every other process."""
+        answer = self._connection.delete(f"/keys/{segment(key_id)}", reason=reason or None)
+        return _results.key(answer.body)
+
+
+class ClientWorkspace(Changing):
+    """Changes apart from main. Made by `Client.workspace`."""
+
+    def __init__(self, connection: Connection, info: Workspace) -> None:
+        self._connection = connection
+        self._workspace = info.name
+        self.name = info.name
+        self.workspace_id = info.workspace_id
+        self.info = info
+        """As it was when it was asked for."""
+
+    def diff(
+        self, dataset: str | None = None, *, limit: int = 1_000
+    ) -> dict[str, list[Mapping[str, Any]]]:
+        """What was changed here, by dataset: at most `limit` changed fields of each."""
+        path = f"/workspaces/{segment(self.name)}/diff"
+        told = self._connection.get(path, dataset=dataset, limit=limit)["datasets"]
+        return {name: one["items"] for name, one in told.items()}
+
+    def merge(
+        self,
+        *,
+        on_conflict: str = "refuse",
+        resolve: Mapping[tuple[str, str, str], str] | Sequence[Sequence[str]] = (),
+        reason: str = "",
+        idempotency_key: str | None = None,
+    ) -> MergeResult:
+        """Make in main what was changed here: one mutation a dataset, by the rules.
+
+        Raises:
+            Conflict: main changed the same since; nothing was merged.
+        """
+        sides = (
+            [[*cell, side] for cell, side in resolve.items()]
+            if isinstance(resolve, Mapping)
+            else [list(one) for one in resolve]
+        )
+        body = {"on_conflict": on_conflict, "resolve": sides, "reason": reason}
+        path = f"/workspaces/{segment(self.name)}/merge"
+        return _results.merged(
+            self._connection.post(path, body, idempotency_key=idempotency_key).body
+        )
