@@ -69,7 +69,9 @@ class HttpStream:
         self._response = response
         try:
             with _told():
-                self._reader = pa.ipc.open_stream(pa.PythonFile(_Body(response), "r"))
+                # Buffered: Arrow takes a short read for the end.
+                body = io.BufferedReader(_Body(response), _PIECE_BYTES)
+                self._reader = pa.ipc.open_stream(pa.PythonFile(body, "r"))
         except BaseException:
             response.close()
             raise
