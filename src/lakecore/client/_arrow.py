@@ -27,7 +27,7 @@ class Spool:
     """Rows as an Arrow stream, kept so that they can be sent more than once."""
 
     def __init__(self, rows: pa.RecordBatchReader | pa.Table | pa.RecordBatch) -> None:
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - `close` is ours
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by close
         try:
             self._write(rows)
         except BaseException:

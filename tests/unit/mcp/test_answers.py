@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import NotFound, Refused
@@ -37,7 +37,11 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=50)
+unhurried = [HealthCheck.too_slow]
+"""A busy machine is no finding."""
+
+
+@settings(max_examples=50, suppress_health_check=unhurried)
 @given(value=values, limit=st.integers(60, 4_000))
 def test_what_is_cut_fits_and_is_json(value: Any, limit: int) -> None:
     """Whatever it is; and what fits is left as it is."""
@@ -56,14 +60,20 @@ def test_deep_values_are_cut() -> None:
     assert len(fitted(deep, 500)) <= 500
 
 
-lines = st.lists(st.text(max_size=3_000).map(to_json), max_size=30)
+sizes = st.lists(st.integers(0, 9_000), max_size=30)
+heads = st.dictionaries(st.text(max_size=20), st.text(max_size=50) | st.integers(0, 99), max_size=9)
 
 
 @settings(max_examples=40)
-@given(head=st.dictionaries(st.text(max_size=50), values, max_size=10), rows=lines)
-def test_an_answer_is_within_its_bytes(head: dict[str, Any], rows: list[bytes]) -> None:
+@given(head=heads, repeated=st.integers(1, 300), sizes=sizes, letter=st.characters(codec="utf-8"))
+def test_an_answer_is_within_its_bytes(
+    head: dict[str, Any], repeated: int, sizes: list[int], letter: str
+) -> None:
     """All of it, and the data is one JSON document between two marks."""
-    kept, is_cut = gathered(rows * 20)
+    head = {
+        f"{name} {number}": [value] * repeated for number, (name, value) in enumerate(head.items())
+    }
+    kept, is_cut = gathered([to_json(letter * size) for size in sizes] * 20)
     page = Shelf().put("me", kept)
     result = answer(Found("Some rows.", head, kept, is_cut), page)
     texts = [block.text for block in result.content if block.type == "text"]
@@ -153,7 +163,7 @@ def test_a_question_is_bounded_and_printable(text: str, action: str, count: int)
     assert all(line.isprintable() for line in asked.split("\n"))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=unhurried)
 @given(
     action=st.sampled_from(["accept", "decline", "cancel", "strange"]),
     content=st.none() | st.dictionaries(st.sampled_from(["approve", "comment"]), values),
