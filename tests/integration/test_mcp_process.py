@@ -126,7 +126,10 @@ def test_lines_that_are_no_messages_end_nothing(hangar: Path) -> None:
             process.kill()
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.2])
+ROUNDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "2"))
+
+
+@pytest.mark.parametrize("delay_s", [0.1 * number for number in range(ROUNDS)])
 def test_a_process_that_is_killed_leaves_the_lake_sound(hangar: Path, delay_s: float) -> None:
     """In the middle of proposals: each waits or was never made, nothing is committed."""
     process = subprocess.Popen(

@@ -41,7 +41,7 @@ unhurried = [HealthCheck.too_slow]
 """A busy machine is no finding."""
 
 
-@settings(max_examples=50, suppress_health_check=unhurried)
+@settings(max_examples=50, deadline=None, suppress_health_check=unhurried)
 @given(value=values, limit=st.integers(60, 4_000))
 def test_what_is_cut_fits_and_is_json(value: Any, limit: int) -> None:
     """Whatever it is; and what fits is left as it is."""
@@ -64,7 +64,7 @@ sizes = st.lists(st.integers(0, 9_000), max_size=30)
 heads = st.dictionaries(st.text(max_size=20), st.text(max_size=50) | st.integers(0, 99), max_size=9)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(head=heads, repeated=st.integers(1, 300), sizes=sizes, letter=st.characters(codec="utf-8"))
 def test_an_answer_is_within_its_bytes(
     head: dict[str, Any], repeated: int, sizes: list[int], letter: str
@@ -85,6 +85,7 @@ def test_an_answer_is_within_its_bytes(
     assert (result.meta or {})[META]["next"] == page.next
 
 
+@settings(max_examples=40, deadline=None)
 @given(counts=st.lists(st.integers(1, ROW_BYTES - 2), min_size=1, max_size=40))
 def test_pages_are_the_result_in_its_order(counts: list[int]) -> None:
     """None is left out and none comes twice, whatever the rows' sizes; there is an end."""
@@ -133,6 +134,7 @@ def test_an_error_is_no_place_for_secrets_or_orders() -> None:
     assert json.loads(data.split("\n")[1])["notes"] == ["N1: too many"]
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     text=st.text(max_size=3_000),
     action=st.sampled_from(["insert", "update"]),
@@ -163,7 +165,7 @@ def test_a_question_is_bounded_and_printable(text: str, action: str, count: int)
     assert all(line.isprintable() for line in asked.split("\n"))
 
 
-@settings(max_examples=60, suppress_health_check=unhurried)
+@settings(max_examples=60, deadline=None, suppress_health_check=unhurried)
 @given(
     action=st.sampled_from(["accept", "decline", "cancel", "strange"]),
     content=st.none() | st.dictionaries(st.sampled_from(["approve", "comment"]), values),
