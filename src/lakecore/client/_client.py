@@ -117,7 +117,7 @@ class Client(Changing):
         """Take a dataset out of sight; for some days it can be brought back."""
         entry = self.dataset(name)
         path = f"/catalog/datasets/{segment(name)}"
-        told = self._connection.delete(path, reason=reason or None).body
+        told = self._connection.delete(path, again=False, reason=reason or None).body
         return entry.with_changes(state=told["state"])
 
     def adopt(

@@ -126,12 +126,14 @@ class Connection:
         files: Callable[[], Any] | None = None,
         form: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        again: bool = True,
     ) -> Answer:
         """The answer to a POST.
 
         Args:
             body: JSON; or `content` makes the body anew for each try, or `files` and `form`.
             idempotency_key: default a new one, kept over the tries.
+            again: False: not after an answer was lost, where the gateway would do it twice.
         """
         key = idempotency_key or uuid7()
         return self._json(
@@ -144,15 +146,16 @@ class Connection:
             files=files,
             form=form,
             headers={"Idempotency-Key": key},
+            again=again,
         )
 
     def put(self, path: str, body: object) -> Answer:
         """The answer to a PUT; again, it does the same."""
         return self._json("PUT", path, body=body)
 
-    def delete(self, path: str, **params: object) -> Answer:
-        """The answer to a DELETE."""
-        return self._json("DELETE", path, params=params)
+    def delete(self, path: str, *, again: bool = True, **params: object) -> Answer:
+        """The answer to a DELETE; `again` as for `post`."""
+        return self._json("DELETE", path, params=params, again=again)
 
     def text(self, path: str, *, accept: str = "*/*") -> bytes:
         """The bytes of a GET."""
@@ -183,6 +186,7 @@ class Connection:
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         read_timeout_s: float | None = None,
+        again: bool = True,
     ) -> httpx.Response:
         """An answer whose body is not read yet; whoever asked closes it.
 
@@ -209,9 +213,9 @@ class Connection:
                 request = self._client.build_request(method, path, **made)
                 response = self._client.send(request, stream=True)
             except httpx.TransportError as error:
-                if is_last or isinstance(error, httpx.UnsupportedProtocol):
-                    raise _unreachable(self.url, error) from error
                 lost = lost or not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+                if is_last or (lost and not again) or isinstance(error, httpx.UnsupportedProtocol):
+                    raise _unreachable(self.url, error, lost=lost) from error
                 self._wait(_backoff_s(attempt))
                 continue
             except httpx.InvalidURL as error:
@@ -294,12 +298,12 @@ def _backoff_s(attempt: int) -> float:
     return most_s * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
 
 
-def _unreachable(url: str, error: Exception) -> Unavailable:
+def _unreachable(url: str, error: Exception, *, lost: bool) -> Unavailable:
     return Unavailable(
         "the gateway does not answer",
         where=url,
         found=str(error)[:200] or type(error).__name__,
-        hint="is `lakecore up` running there?",
+        hint="what was asked may be done: look" if lost else "is `lakecore up` running there?",
     )
 
 

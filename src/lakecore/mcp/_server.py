@@ -24,6 +24,7 @@ from mcp_types import (
     PaginatedRequestParams,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from lakecore._version import __version__
 from lakecore.base import Bug, LakecoreError, Unavailable
@@ -185,8 +186,8 @@ class McpServer:
                 said = await context.session.elicit_form(
                     text, dict(FORM), related_request_id=context.request_id
                 )
-        except (MCPError, TimeoutError):
-            said = None  # nobody said anything: it waits
+        except (MCPError, TimeoutError, ValidationError):
+            said = None  # nobody said anything, or nothing that is an answer: it waits
         return await self._decide(desk, seen, said)
 
     async def _decide(self, desk: Desk, seen: Shown, said: object) -> CallToolResult:

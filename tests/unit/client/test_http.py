@@ -17,6 +17,7 @@ from lakecore.base import (
     InvalidInput,
     LakecoreError,
     NotFound,
+    Refused,
     TooManyRequests,
     Unauthenticated,
     Unavailable,
@@ -113,6 +114,24 @@ def test_the_answer_of_ones_own_lost_request_is_waited_for() -> None:
         gateway = Gateway(*first, problem(409, "conflict", UNDER_WAY))
         with pytest.raises(Conflict):
             gateway.client().update("planes", set={"a": 1}, all=True)
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda client: client.keys.create("ada", scopes=["read:*"]),
+        lambda client: client.keys.rotate("0" * 12),
+    ],
+)
+def test_what_would_be_done_twice_is_not_sent_again(do: Callable[[Any], Any]) -> None:
+    """A key whose answer is lost; where the gateway was never reached, it is."""
+    gateway = Gateway(httpx.ReadTimeout("silence"))
+    with pytest.raises(Unavailable) as caught:
+        do(gateway.client())
+    assert (len(gateway.asked), caught.value.hint) == (1, "what was asked may be done: look")
+    gateway = Gateway(httpx.ConnectError("refused"), problem(403, "refused"))
+    with pytest.raises(Refused):
+        do(gateway.client())
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 500, 501, 507])
