@@ -15,6 +15,7 @@ import pytest
 from tests.gateways import ALL, Served, arrow, serving, slug
 
 import lakecore
+from lakecore.app import open_gateway
 from lakecore.base import FixRequest, InvalidInput, Refused, Unauthenticated, Unavailable
 
 
@@ -103,6 +104,46 @@ def test_a_query_is_ended_from_another_thread(served: Served) -> None:
             for _ in result:
                 pass
         assert client.sql("select 1 as one").to_pylist() == [{"one": 1}]
+
+
+def test_a_tail_survives_a_restart(tmp_path: Path) -> None:
+    """The gateway stops and comes back: nothing is missed, nothing comes twice."""
+    event = {"entity_type": "gate", "action": "open", "actor": "ada"}
+    with lakecore.open(tmp_path / "lake", actor="ada") as lake:
+        port = 0
+        seen: list[str] = []
+        is_open, has_all = threading.Event(), threading.Event()
+        tails: list[Any] = []
+
+        def follow() -> None:
+            with lakecore.Client(f"http://127.0.0.1:{port}") as client:
+                tails.append(client.journal.tail(follow=True))
+                for batch in tails[0]:
+                    seen.extend(one.entity_id for one in batch if one.entity_type == "gate")
+                    is_open.set()
+                    if len(seen) == 6:
+                        has_all.set()
+
+        for restart in range(2):
+            gateway = open_gateway(lake, port=port)
+            port = int(gateway.url.rpartition(":")[2])
+            server = threading.Thread(target=gateway.run)
+            server.start()
+            if restart == 0:
+                reader = threading.Thread(target=follow)
+                reader.start()
+            lake.journal.record_many([{**event, "entity_id": f"{restart}-{n}"} for n in range(3)])
+            lake.journal.seal()
+            assert (is_open if restart == 0 else has_all).wait(30)
+            if restart == 0:
+                gateway.stop()
+                server.join(30)
+        tails[0].close()
+        gateway.stop()
+        server.join(30)
+        reader.join(30)
+        assert not reader.is_alive()
+    assert seen == [f"{restart}-{n}" for restart in range(2) for n in range(3)]
 
 
 def test_a_key_allows_what_it_allows(served: Served) -> None:

@@ -58,8 +58,8 @@ SHOWN_CHANGES: Final = 20
 PROPOSED_ROWS: Final = 1_000
 """Rows of one proposal."""
 
-BODY_BYTES: Final = 4 * MIB
-"""One message of a client."""
+BODY_BYTES: Final = 1 * MIB
+"""One message of a client: it is parsed where all others wait."""
 
 SESSIONS: Final = 512
 SESSION_IDLE_S: Final = 900.0

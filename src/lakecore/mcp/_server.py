@@ -115,7 +115,7 @@ class McpServer:
                     return await self._propose(context, params, desk, given)
                 if tool.name == MORE:
                     return answer(Found(""), self._more(desk, given))
-                return self._answer(desk, await self._run(tool, desk, given))
+                return await self._run(tool, desk, given)
         except Bug as error:
             _log.error("tool %s failed", tool.name, exc_info=error)
             return failure(error)
@@ -129,7 +129,7 @@ class McpServer:
 
     # -- tools ------------------------------------------------------------------------
 
-    async def _run(self, tool: ToolSpec, desk: Desk, given: Any) -> Found:
+    async def _run(self, tool: ToolSpec, desk: Desk, given: Any) -> CallToolResult:
         if tool.name == SQL:
             return await self._sql(desk, given)
         if tool.run is None:
@@ -138,17 +138,17 @@ class McpServer:
             if self._verifying.locked():
                 raise Unavailable("the lake is being verified already")
             async with self._verifying:
-                return await self._call(tool.run, desk, given)
-        return await self._call(tool.run, desk, given)
+                return await self._found(tool.run, desk, given)
+        return await self._found(tool.run, desk, given)
 
-    async def _sql(self, desk: Desk, given: Sql) -> Found:
+    async def _sql(self, desk: Desk, given: Sql) -> CallToolResult:
         """A query ends with the call: when the client cancels it, or goes."""
         from lakecore.mcp._read import sql
 
         opened: list[Any] = []
         timeout_s = min(given.timeout_s, self._query_timeout_s)
         try:
-            return await self._call(sql, desk, given, timeout_s, opened.append)
+            return await self._found(sql, desk, given, timeout_s, opened.append)
         except BaseException:
             for result in opened:
                 result.cancel()
@@ -175,7 +175,7 @@ class McpServer:
         seen = Shown(one.id, one.body["digest"])
         text = await self._call(_propose.ask, desk, one) if _can_ask(context) else None
         if text is None:
-            return self._answer(desk, await self._call(_propose.waiting, desk, one))
+            return await self._found(_propose.waiting, desk, one)
         if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
             request = ElicitRequest(
                 params=ElicitRequestFormParams(message=text, requested_schema=dict(FORM))
@@ -198,13 +198,22 @@ class McpServer:
         )
         # A person may have taken their time: keys may have ended.
         await self._call(self._reception.recheck, desk.visitor)
-        return self._answer(desk, await self._call(_propose.decide, desk, seen, word))
+        return await self._found(_propose.decide, desk, seen, word)
 
     # -- bounds -----------------------------------------------------------------------
 
-    def _answer(self, desk: Desk, found: Found) -> CallToolResult:
-        page = None if found.lines is None else self._shelf.put(desk.visitor.owner, found.lines)
-        return answer(found, page)
+    async def _found(
+        self, function: Callable[..., Found], desk: Desk, *args: Any
+    ) -> CallToolResult:
+        """What a function of the lake finds, as an answer: all of it in a thread."""
+
+        def work() -> CallToolResult:
+            found = function(desk, *args)
+            rows = found.lines
+            return answer(found, None if rows is None else self._shelf.put(owner, rows))
+
+        owner = desk.visitor.owner
+        return await self._call(work)
 
     async def _call(self, function: Callable[..., _T], *args: Any) -> _T:
         """Run it in a thread, and wait for it so long."""
