@@ -36,7 +36,6 @@ def test_over_stdio_it_is_an_agent_of_whoever_started_it(hangar: Path) -> None:
     person = Person("accept", approve=True)
 
     async def work(client: mcp.Client) -> None:
-        assert (await call(client, "verify")).told["status"] in ("green", "inconclusive")
         given = {"dataset": "planes", "op": "update", "where": "seats < 2", "reason": "counted"}
         found = await call(client, "propose_change", **given, set={"seats": 9})
         assert found.told["state"] == "committed", found.data
@@ -74,6 +73,35 @@ def test_over_stdio_the_key_comes_from_the_environment(hangar: Path) -> None:
         assert (done.returncode, done.stdout) == (1, "")
         assert says in done.stderr
         assert agent not in done.stderr
+
+
+def test_over_stdio_bounds_and_refusals_are_the_same(hangar: Path) -> None:
+    """Pages, bad SQL, SQL that writes, no scope, a rule that refuses, a person who says no."""
+    with lakecore.open(hangar, actor="ada") as lake:
+        agent = lake.keys.create("agent:tidy", scopes=["read:*", "write:planes"]).text
+        version = lake.describe("planes")["version"]
+    person = Person("decline")
+    numbers = "select a.value as n from generate_series(1, 450) a order by 1"
+    change = {"dataset": "planes", "op": "update", "keys": ["N0"], "reason": "counted"}
+
+    async def work(client: mcp.Client) -> None:
+        page = await call(client, "sql", sql=numbers)
+        rest = await call(client, "more", cursor=page.told["next"])
+        assert (len(page.rows), rest.rows[0], rest.told["total"]) == (200, {"n": 201}, 450)
+        assert (await call(client, "sql", sql="selec 1")).error == "invalid-input"
+        assert (await call(client, "sql", sql="delete from planes")).error == "refused"
+        other = await call(client, "propose_change", **{**change, "dataset": "hr.x"}, set={"a": 1})
+        assert other.error == "refused"
+        refused = await call(client, "propose_change", **change, set={"seats": 8530})
+        assert "no plane has more than 853 seats" in refused.data["message"]
+        declined = await call(client, "propose_change", **change, set={"seats": 7})
+        assert declined.told["state"] == "rejected"
+
+    env = {"LAKECORE_API_KEY": agent}
+    visit(over_stdio(hangar, person=person, env=env), work)
+    assert len(person.asked) == 1
+    with lakecore.open(hangar) as lake:
+        assert lake.describe("planes")["version"] == version
 
 
 def _run(lake: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ import httpx
 import mcp
 from mcp.client.stdio import StdioServerParameters
 from tests.agents import RULES, Person, call, over_http, visit
-from tests.gateways import PLANES, good
+from tests.gateways import PLANES, good, serving
 
 import lakecore
 from lakecore.config import GatewaySettings
@@ -176,11 +176,16 @@ def test_the_blocks_of_the_page_run(tmp_path: Path) -> None:
 
     asyncio.run(over_the_block())
     served = blocks["http"]["mcpServers"]["lakecore"]
-    headers = {"Authorization": f"Bearer {agent}", "X-Approver-Key": bo}
-    assert set(served["headers"]) == set(headers)
-    with _up(lake) as url:
-        assert served["url"] == f"http://127.0.0.1:{GatewaySettings().port}/mcp"
-        opened_client = over_http(url, headers=headers, person=person)
+    assert served["url"] == f"http://127.0.0.1:{GatewaySettings().port}/mcp"
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other") as other:
+        other.lake.truth.apply(RULES)
+        keys = {
+            "Authorization": "Bearer " + other.key("agent:tidy", "read:planes", "write:planes"),
+            "X-Approver-Key": other.key("bo", "read:planes", "approve:planes"),
+        }
+        assert set(served["headers"]) == set(keys)
+        opened_client = over_http(other.url, headers=keys, person=person)
         visit(opened_client, lambda client: work(client, 183))
     assert len(person.asked) == 2
 
