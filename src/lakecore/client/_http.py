@@ -8,22 +8,28 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from lakecore._version import __version__
 from lakecore.base import Conflict, InvalidInput, LakecoreError, Retry, Unavailable, uuid7
+from lakecore.base.limits import MIB
 from lakecore.client._errors import error_of, retry_after_s
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+_T = TypeVar("_T")
+
 UNDER_WAY: Final = "the same request is under way"
 """What a gateway says to a request that came again before its first answer was ready."""
 
-MAX_PROBLEM_BYTES: Final = 1 << 20
+MAX_PROBLEM_BYTES: Final = 1 * MIB
+MAX_ANSWER_BYTES: Final = 256 * MIB
+"""Of an answer that is read whole: JSON, a note, a proof."""
+
 _MAX_WAIT_S: Final = 30.0
 _FIRST_WAIT_S: Final = 0.1
 
@@ -159,8 +165,8 @@ class Connection:
 
     def text(self, path: str, *, accept: str = "*/*") -> bytes:
         """The bytes of a GET."""
-        with self.open("GET", path, headers={"Accept": accept}) as response:
-            return response.read()
+        _, data = self._sent(_whole, "GET", path, headers={"Accept": accept})
+        return data
 
     @contextmanager
     def open(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
@@ -173,8 +179,17 @@ class Connection:
         finally:
             response.close()
 
-    def send(
+    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """An answer whose body is not read yet; whoever asked closes it.
+
+        Raises:
+            LakecoreError: the gateway says no; or it does not answer, after all tries.
+        """
+        return self._sent(lambda response: response, method, path, **request)
+
+    def _sent(
         self,
+        take: Callable[[httpx.Response], _T],
         method: str,
         path: str,
         *,
@@ -187,12 +202,8 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         read_timeout_s: float | None = None,
         again: bool = True,
-    ) -> httpx.Response:
-        """An answer whose body is not read yet; whoever asked closes it.
-
-        Raises:
-            LakecoreError: the gateway says no; or it does not answer, after all tries.
-        """
+    ) -> _T:
+        """What `take` makes of the answer; where that breaks off, the answer is lost, too."""
         sent: dict[str, Any] = {"params": _plain(params or {}), "headers": dict(headers or {})}
         if read_timeout_s is not None:
             sent["timeout"] = httpx.Timeout(self._client.timeout.read, read=read_timeout_s)
@@ -212,7 +223,9 @@ class Connection:
             try:
                 request = self._client.build_request(method, path, **made)
                 response = self._client.send(request, stream=True)
-            except httpx.TransportError as error:
+                if response.is_success:
+                    return take(response)
+            except httpx.RequestError as error:
                 lost = lost or not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
                 if is_last or (lost and not again) or isinstance(error, httpx.UnsupportedProtocol):
                     raise _unreachable(self.url, error, lost=lost) from error
@@ -220,8 +233,6 @@ class Connection:
                 continue
             except httpx.InvalidURL as error:
                 raise InvalidInput("not an address", found=path[:200]) from error
-            if response.is_success:
-                return response
             problem = _problem(response)
             if is_last or not _is_worth_trying(problem, response, lost):
                 raise problem
@@ -233,14 +244,13 @@ class Connection:
         raise AssertionError("the last try returns or raises")
 
     def _json(self, method: str, path: str, **request: Any) -> Answer:
-        with self.open(method, path, **request) as response:
-            data = response.read()
-            try:
-                return Answer(response.status_code, json.loads(data) if data else None)
-            except ValueError as error:
-                raise Unavailable(
-                    "the answer is not JSON: is this a gateway?", where=self.url
-                ) from error
+        status, data = self._sent(_whole, method, path, **request)
+        try:
+            return Answer(status, json.loads(data) if data else None)
+        except ValueError as error:
+            raise Unavailable(
+                "the answer is not JSON: is this a gateway?", where=self.url
+            ) from error
 
 
 def encode(body: object) -> bytes:
@@ -254,12 +264,13 @@ def encode(body: object) -> bytes:
 
 
 def segment(text: str) -> str:
-    """A name as a part of a path.
+    """A name as a part of a path, and never a step in it.
 
-    >>> segment("a/b c")
-    'a%2Fb%20c'
+    >>> segment("a/b c"), segment("..")
+    ('a%2Fb%20c', '%2E%2E')
     """
-    return quote(text, safe="")
+    quoted = quote(text, safe="")
+    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted
 
 
 def broken_off(error: Exception) -> Unavailable:
@@ -269,6 +280,21 @@ def broken_off(error: Exception) -> Unavailable:
         found=str(error)[:200] or type(error).__name__,
         hint="ask again",
     )
+
+
+def _whole(response: httpx.Response) -> tuple[int, bytes]:
+    """Status and body. Raises `Unavailable` where it is longer than its bound."""
+    data = bytearray()
+    try:
+        for piece in response.iter_bytes():
+            data += piece
+            if len(data) > MAX_ANSWER_BYTES:
+                raise Unavailable(
+                    "the answer is too long", expected=f"at most {MAX_ANSWER_BYTES:,} bytes"
+                )
+    finally:
+        response.close()
+    return response.status_code, bytes(data)
 
 
 def _problem(response: httpx.Response) -> LakecoreError:

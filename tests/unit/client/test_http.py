@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import httpx
@@ -73,16 +73,25 @@ class Gateway:
         return client
 
 
-LOST: list[Callable[[], Exception]] = [
+class Cut(httpx.SyncByteStream):
+    """A body that breaks off."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"mutation_id":'
+        raise httpx.ReadError("gone")
+
+
+LOST: list[Callable[[], Step]] = [
     lambda: httpx.ConnectError("refused"),
     lambda: httpx.ReadTimeout("silence"),
     lambda: httpx.RemoteProtocolError("broken off"),
     lambda: httpx.WriteError("gone"),
+    lambda: httpx.Response(200, stream=Cut()),
 ]
 
 
 @pytest.mark.parametrize("lost", LOST)
-def test_a_change_is_sent_again_under_the_same_key(lost: Callable[[], Exception]) -> None:
+def test_a_change_is_sent_again_under_the_same_key(lost: Callable[[], Step]) -> None:
     """The same bytes and the same Idempotency-Key; another change has another one."""
     gateway = Gateway(
         lost(), problem(503, "unavailable", **{"retry-after": "2"}), httpx.Response(200, json=MADE)
