@@ -31,6 +31,8 @@ from lakecore.mcp._limits import (
 _CURSOR: Final = re.compile(r"(?P<name>[A-Za-z0-9_-]{24})\.(?P<row>[0-9]{1,6})")
 _NAME_BYTES: Final = 18
 _SEPARATOR_BYTES: Final = 2
+_LINE_BYTES: Final = 64
+"""What a line takes beside its bytes, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Shelf:
         if count == len(lines):
             return Page(lines, 0, len(lines), None)
         name = secrets.token_urlsafe(_NAME_BYTES)
-        size = sum(map(len, lines))
+        size = sum(map(len, lines)) + _LINE_BYTES * len(lines)
         with self._lock:
             until_s = self._monotonic_s() + KEPT_S
             self._results[name] = _Result(owner, lines, size, until_s)

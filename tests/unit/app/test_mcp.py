@@ -11,7 +11,7 @@ import pytest
 
 import lakecore
 from lakecore.app import _mcp, open_gateway, serve_mcp
-from lakecore.base import InvalidInput, Unavailable
+from lakecore.base import InvalidInput, Unauthenticated, Unavailable
 
 
 def test_without_the_sdk_there_is_no_such_route(
@@ -29,6 +29,16 @@ def test_without_the_sdk_there_is_no_such_route(
             with pytest.raises(InvalidInput, match="not installed") as caught:
                 needs_it()
             assert "lakecore[mcp]" in (caught.value.hint or "")
+
+
+def test_only_a_lake_on_this_disk_goes_without_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can write its files owns it; of a lake elsewhere a key is asked for."""
+    with lakecore.open(tmp_path / "lake") as lake, monkeypatch.context() as patched:
+        patched.setattr(type(lake._parts.store), "local_path", lambda store, path: None)
+        with pytest.raises(Unauthenticated, match="a key is needed"):
+            serve_mcp(lake, key=None)
 
 
 class Threads:
