@@ -207,7 +207,7 @@ def test_no_tail_misses_an_event(served: Served, monkeypatch: pytest.MonkeyPatch
     """Whatever it is doing when the journal grows: with waits as short as looks."""
     from lakecore.gateway import _tail
 
-    monkeypatch.setattr(_tail, "RECHECK_S", 0.01)
+    monkeypatch.setattr(_tail, "BEAT_S", 0.01)
     monkeypatch.setattr(_tail, "LOOK_S", 0.01)
     wanted = [f"ROUND{number}" for number in range(8)]
     told: list[list[str]] = []

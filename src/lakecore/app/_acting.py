@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from lakecore.auth import Principal
     from lakecore.catalog import Dataset
+    from lakecore.changes import ChangeResult
     from lakecore.journal import Author
-    from lakecore.query import QueryResult, TableSource
+    from lakecore.query import QueryResult, SqlChange, TableSource
     from lakecore.tables import MutationResult
 
 _LOOKED_AT: Final = 1_000
@@ -41,6 +42,32 @@ class ActingLake(Lake):
         """As `Lake.sql`, over what the principal may read."""
         source = self._readable(self._parts.lake_tables)
         return self._parts.query.over(source).sql(query, params, **limits)
+
+    def statement(
+        self,
+        query: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        **limits: Any,
+    ) -> QueryResult | SqlChange:
+        """As `sql`; of what would change rows, what that is: then ask, and `make` it.
+
+        A dataset is named in SQL by who may read it, also where it is to be changed.
+        """
+        source = self._readable(self._parts.lake_tables)
+        return self._parts.query.over(source).statement(query, params, **limits)
+
+    def make(self, change: SqlChange, **options: Any) -> ChangeResult:
+        """Make what a statement would change: a change like every other, journaled."""
+        if change.rows is not None:
+            made: ChangeResult = getattr(self, change.op)(change.dataset, change.rows, **options)
+            return made
+        meant: dict[str, Any] = {"where": change.where, "all": change.where is None}
+        if change.op == "delete":
+            return self.delete(change.dataset, **meant, **options)
+        from lakecore.tables import Sql
+
+        values = {name: Sql(text) for name, text in change.set.items()}
+        return self.update(change.dataset, set=values, **meant, **options)
 
     def _readable(self, tables: TableSource) -> TableSource:
         return Readable(tables, self._principal)

@@ -89,7 +89,9 @@ def open_gateway(
     }
     chosen = dataclasses.replace(parts.settings.gateway, **given)
     settings = GatewaySettings(
-        **dataclasses.asdict(chosen), query_timeout_s=parts.settings.query.timeout_s
+        **dataclasses.asdict(chosen),
+        query_timeout_s=parts.settings.query.timeout_s,
+        query_memory_bytes=parts.settings.query.memory_limit_bytes,
     )
     asks_for_keys = parts.settings.auth.enabled or not is_loopback(settings.host)
     parts.records.start()

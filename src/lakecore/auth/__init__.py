@@ -42,7 +42,7 @@ lakecore.base.errors.Refused: the key does not allow this at key ...: expected w
 found read:*, write:planes
 """
 
-from lakecore.auth._attempts import Attempts
+from lakecore.auth._attempts import Attempts, address_group
 from lakecore.auth._key import Key, State
 from lakecore.auth._keys import DEFAULT_OVERLAP_S, Keys, NewKey
 from lakecore.auth._known import BOUND_S
@@ -65,6 +65,7 @@ __all__ = [
     "Principal",
     "Scopes",
     "State",
+    "address_group",
     "authorize",
     "keys_table",
     "may",

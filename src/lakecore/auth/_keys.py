@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from lakecore.auth._known import KnownKeys
 from lakecore.auth._last_used import LastUsed
 from lakecore.auth._principal import Principal
 from lakecore.auth._scopes import Scopes
-from lakecore.auth._text import SECRET_BYTES, is_id, key_text, new_id, parse_key
+from lakecore.auth._text import SECRET_BYTES, Presented, is_id, key_text, new_id, parse_key
 from lakecore.base import (
     AlreadyExists,
     Clock,
@@ -98,6 +98,21 @@ class Keys:
             if address is not None and text:
                 self._attempts.failed(address)
             raise
+
+    def at_once(self, text: str | None) -> Principal | None:
+        """As `authenticate`, for who must not wait: no store and no disk is asked.
+
+        None where they would have to be, and for whatever opens nothing: `authenticate` knows.
+        """
+        keys = self._known.fresh()
+        if keys is None or text is None:
+            return None
+        now_us = self._now_us()
+        try:
+            key = _matching(keys, parse_key(text), now_us)
+        except Unauthenticated:
+            return None
+        return None if self._used.is_due(key.id, now_us) else key.principal
 
     def recheck(self, principal: Principal) -> None:
         """Whether a principal's key is still good: for what goes on for long, such as a tail.
@@ -235,11 +250,7 @@ class Keys:
         presented = parse_key(text)
         keys = self._known.keys()
         now_us = self._now_us()
-        key = keys.get(presented.key_id, _NOBODY)
-        is_same = hmac.compare_digest(presented.secret_sha256, key.secret_sha256)
-        is_live = key.state(now_us) is State.LIVE
-        if not (is_same and is_live):
-            raise _invalid()
+        key = _matching(keys, presented, now_us)
         self._used.touch(key.id, now_us)
         return key.principal
 
@@ -321,6 +332,16 @@ class Keys:
         key = read_key(document)
         self._known.enter(key)
         return key
+
+
+def _matching(keys: Mapping[str, Key], presented: Presented, now_us: int) -> Key:
+    """The live key that this is; `Unauthenticated` after the same work for whatever it is not."""
+    key = keys.get(presented.key_id, _NOBODY)
+    is_same = hmac.compare_digest(presented.secret_sha256, key.secret_sha256)
+    is_live = key.state(now_us) is State.LIVE
+    if not (is_same and is_live):
+        raise _invalid()
+    return key
 
 
 def _invalid() -> Unauthenticated:

@@ -70,6 +70,10 @@ class KnownKeys:
             self._turn.release()
         return self._keys
 
+    def fresh(self) -> Mapping[str, Key] | None:
+        """What `keys` would return, where it would not look: never waits; else None."""
+        return self._keys if self._monotonic_s() < self._next_s else None
+
     def look(self) -> Mapping[str, Key]:
         """All keys as they are now."""
         with self._turn:

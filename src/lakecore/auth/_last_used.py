@@ -23,11 +23,15 @@ class LastUsed:
         self._folder = None if state_dir is None else state_dir / FOLDER
         self._touched: dict[str, int] = {}
 
-    def touch(self, key_id: str, now_us: int) -> None:
-        """A live key was used. Never fails: a full disk must not lock anybody out."""
+    def is_due(self, key_id: str, now_us: int) -> bool:
+        """Whether `touch` would go to the disk."""
         before = self._touched.get(key_id)
         # The clock may have jumped back.
-        if before is not None and abs(now_us - before) < INTERVAL_S * 1_000_000:
+        return before is None or abs(now_us - before) >= INTERVAL_S * 1_000_000
+
+    def touch(self, key_id: str, now_us: int) -> None:
+        """A live key was used. Never fails: a full disk must not lock anybody out."""
+        if not self.is_due(key_id, now_us):
             return
         self._touched[key_id] = now_us
         if self._folder is None:

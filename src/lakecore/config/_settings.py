@@ -226,8 +226,45 @@ class GatewaySettings:
     max_requests: int = setting(
         1_024, "Requests at a time, also those whose answers are streams.", minimum=1
     )
+    max_connections: int = setting(
+        2_048, "Connections at a time; the next one is told to come again.", minimum=1
+    )
+    max_queries: int = setting(
+        16,
+        "SQL statements at a time, those included whose rows are being sent; each may take "
+        "[query] memory_limit_bytes. The next one is told to come again.",
+        minimum=1,
+    )
+    max_bodies_bytes: int = setting(
+        512 * MIB,
+        "Bytes of bodies in memory at a time, those of all requests together, uploads apart.",
+        minimum=1_024,
+    )
+    max_unpacked_ratio: float = setting(
+        200.0,
+        "A body that comes compressed may be so many times as long when it is unpacked, "
+        "beyond its first MiB; max_body_bytes holds besides.",
+        minimum=1,
+    )
+    rate_per_s: float = setting(
+        1_000.0,
+        "Requests a second of one key, and of one address without a key; 0: as many as come.",
+        minimum=0,
+    )
+    rate_burst: int = setting(
+        2_000, "Requests of one key or address that may come at once.", minimum=1
+    )
+    compress: bool = setting(
+        True, "Compress answers (zstd, gzip) for clients that say they take them so."
+    )
+    head_timeout_s: float = setting(
+        15.0, "Seconds within which the head of a request has to come.", minimum=0.01
+    )
     timeout_s: float = setting(
-        60.0, "Seconds that a client may be silent while its request comes.", minimum=0.01
+        60.0,
+        "Seconds that a client may be silent while its request comes, and that it may take "
+        "none of its answer.",
+        minimum=0.01,
     )
     shutdown_s: float = setting(
         10.0, "Seconds that requests under way have to end, at a stop.", minimum=1, maximum=3_600

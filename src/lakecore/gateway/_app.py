@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Final
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from lakecore._version import __version__
 from lakecore.auth import Principal
@@ -32,13 +34,17 @@ from lakecore.gateway import (
 )
 from lakecore.gateway._body import invalid
 from lakecore.gateway._edge import Edge, is_bug
-from lakecore.gateway._guard import guard
+from lakecore.gateway._encoding import Compressing
+from lakecore.gateway._guard import address_of, guard
 from lakecore.gateway._mounted import Mount, router_of
 from lakecore.gateway._ports import ActingAs, Authenticator
 from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, problem_of
+from lakecore.gateway._rates import Rates
 from lakecore.gateway._requests import Requests
+from lakecore.gateway._running import Queries
 from lakecore.gateway._settings import GatewaySettings
 from lakecore.gateway._tail import Pulse
+from lakecore.gateway._watch import Watch
 from lakecore.gateway._workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -47,6 +53,8 @@ _ROOMS: Final = (
     *(_workspaces, _record, _truth, _keys, _ingest),
 )
 REQUESTS: Final = "http-requests.sqlite"
+_GONE: Final = 499
+"""As proxies write of clients that went away."""
 _SLUGS: Final = {404: "no-such-route", 405: "method-not-allowed"}
 
 
@@ -67,6 +75,9 @@ class Rooms:
     probes: Mapping[str, Callable[[], object]]
     workers: Workers
     requests: Requests
+    rates: Rates
+    watch: Watch
+    queries: Queries
     pulse: Pulse = field(default_factory=Pulse)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -92,14 +103,18 @@ def create_app(
         mounts: doors of other protocols.
         only_mounts: nothing else, but /health and /ready.
     """
+    workers = Workers(settings.threads, settings.max_waiting)
     rooms = Rooms(
         acting_as=acting_as,
         settings=settings,
         authenticator=authenticator,
         local=local or Principal.local("unknown"),
         probes=probes or {},
-        workers=Workers(settings.threads, settings.max_waiting),
+        workers=workers,
         requests=Requests(None if state_dir is None else state_dir / REQUESTS),
+        rates=Rates(per_s=settings.rate_per_s, burst=settings.rate_burst),
+        watch=Watch(authenticator, workers),
+        queries=Queries(settings.max_queries),
     )
 
     doors = [mount(rooms.workers) for mount in mounts]
@@ -131,7 +146,10 @@ def create_app(
     app.add_exception_handler(LakecoreError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_middleware(Edge, settings=settings)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
+    if settings.compress:
+        app.add_middleware(Compressing, workers=rooms.workers)
+    app.add_middleware(Edge, settings=settings, workers=rooms.workers)
     return app
 
 
@@ -144,13 +162,23 @@ async def _on_error(request: Request, error: Any) -> Response:
 
 
 async def _on_http(request: Request, error: Any) -> Response:
-    """What the router itself refuses: no such route, no such method."""
+    """What the router itself refuses: no such route, no such method. Nobody was asked who it is."""
+    rooms: Rooms = request.app.state.rooms
+    try:
+        rooms.rates.take(address_of(request), time.monotonic())
+    except LakecoreError as too_many:
+        return await _on_error(request, too_many)
     slug = _SLUGS.get(error.status_code, "bad-request")
     message = "there is no such route" if error.status_code == 404 else str(error.detail).lower()
     ours = HttpProblem(error.status_code, slug, message)
     answer = await _on_error(request, ours)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _on_gone(request: Request, error: Any) -> Response:
+    """Nobody reads this; the log has it."""
+    return Response(status_code=_GONE)
 
 
 async def _on_invalid(request: Request, error: Any) -> Response:

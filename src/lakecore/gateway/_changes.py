@@ -82,9 +82,9 @@ async def mutate(request: Request, dataset: str) -> Response:
             mutation_id=mutation_id,
             workspace=asked.workspace,
         )
-        return _told(caller, result)
+        return told(caller, result)
 
-    return await answer_once(request, make, lambda known: _recovered(caller, known))
+    return await answer_once(request, make, lambda known: recovered(caller, known))
 
 
 @router.post("/mutations/{mutation_id}/revert", openapi_extra=describe_body(Revert))
@@ -103,9 +103,9 @@ async def revert(request: Request, mutation_id: str) -> Response:
             tier=asked.tier,
             mutation_id=own_id,
         )
-        return _told(caller, result)
+        return told(caller, result)
 
-    return await answer_once(request, make, lambda known: _recovered(caller, known))
+    return await answer_once(request, make, lambda known: recovered(caller, known))
 
 
 @router.get("/pending")
@@ -163,7 +163,7 @@ async def approve(request: Request, change_id: str) -> Response:
     def make(mutation_id: str | None) -> Answer:
         found = caller.looking().pending_change(change_id)
         lake = caller.lake("approve", found.dataset)
-        return _told(caller, lake.approve(change_id, reason=asked.reason))
+        return told(caller, lake.approve(change_id, reason=asked.reason))
 
     return await answer_once(request, make)
 
@@ -206,7 +206,7 @@ def _arguments(asked: Mutation) -> dict[str, Any]:
     return {"rows": [asked.rows] if asked.op in _ROWS else [], "named": named}
 
 
-def _told(caller: Caller, result: Any) -> Answer:
+def told(caller: Caller, result: Any) -> Answer:
     """What a change did. Values of rows only for who may read them."""
     shown = {one.name: getattr(result, one.name) for one in fields(result)}
     shown["committed"] = result.committed
@@ -217,7 +217,7 @@ def _told(caller: Caller, result: Any) -> Answer:
     return Answer.of(shown, _HELD if result.held else _DONE)
 
 
-def _recovered(caller: Caller, mutation_id: str) -> Answer | None:
+def recovered(caller: Caller, mutation_id: str) -> Answer | None:
     """What the journal says of a mutation whose answer was lost; None: it was not made."""
     found = caller.looking().journal.query(mutation_id=mutation_id, limit=1).items
     made = [event for event in found if event.version is not None]

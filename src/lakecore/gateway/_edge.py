@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import ClientDisconnect
 
 from lakecore.base import LakecoreError, Unavailable, uuid7
+from lakecore.gateway._encoding import CODINGS, unpack
 from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, bug_of, problem_of, status_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from lakecore.gateway._settings import GatewaySettings
+    from lakecore.gateway._workers import Workers
 
 UPLOADS: Final = ("/ingest/file",)
 """Routes whose bodies are files."""
+
+MIN_BYTES_PER_S: Final = 1_024
+"""A body that comes more slowly, over its whole time but the first `timeout_s`, is not awaited."""
 
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _access = logging.getLogger("lakecore.access")
@@ -30,26 +35,29 @@ class Edge:
     """ASGI middleware around all rooms.
 
     - Every answer has ``X-Request-Id``: the request's own where it is of a plain form.
-    - A body is read up to its bound and no further, and only while it comes.
-    - So many requests at a time, not more.
+    - A body is read up to its bound and no further, and only while it comes, not too slowly;
+      one that comes compressed is unpacked, within the same bound.
+    - So many requests at a time, and so many bytes of their bodies, not more.
     - What nobody caught is logged with the id; the client gets the id and no more.
     """
 
-    def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
+    def __init__(self, app: ASGIApp, settings: GatewaySettings, workers: Workers) -> None:
         self._app = app
         self._settings = settings
+        self._workers = workers
+        self._held = _Held(settings.max_bodies_bytes)
         self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._settings)
+        exchange = _Exchange(scope, receive, send, self._settings, self._held, self._workers)
         self._count += 1
         try:
             if self._count > self._settings.max_requests:
                 raise Unavailable("too many requests at a time")
-            exchange.check_length()
+            exchange.check_head()
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             pass
@@ -60,21 +68,50 @@ class Edge:
             await exchange.fail(error)
         finally:
             self._count -= 1
+            exchange.release()
             exchange.log()
+
+
+class _Held:
+    """Bytes of bodies that are in memory."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        """Raises `Unavailable` when there is no room for so many more."""
+        if self._bytes + count > self._most_bytes:
+            raise Unavailable("too many bytes of requests at a time")
+        self._bytes += count
+
+    def remove(self, count: int) -> None:
+        self._bytes -= count
 
 
 class _Exchange:
     """One request and its answer."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, settings: GatewaySettings
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        settings: GatewaySettings,
+        held: _Held,
+        workers: Workers,
     ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._settings = settings
         self._timeout_s = settings.timeout_s
-        is_upload = scope["path"] in UPLOADS
-        self._limit = settings.max_upload_bytes if is_upload else settings.max_body_bytes
+        self._held = held
+        self._workers = workers
+        self._is_upload = scope["path"] in UPLOADS
+        self._limit = settings.max_upload_bytes if self._is_upload else settings.max_body_bytes
+        self._held_bytes = 0
+        self._coding = ""
         self._read = 0
         self._is_read = False
         self._status = 0
@@ -83,33 +120,78 @@ class _Exchange:
         self.request_id = given if _GIVEN_ID.fullmatch(given) else uuid7()
         scope.setdefault("state", {})["request_id"] = self.request_id
 
-    def check_length(self) -> None:
-        """Raises where the request says itself that it is too long, or is encoded."""
+    def check_head(self) -> None:
+        """Raises where the request says itself that it is too long, or is coded strangely."""
         length = _header(self._scope, b"content-length")
         if length.isdigit() and int(length[:20]) > self._limit:
             raise self._too_long()
-        encoding = _header(self._scope, b"content-encoding").strip().lower()
-        if encoding not in ("", "identity"):
+        coding = _header(self._scope, b"content-encoding").strip().lower()
+        if coding in ("", "identity"):
+            return
+        if coding not in CODINGS or self._is_upload:
             raise HttpProblem(
-                415, "unsupported-media-type", "bodies are taken as they are", found=encoding
+                415,
+                "unsupported-media-type",
+                "a body is not taken in this coding",
+                expected="none" if self._is_upload else " or ".join(CODINGS),
+                found=coding[:200],
+                hint="a compressed file is sent as it is" if self._is_upload else None,
             )
+        self._coding = coding
 
     async def receive(self) -> Message:
         if self._is_read:
             # Only whether the client is still there is asked now: that may take long.
             return await self._receive()
+        if self._coding:
+            return await self._receive_unpacked()
+        return await self._receive_part()
+
+    async def _receive_part(self) -> Message:
+        """Some of the body, as it comes."""
         try:
             message = await asyncio.wait_for(self._receive(), self._timeout_s)
         except TimeoutError:
-            raise HttpProblem(
-                408, "request-timeout", "the request's body does not come", found=f"{self._read} B"
-            ) from None
+            raise self._too_slow() from None
         if message["type"] == "http.request":
-            self._read += len(message.get("body", b""))
+            part_bytes = len(message.get("body", b""))
+            self._read += part_bytes
             self._is_read = not message.get("more_body", False)
             if self._read > self._limit:
                 raise self._too_long()
+            if not self._is_upload:
+                self._hold(part_bytes)
+            lasted_s = time.monotonic() - self._began_s
+            if lasted_s > self._timeout_s + self._read / MIN_BYTES_PER_S:
+                raise self._too_slow()
         return message
+
+    async def _receive_unpacked(self) -> Message:
+        """The whole body, unpacked in a thread."""
+        parts: list[bytes] = []
+        while not self._is_read:
+            message = await self._receive_part()
+            if message["type"] != "http.request":
+                return message
+            parts.append(message.get("body", b""))
+        data = await self._workers.call(
+            unpack,
+            b"".join(parts),
+            self._coding,
+            most_bytes=self._limit,
+            most_ratio=self._settings.max_unpacked_ratio,
+        )
+        self._hold(len(data))
+        return {"type": "http.request", "body": data, "more_body": False}
+
+    def _hold(self, count: int) -> None:
+        self._held.add(count)
+        self._held_bytes += count
+
+    def release(self) -> None:
+        """The request is over: its body is let go."""
+        self._held.remove(self._held_bytes)
+        self._held_bytes = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -148,6 +230,11 @@ class _Exchange:
                 "duration_ms": round((time.monotonic() - self._began_s) * 1_000, 3),
                 "body_bytes": self._read,
             },
+        )
+
+    def _too_slow(self) -> HttpProblem:
+        return HttpProblem(
+            408, "request-timeout", "the request's body does not come", found=f"{self._read} B"
         )
 
     def _too_long(self) -> HttpProblem:

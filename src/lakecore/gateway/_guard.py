@@ -11,13 +11,14 @@ a lake is had by no other way.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from fastapi import Request
 
-from lakecore.auth import Principal, authorize, may
+from lakecore.auth import Principal, address_group, authorize, may
 from lakecore.base import Refused, Unauthenticated
 from lakecore.gateway._settings import is_loopback
 
@@ -108,6 +109,7 @@ async def guard(request: Request) -> None:
     if access is None:
         raise Refused("this route is closed")
     if access.is_open:
+        rooms.rates.take(address_of(request), time.monotonic())
         return
     principal = await _principal(rooms, request)
     request.state.principal = principal
@@ -130,12 +132,32 @@ def caller_of(request: Request) -> Caller:
 
 async def _principal(rooms: Rooms, request: Request) -> Principal:
     if rooms.authenticator is None:
+        rooms.rates.take(address_of(request), time.monotonic())
         _check_local(request)
         return rooms.local
-    address = request.client.host if request.client is not None else None
-    return await rooms.workers.call(
-        rooms.authenticator.authenticate, _key_text(request), address=address
-    )
+    now_s = time.monotonic()
+    try:
+        text = _key_text(request)
+        found = rooms.authenticator.at_once(text)
+        if found is None:
+            found = await rooms.workers.call(
+                rooms.authenticator.authenticate, text, address=client_of(request)
+            )
+    except Unauthenticated:
+        rooms.rates.take(address_of(request), now_s)
+        raise
+    rooms.rates.take(found.key_id or found.name, now_s)
+    return found
+
+
+def client_of(request: Request) -> str | None:
+    """The address that a request came from."""
+    return request.client.host if request.client is not None else None
+
+
+def address_of(request: Request) -> str:
+    """By what requests without a key are counted."""
+    return f"address {address_group(client_of(request) or '')}"
 
 
 def _key_text(request: Request) -> str | None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from lakecore.auth import Principal
     from lakecore.catalog import Dataset
     from lakecore.journal import Journal
-    from lakecore.query import QueryResult
+    from lakecore.query import QueryResult, SqlChange
 
 
 class Authenticator(Protocol):
@@ -17,6 +17,10 @@ class Authenticator(Protocol):
 
     def authenticate(self, text: str | None, *, address: str | None = None) -> Principal:
         """The principal of a key, or `Unauthenticated`, `TooManyRequests`, `Unavailable`."""
+        ...
+
+    def at_once(self, text: str | None) -> Principal | None:
+        """The principal of a key, where that is known without waiting; None: `authenticate`."""
         ...
 
     def recheck(self, principal: Principal) -> None:
@@ -50,6 +54,15 @@ class LakePort(Protocol):
         **limits: Any,
     ) -> QueryResult:
         """A query over what the principal may read."""
+        ...
+
+    def statement(
+        self,
+        query: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        **limits: Any,
+    ) -> QueryResult | SqlChange:
+        """A query, or what a statement would change, which `make` does."""
         ...
 
 

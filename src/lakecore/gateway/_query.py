@@ -1,23 +1,29 @@
-"""/query/sql: one read-only statement, its rows in the form that is asked for, as they come."""
+"""/query/sql: one statement. Rows in the form that is asked for, as they come; or a change."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from lakecore.gateway._answers import Streamed
+from lakecore.base import InvalidInput, NotFound
+from lakecore.gateway._answers import Streamed, json_answer
 from lakecore.gateway._body import Model, describe_body, read_json
-from lakecore.gateway._guard import Access, caller_of, needs
+from lakecore.gateway._changes import Tier, recovered, told
+from lakecore.gateway._guard import Access, Caller, caller_of, needs
 from lakecore.gateway._problems import HttpProblem
+from lakecore.gateway._requests import Answer, answer_once
+from lakecore.gateway._running import Running, unless_gone
 from lakecore.gateway._workers import Busy
 
 if TYPE_CHECKING:
-    from lakecore.gateway._workers import Workers
-    from lakecore.query import QueryResult
+    from lakecore.gateway._app import Rooms
+    from lakecore.query import QueryResult, SqlChange
 
 router = APIRouter(prefix="/query", tags=["query"])
 
@@ -33,12 +39,27 @@ _PAUSE_S: Final = 0.05
 
 
 class Sql(Model):
-    """One SELECT, EXPLAIN, DESCRIBE or SHOW statement."""
+    """One SELECT, EXPLAIN, DESCRIBE or SHOW statement; or one that changes rows.
+
+    `limit` is for queries, `reason` and `tier` are for changes.
+    """
 
     sql: str
     params: dict[str, Any] | list[Any] | None = None
     limit: int | None = None
     timeout_s: float | None = None
+    memory_limit_bytes: int | None = None
+    reason: str = ""
+    tier: Tier = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The result of a query, and the first of its bytes."""
+
+    result: QueryResult
+    first: bytes | None
+    chunks: Iterator[bytes]
 
 
 @router.post("/sql", openapi_extra=describe_body(Sql))
@@ -48,36 +69,105 @@ async def sql(request: Request) -> Response:
 
     `Accept` chooses: JSON (the default: an object with `columns`, `items` and whether `limit`
     cut rows off), NDJSON, CSV, an Arrow stream, Parquet. An error behind the first rows
-    breaks the connection off. Who disconnects ends the query.
+    breaks the connection off. Who disconnects ends the query, and so does DELETE /query/{id}.
+
+    INSERT, REPLACE INTO, INSERT OVERWRITE, UPDATE, DELETE and TRUNCATE are made changes of their
+    dataset's rows, by the rules and on record as all are, where the caller may write there; the
+    answer is that of a mutation.
     """
     media_type = chosen_type(request.headers.get("accept", ""))
     asked = await read_json(request, Sql)
-    rooms = request.app.state.rooms
-    lake = caller_of(request).looking()
-    most_s = rooms.settings.query_timeout_s
-    timeout_s = most_s if asked.timeout_s is None else min(asked.timeout_s, most_s)
-
-    def begin() -> tuple[QueryResult, Iterator[bytes], bytes | None]:
-        result = lake.sql(asked.sql, asked.params, max_rows=asked.limit, timeout_s=timeout_s)
-        try:
-            chunks = _chunks(result, FORMATS[media_type])
-            return result, chunks, next(chunks, None)
-        except BaseException:
-            result.close()
-            raise
-
-    result, chunks, first = await rooms.workers.call(begin)
+    caller = caller_of(request)
+    rooms: Rooms = request.app.state.rooms
+    running = rooms.queries.begin(caller)
+    try:
+        begin = partial(_begin, caller, asked, running, FORMATS[media_type], _limits(rooms, asked))
+        found = await unless_gone(request, rooms.workers.call(begin), running.cancel, _drop)
+        if not isinstance(found, _Rows):
+            try:
+                return await _made(request, caller, asked, found)
+            finally:
+                rooms.workers.leave(found.close)
+                rooms.queries.end(running)
+    except BaseException:
+        rooms.queries.end(running)
+        raise
 
     def end() -> None:
-        result.cancel()
-        rooms.workers.leave(result.close)
+        found.result.cancel()
+        rooms.workers.leave(found.result.close)
+        rooms.queries.end(running)
 
     return Streamed(
-        _streamed(rooms.workers, first, chunks),
+        _streamed(rooms, caller, found),
         close=end,
         media_type=media_type,
         headers={"vary": "accept"},
     )
+
+
+@router.delete("/{query_id}")
+@needs(Access("read", "asked"))
+async def cancel(request: Request, query_id: str) -> Response:
+    """End a statement of the caller's own; its id is the `X-Request-Id` that it came with."""
+    caller = caller_of(request)
+    rooms: Rooms = request.app.state.rooms
+    count = rooms.queries.cancel(caller.principal.name, query_id)
+    if not count:
+        raise NotFound("no such statement of yours is running", found=query_id[:200])
+    return json_answer({"cancelled": count})
+
+
+def _limits(rooms: Rooms, asked: Sql) -> dict[str, Any]:
+    """What a statement may take: what it asks for, within what the settings allow."""
+    settings = rooms.settings
+    bounds = {
+        "timeout_s": settings.query_timeout_s,
+        "memory_limit_bytes": settings.query_memory_bytes,
+    }
+    limits: dict[str, Any] = {"max_rows": asked.limit}
+    for name, most in bounds.items():
+        wanted = getattr(asked, name)
+        limits[name] = most if wanted is None else min(wanted, most)
+    return limits
+
+
+def _begin(
+    caller: Caller, asked: Sql, running: Running, form: str, limits: dict[str, Any]
+) -> _Rows | SqlChange:
+    """Plan a statement, and compute the first of its rows; in a thread."""
+    from lakecore.query import SqlChange
+
+    found = caller.looking().statement(asked.sql, asked.params, **limits)
+    running.started(found)
+    try:
+        if isinstance(found, SqlChange):
+            return found
+        if strange := sorted(asked.model_fields_set & {"reason", "tier"}):
+            raise InvalidInput("a query does not take this", found=", ".join(strange))
+        chunks = _chunks(found, form)
+        return _Rows(found, next(chunks, None), chunks)
+    except BaseException:
+        found.close()
+        raise
+
+
+def _drop(found: _Rows | SqlChange) -> None:
+    if isinstance(found, _Rows):
+        found.result.close()
+    else:
+        found.close()
+
+
+async def _made(request: Request, caller: Caller, asked: Sql, change: SqlChange) -> Response:
+    """A change by SQL, once it is known which dataset it is of."""
+    lake = caller.lake("write", change.dataset)
+
+    def make(mutation_id: str | None) -> Answer:
+        result = lake.make(change, reason=asked.reason, tier=asked.tier, mutation_id=mutation_id)
+        return told(caller, result)
+
+    return await answer_once(request, make, lambda known: recovered(caller, known))
 
 
 def chosen_type(accept: str) -> str:
@@ -123,16 +213,17 @@ def _chunks(result: QueryResult, form: str) -> Iterator[bytes]:
     yield b',"next":null,"truncated":' + truncated + b"}\n"
 
 
-async def _streamed(
-    workers: Workers, first: bytes | None, chunks: Iterator[bytes]
-) -> AsyncIterator[bytes]:
+async def _streamed(rooms: Rooms, caller: Caller, rows: _Rows) -> AsyncIterator[bytes]:
     """A step at a time in a thread; while all are at work, it waits rather than breaks off."""
-    chunk = first
-    while chunk is not None:
-        yield chunk
-        while True:
-            try:
-                chunk = await workers.call(next, chunks, None)
-                break
-            except Busy:
-                await asyncio.sleep(_PAUSE_S)
+    chunk = rows.first
+    with rooms.watch.holding(caller, rows.result.cancel) as held:
+        while chunk is not None:
+            yield chunk
+            while True:
+                held.check()
+                try:
+                    chunk = await rooms.workers.call(next, rows.chunks, None)
+                    break
+                except Busy:
+                    await asyncio.sleep(_PAUSE_S)
+        held.check()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
 from lakecore.base import InvalidInput, Unavailable
+from lakecore.gateway._connection import MAX_HEAD_BYTES, bounded
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from lakecore.gateway._settings import GatewaySettings
 
 _BACKLOG: Final = 1_024
+_OTHER_FILES: Final = 1_024
+"""What a lake itself may hold open."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,6 +39,9 @@ class Gateway:
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=bounded(settings),
+                ws="none",
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -58,6 +65,7 @@ class Gateway:
         Args:
             on_started: called in a thread of its own once requests are answered.
         """
+        _allow_files(self._settings.max_connections)
         self._server.on_started = on_started
         self._server.run(sockets=[self._socket])
 
@@ -93,6 +101,17 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self.on_started is not None:
             threading.Thread(target=self.on_started, daemon=True).start()
+
+
+def _allow_files(connections: int) -> None:
+    """Let the process open as many files as connections need, up to what the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _bound(host: str, port: int) -> socket.socket:

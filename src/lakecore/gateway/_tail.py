@@ -28,11 +28,10 @@ router = APIRouter(prefix="/journal", tags=["journal"])
 LOOK_S: Final = 0.5
 """Between two looks at the journal."""
 
-RECHECK_S: Final = 3.0
-"""A key that has ended ends its tails so much later at most, beside what the keys take."""
+BEAT_S: Final = 15.0
+"""Without news: a sign that the gateway is there, and a look of its own at the journal."""
 
 _BEAT: Final = b": still here\n\n"
-_BEATS_EVERY: Final = 5
 
 
 @router.get("/tail", response_class=Response)
@@ -80,7 +79,9 @@ class Pulse:
         self._count = 0
 
     async def wait(self, rooms: Rooms, journal: Journal, seen: int, timeout_s: float) -> bool:
-        """Whether there are others than the `seen` events within a time, or the gateway stops."""
+        """Whether something happened within a time: there are others than the `seen` events,
+        the gateway stops, or somebody was woken.
+        """
         self._count += 1
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(rooms, journal))
@@ -93,14 +94,18 @@ class Pulse:
             self._count -= 1
         return True
 
+    def wake(self) -> None:
+        """Have all who wait look for themselves."""
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
+
     async def _look(self, rooms: Rooms, journal: Journal) -> None:
         while self._count:
             with suppress(Retry):
                 size = await rooms.workers.call(journal.tree_size)
                 if size != self.size or rooms.stopping.is_set():
                     self.size = size
-                    grown, self._grown = self._grown, asyncio.Event()
-                    grown.set()
+                    self.wake()
             await asyncio.sleep(LOOK_S)
 
 
@@ -108,32 +113,38 @@ async def _events(
     rooms: Rooms, caller: Caller, tail: Tail, journal: Journal, dataset: str | None
 ) -> AsyncIterator[bytes]:
     yield f"retry: 2000\nid: {tail.cursor}\n\n".encode()
-    quiet, is_due = 0, True
+    is_due = True
     seen = rooms.pulse.size
-    while not rooms.stopping.is_set():
-        try:
-            await rooms.workers.call(caller.recheck)
-            batch = await rooms.workers.call(tail.poll) if is_due else None
-        except Retry:
-            await asyncio.sleep(LOOK_S)
-            continue
-        except LakecoreError as error:
-            _, _, problem = problem_of(error, caller.request_id)
-            yield b"event: problem\ndata: " + problem + b"\n\n"
-            return
-        if batch is not None:
-            quiet = 0
-            yield _frames(batch, dataset)
-            continue
-        is_due = await rooms.pulse.wait(rooms, journal, seen, RECHECK_S)
-        if is_due:
-            # Here alone: what came while the wait ran out is not seen until it is read.
-            seen, quiet = rooms.pulse.size, 0
-            continue
-        quiet += 1
-        if quiet % _BEATS_EVERY == 0:
-            is_due = True
-            yield _BEAT
+    with rooms.watch.holding(caller, rooms.pulse.wake) as held:
+        while not rooms.stopping.is_set():
+            try:
+                held.check()
+                batch = await rooms.workers.call(tail.poll) if is_due else None
+                held.check()
+            except Retry as error:
+                if held.error is None:
+                    await asyncio.sleep(LOOK_S)
+                    continue
+                yield _problem(error, caller)
+                return
+            except LakecoreError as error:
+                yield _problem(error, caller)
+                return
+            if batch is not None:
+                yield _frames(batch, dataset)
+                continue
+            if await rooms.pulse.wait(rooms, journal, seen, BEAT_S):
+                # Here alone: what came while the wait ran out is not seen until it is read.
+                is_due = rooms.pulse.size != seen
+                seen = rooms.pulse.size
+            else:
+                is_due = True
+                yield _BEAT
+
+
+def _problem(error: LakecoreError, caller: Caller) -> bytes:
+    _, _, problem = problem_of(error, caller.request_id)
+    return b"event: problem\ndata: " + problem + b"\n\n"
 
 
 def _frames(batch: TailBatch, dataset: str | None) -> bytes:

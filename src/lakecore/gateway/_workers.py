@@ -35,12 +35,20 @@ class Workers:
     def __init__(self, threads: int, max_waiting: int) -> None:
         self._limit = threads + max_waiting
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lakecore-gateway")
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="lakecore-gateway-aside")
         self._count = 0
         self._lock = threading.Lock()
 
     async def call(self, function: Callable[..., _T], *args: Any, **named: Any) -> _T:
         """Run it in a thread. Raises `Busy` when there is no room."""
         return await asyncio.wrap_future(self._submit(lambda: function(*args, **named)))
+
+    async def aside(self, function: Callable[[], _T]) -> _T:
+        """Run it in a thread that is there for this alone: it must not wait behind the lake.
+
+        One caller at a time, who awaits it: there is no queue.
+        """
+        return await asyncio.wrap_future(self._aside.submit(function))
 
     def leave(self, function: Callable[[], object]) -> None:
         """Run it in a thread, whatever waits: for letting go of things. Nobody awaits it."""
@@ -49,6 +57,7 @@ class Workers:
     def close(self) -> None:
         """Wait for what runs; nothing new is taken."""
         self._pool.shutdown(wait=True)
+        self._aside.shutdown(wait=True)
 
     def _submit(self, call: Callable[[], _T]) -> Future[_T]:
         with self._lock:

@@ -7,13 +7,15 @@ A statement goes through here once:
                 TableSource                                          arrow, parquet, csv, json
               (name, version, time)
 
-Read-only is a property of the plan, never of the text; no file can be named. What the tables
+Read-only is a property of the plan, never of the text; no file can be named. What a statement
+would change, `QueryEngine.statement` tells whoever can have it journaled. What the tables
 are is the business of the `TableSource`, which the engine asks when a query names one.
 
 ==================  ======================================================================
 `_engine`           the face: decides where a statement runs
 `_session`          one query's DataFusion session: its tables, its plan
 `_contexts`         DataFusion contexts that are kept, for what they know of files
+`_dml`              INSERT, UPDATE, DELETE: read off the plan, for others to make
 `_source`, `_names` the port for tables; names that travel in time
 `_providers`        what a source returns, as DataFusion tables
 `_params`           values for $name and $1
@@ -60,11 +62,17 @@ from lakecore.query._source import EventSource, Guarded, ParquetFiles, TableSour
 from lakecore.query._versions import check_versions
 
 if TYPE_CHECKING:
+    from lakecore.query._dml import SqlChange
     from lakecore.query._engine import QueryEngine
     from lakecore.query._formats import FORMATS
     from lakecore.query._result import QueryResult
 
-_HOME = {"QueryEngine": "_engine", "QueryResult": "_result", "FORMATS": "_formats"}
+_HOME = {
+    "QueryEngine": "_engine",
+    "QueryResult": "_result",
+    "SqlChange": "_dml",
+    "FORMATS": "_formats",
+}
 
 __all__ = [
     "FORMATS",
@@ -74,6 +82,7 @@ __all__ = [
     "QueryEngine",
     "QueryResult",
     "QuerySettings",
+    "SqlChange",
     "TableSource",
     "check_versions",
 ]

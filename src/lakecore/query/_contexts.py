@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext
+from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext, SQLOptions
 
 from lakecore.query._source import MAIN
 
@@ -63,6 +63,12 @@ def new_context(bounds: Bounds, scratch: Path) -> SessionContext:
     context = SessionContext(config, runtime.with_disk_manager_specified(scratch))
     limit_caches(context)
     return context
+
+
+def allowed(*, changes: bool = False) -> SQLOptions:
+    """What statements may be: queries; with `changes` also what changes rows, to be planned."""
+    options = SQLOptions().with_allow_ddl(False).with_allow_dml(changes)
+    return options.with_allow_statements(False)
 
 
 def limit_caches(context: SessionContext) -> None:

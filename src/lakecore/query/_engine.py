@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.base import InvalidInput
+from lakecore.base import InvalidInput, Refused
 from lakecore.base.limits import KIB
 from lakecore.query._contexts import Bounds, Contexts, Kept
+from lakecore.query._dml import SqlChange, read_change
+from lakecore.query._errors import READ_ONLY
 from lakecore.query._isolated import IsolatedStream, Processes
 from lakecore.query._local import LocalStream, LoopThread, Runaways, make_scratch
 from lakecore.query._params import bind
@@ -23,6 +25,9 @@ from lakecore.query._settings import MAX_STATEMENT_BYTES, MIN_MEMORY_BYTES, Quer
 from lakecore.query._source import TableSource
 from lakecore.query._stream import BatchStream, Deadline
 from lakecore.query._wire import Job, NotPortable
+
+if TYPE_CHECKING:
+    from datafusion import DataFrame
 
 MAX_LOCAL_OPERATORS: Final = 500
 """A chain of operators is a tree as deep as it is long; its walk is on the thread's stack."""
@@ -97,6 +102,93 @@ class QueryEngine:
             raise
         return QueryResult(stream, max_rows=limits.max_rows)
 
+    def statement(
+        self,
+        text: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        timeout_s: float | None = None,
+        max_rows: int | None = None,
+        memory_limit_bytes: int | None = None,
+    ) -> QueryResult | SqlChange:
+        """As `sql`; of INSERT, UPDATE, DELETE and their like, what they would change.
+
+        Nothing is changed here: that is for who has the tables. Limits hold for the rows of a
+        change, too, but for `max_rows`, which a change does not take.
+
+        Raises:
+            Refused: also, the change is not one of its table's rows, each by itself.
+        """
+        try:
+            return self.sql(
+                text,
+                params,
+                timeout_s=timeout_s,
+                max_rows=max_rows,
+                memory_limit_bytes=memory_limit_bytes,
+            )
+        except Refused as error:
+            if error.message != READ_ONLY:
+                raise
+            limits = self._limits(timeout_s, None, memory_limit_bytes)
+            change = self._change(text, bind(params), limits)
+            if change is None:
+                raise
+        if max_rows is not None:
+            change.close()
+            raise InvalidInput("a change takes no limit of rows", found=max_rows)
+        return change
+
+    def _change(
+        self, text: str, values: Mapping[str, Any], limits: QuerySettings
+    ) -> SqlChange | None:
+        """What a statement changes, None where it is none that changes rows."""
+        if _is_long(text):
+            raise Refused(
+                "the statement is too long for a change",
+                expected=f"at most {MAX_LOCAL_CHARACTERS} characters",
+                found=len(text),
+                hint="give the rows in parts, or as a file or rows rather than as SQL",
+            )
+        deadline = Deadline(limits.timeout_s)
+        scratch = make_scratch(limits.spill_directory)
+        bounds = Bounds(limits.memory_limit_bytes, limits.target_partitions, limits.spill_directory)
+        session = Session(self._source, values, bounds=bounds, scratch=scratch)
+        change: SqlChange | None = None
+
+        def run(frame: DataFrame) -> QueryResult:
+            if limits.timeout_s is not None and is_pairwise(frame):
+                raise Refused(
+                    "a join of all pairs is not made a change",
+                    expected="a join with an equality",
+                    hint="ask for the rows, and give them to POST /datasets/{dataset}/mutations",
+                )
+            stream = LocalStream(
+                session,
+                frame,
+                text,
+                scratch=scratch,
+                deadline=deadline,
+                loop=self._loop,
+                runaways=self._runaways,
+                leave=lambda ended: None,
+            )
+            return QueryResult(stream)
+
+        try:
+            frame = session.plan_change(text)
+            if frame is not None:
+                change = read_change(frame, session.context, run)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            failure = session.translate(error, text)
+            raise failure from (None if failure is error else error)
+        finally:
+            if change is None or change.rows is None:
+                shutil.rmtree(scratch, ignore_errors=True)
+        return change
+
     def _limits(
         self, timeout_s: float | None, max_rows: int | None, memory_limit_bytes: int | None
     ) -> QuerySettings:
@@ -163,9 +255,7 @@ class QueryEngine:
 
     def _suspect(self, text: str) -> bool:
         """Whether a text could overflow the stack, or the next query could find no processor."""
-        if len(text) > MAX_LOCAL_CHARACTERS or self._runaways.busy():
-            return True
-        return sum(1 for _ in _OPERATOR.finditer(text)) > MAX_LOCAL_OPERATORS
+        return _is_long(text) or self._runaways.busy()
 
     def _isolated(
         self,
@@ -213,6 +303,13 @@ class QueryEngine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _is_long(text: str) -> bool:
+    """Whether a text is so long, or such a chain, that its plan may be too deep for a thread."""
+    if len(text) > MAX_LOCAL_CHARACTERS:
+        return True
+    return sum(1 for _ in _OPERATOR.finditer(text)) > MAX_LOCAL_OPERATORS
 
 
 def _check_text(text: str) -> None:

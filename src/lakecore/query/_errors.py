@@ -18,6 +18,7 @@ from lakecore.base import (
     Unavailable,
 )
 
+READ_ONLY: Final = "SQL is read-only here"
 _POSITION: Final = re.compile(r"\s*at Line: (\d+), Column: (\d+)")
 _MAX_SUGGESTIONS: Final = 3
 _NOISE: Final = re.compile(
@@ -176,7 +177,7 @@ def _read_only(match: re.Match[str], statement: Statement) -> LakecoreError:
         hint = "datasets are made by `lakecore ingest` and removed by `lakecore drop`"
     else:
         hint = "give settings and parameters with the call"
-    return Refused("SQL is read-only here", expected="a query", found=kind, hint=hint)
+    return Refused(READ_ONLY, expected="a query", found=kind, hint=hint)
 
 
 def _parameter(match: re.Match[str], statement: Statement) -> LakecoreError:

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
-from datafusion import (
-    DataFrame,
-    SessionContext,
-    SQLOptions,
-    udtf,
-)
+from datafusion import DataFrame, SessionContext, udtf
 from datafusion.catalog import Table
 
 from lakecore.base import Bug, InvalidInput, LakecoreError
-from lakecore.query._contexts import CATALOG, Bounds, new_context
+from lakecore.query._contexts import CATALOG, Bounds, allowed, new_context
+from lakecore.query._dml import is_change
 from lakecore.query._errors import Statement, translate
 from lakecore.query._names import NOW, Moment, parse_moment, split_moment, split_schema
 from lakecore.query._providers import to_table
@@ -252,13 +248,21 @@ class Session:
             LakecoreError: whatever is wrong with the statement.
         """
         self.tables.is_sorted = _SORTED.search(text) is not None
-        options = SQLOptions().with_allow_ddl(False).with_allow_dml(False)
-        options = options.with_allow_statements(False)
-        frame = self.context.sql_with_options(text, options, param_values=dict(self.params))
+        frame = self.context.sql_with_options(text, allowed(), param_values=dict(self.params))
         if max_rows is not None and _is_query(frame):
             frame = frame.limit(max_rows + 1)
         self.tables.planned = True
         return frame
+
+    def plan_change(self, text: str) -> DataFrame | None:
+        """The plan of a statement that changes rows; None: it is another one.
+
+        It is planned, and must not be run: see `_dml`.
+        """
+        options = allowed(changes=True)
+        frame = self.context.sql_with_options(text, options, param_values=dict(self.params))
+        self.tables.planned = True
+        return frame if is_change(frame) else None
 
     def translate(self, error: BaseException, text: str) -> LakecoreError:
         if self.tables.failure is not None:

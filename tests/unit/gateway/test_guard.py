@@ -27,6 +27,9 @@ class Nobody:
     def authenticate(self, text: str | None, *, address: str | None = None) -> Principal:
         raise Unauthenticated("a key is needed")
 
+    def at_once(self, text: str | None) -> Principal | None:
+        return None
+
     def recheck(self, principal: Principal) -> None:
         raise Unauthenticated("a key is needed")
 
