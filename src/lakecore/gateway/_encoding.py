@@ -149,8 +149,10 @@ class Compressing:
         self._workers = workers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        coding = chosen_coding(_header(scope["headers"], b"accept-encoding"))
-        if coding is None or scope["method"] == "HEAD":
+        coding = None
+        if scope["type"] == "http" and scope["method"] != "HEAD":
+            coding = chosen_coding(_header(scope["headers"], b"accept-encoding"))
+        if coding is None:
             await self._app(scope, receive, send)
         else:
             await self._app(scope, receive, _Answer(coding, send, self._workers).send)

@@ -118,60 +118,74 @@ def read_change(
             raise _unmapped("this UPDATE is not made a change", below.display())
         assigned = _assigned(below.to_variant().projections())
         below = below.inputs()[0]
-    found = _Row(below, context)
-    where = found.where()
+    row, again = _Row(below, context), _Again(dataset, context)
+    where = row.where()
+    if where is not None:
+        again.check_where(where)
     if operation == "Delete":
         return SqlChange(op="delete", dataset=dataset, where=where)
-    return SqlChange(op="update", dataset=dataset, where=where, set=found.expressions(assigned))
+    values = {name: row.text_of(expression) for name, expression in assigned.items()}
+    for text in values.values():
+        again.check_value(text)
+    return SqlChange(op="update", dataset=dataset, where=where, set=values)
 
 
 class _Row:
-    """[Filter over] [an alias of] the scan of one table: conditions and expressions over it."""
+    """[Filter over] [aliases of] the scan of one table: conditions and expressions over it."""
 
     def __init__(self, plan: LogicalPlan, context: SessionContext) -> None:
         self._context = context
         self._filter = plan if _kind(plan) == "Filter" else None
         self._rows = plan.inputs()[0] if self._filter is not None else plan
         scan, self._names = self._rows, set[str]()
-        if _kind(scan) == "SubqueryAlias":
-            self._names.add(str(scan.to_variant().alias()))
+        while _kind(scan) == "SubqueryAlias":
+            self._names |= _names(str(scan.to_variant().alias()))
             scan = scan.inputs()[0]
         if _kind(scan) != "TableScan":
             raise _unmapped("this is no condition over one row", scan.display())
-        name = str(scan.to_variant().table_name())
-        self._names |= {name, name.rpartition(".")[2]}
-        self._text = _sql(self._rows)
+        self._names |= _names(str(scan.to_variant().table_name()))
 
     def where(self) -> str | None:
         """The condition as text, None for all rows."""
         if self._filter is None:
             return None
-        head = f"{self._text} WHERE "
+        head, whole = f"{_sql(self._rows)} WHERE ", _sql(self._filter)
+        if not whole.startswith(head):
+            raise _unmapped("the condition has no text of its own", whole)
+        return _bare(whole.removeprefix(head), self._names)
 
-        def text_of(plan: LogicalPlan) -> str:
-            whole = _sql(plan.inputs()[0] if _kind(plan) == "Projection" else plan)
-            return _bare(whole[len(head) :], self._names) if whole.startswith(head) else ""
-
-        text = text_of(self._filter)
-        return self._checked(text, text_of(self._planned(head + text)))
-
-    def expressions(self, assigned: Mapping[str, Expr]) -> dict[str, str]:
-        """The text of each expression by its column."""
+    def text_of(self, expression: Expr) -> str:
+        """The text of an expression."""
         from datafusion import lit
 
         rows = self._context.create_dataframe_from_logical_plan(self._rows)
         tail = _sql(rows.select(lit(1)).logical_plan()).removeprefix("SELECT 1")
+        whole = _sql(rows.select(_exact(rows, expression)).logical_plan())
+        if not (whole.startswith("SELECT ") and whole.endswith(tail)):
+            raise _unmapped("the value has no text of its own", whole)
+        return _bare(whole.removeprefix("SELECT ").removesuffix(tail), self._names)
 
-        def text_of(plan: LogicalPlan) -> str:
-            whole = _sql(plan)
-            is_whole = whole.startswith("SELECT ") and whole.endswith(tail)
-            return _bare(whole[len("SELECT ") : -len(tail)], self._names) if is_whole else ""
 
-        texts = {}
-        for name, expression in assigned.items():
-            text = text_of(rows.select(_exact(rows, expression)).logical_plan())
-            texts[name] = self._checked(text, text_of(self._planned(f"SELECT {text}{tail}")))
-        return texts
+class _Again:
+    """Plans a text anew, to see whether it is what it came from."""
+
+    def __init__(self, dataset: str, context: SessionContext) -> None:
+        quoted = ('"' + part.replace('"', '""') + '"' for part in split_schema(dataset))
+        self._table = ".".join(quoted)
+        self._context = context
+
+    def check_where(self, text: str) -> None:
+        plan = self._planned(f"SELECT * FROM {self._table} WHERE {text}")
+        if _Row(plan.inputs()[0], self._context).where() != text:
+            raise _unmapped("the condition has no text of its own", text)
+
+    def check_value(self, text: str) -> None:
+        from datafusion.expr import Expr
+
+        plan = self._planned(f"SELECT {text} FROM {self._table}")
+        (value,) = plan.to_variant().projections()
+        if _Row(plan.inputs()[0], self._context).text_of(Expr(value)) != text:
+            raise _unmapped("the value has no text of its own", text)
 
     def _planned(self, query: str) -> LogicalPlan:
         try:
@@ -179,10 +193,10 @@ class _Row:
         except Exception as error:
             raise _unmapped("the condition or value has no text of its own", error) from error
 
-    def _checked(self, text: str, again: str) -> str:
-        if not text or text != again:
-            raise _unmapped("the condition or value has no text of its own", text or again)
-        return text
+
+def _names(table: str) -> set[str]:
+    """How columns of a table may be qualified."""
+    return {table, table.rpartition(".")[2]}
 
 
 def _kind(plan: LogicalPlan) -> str:

@@ -172,10 +172,31 @@ def test_a_long_body_that_does_not_say_so_is_refused_on_the_way() -> None:
     assert answer.json()["type"] == "urn:lakecore:error:too-large"
 
 
-def test_an_encoded_body_is_refused() -> None:
-    """No bomb is unpacked: bodies are taken as they are."""
-    headers = {"Content-Encoding": "gzip"}
+@pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "x" * 300])
+def test_a_body_in_a_strange_coding_is_refused(coding: str) -> None:
+    """Only what is unpacked within a bound is taken."""
+    headers = {"Content-Encoding": coding}
     assert run(ask(app_with(), "POST", headers=headers, content=b"x")).status_code == 415
+
+
+def test_bodies_of_all_requests_together_are_bounded(gate: threading.Event) -> None:
+    """Each is short enough; what would be too much at a time is told to come again."""
+    import asyncio
+
+    app = app_with(lambda: gate.wait(20), max_body_bytes=1_000, max_bodies_bytes=1_500)
+
+    async def story() -> tuple[Any, Any, Any]:
+        first = asyncio.create_task(ask(app, "POST", content=b"x" * 1_000))
+        await asyncio.sleep(0.2)
+        second = await ask(app, "POST", content=b"x" * 1_000)
+        gate.set()
+        done = await first
+        return done, second, await ask(app, "POST", content=b"x" * 1_000)
+
+    first, second, third = run(story())
+    assert (first.status_code, third.status_code) == (200, 200)
+    assert second.status_code == 503
+    assert second.headers["retry-after"] == "2"
 
 
 @pytest.fixture
@@ -220,3 +241,29 @@ def test_a_slow_body_is_not_waited_for() -> None:
     app = app_with(timeout_s=0.1)
     answer = run(ask(app, "POST", content=slow()))
     assert answer.status_code == 408
+
+
+def test_a_body_that_trickles_is_not_waited_for() -> None:
+    """Bytes that come one by one keep no request alive."""
+    import asyncio
+
+    async def trickle() -> Any:
+        for _ in range(40):
+            yield b"x"
+            await asyncio.sleep(0.05)
+
+    began_s = time.monotonic()
+    answer = run(ask(app_with(timeout_s=0.3), "POST", content=trickle()))
+    assert answer.status_code == 408
+    assert time.monotonic() - began_s < 1.9
+
+
+def test_who_asks_too_often_is_told_when_to_come_again() -> None:
+    """Without a key the address counts; unknown routes count, too."""
+    app = app_with(rate_per_s=0.5, rate_burst=3)
+    statuses = [run(ask(app)).status_code for _ in range(4)]
+    assert statuses == [200, 200, 200, 429]
+    last = run(ask(app, path="/nowhere"))
+    assert last.status_code == 429
+    assert last.json()["type"] == "urn:lakecore:error:too-many-requests"
+    assert last.headers["retry-after"] == "2"

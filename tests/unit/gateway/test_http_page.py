@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 from tests.unit.gateway.test_guard import made, routes
 
+from lakecore.gateway import GatewaySettings
 from lakecore.gateway._guard import access_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "http.md"
@@ -41,4 +43,13 @@ def test_openapi_describes_every_route() -> None:
     there = {route.path.replace(":path}", "}") for route in routes(made())} - {"/openapi.json"}
     assert set(document["paths"]) == there
     sql = document["paths"]["/query/sql"]["post"]["requestBody"]["content"]["application/json"]
-    assert set(sql["schema"]["properties"]) == {"sql", "params", "limit", "timeout_s"}
+    asked = {"sql", "params", "limit", "timeout_s", "memory_limit_bytes", "reason", "tier"}
+    assert set(sql["schema"]["properties"]) == asked
+
+
+def test_the_page_has_every_limit() -> None:
+    """Each bound of the gateway, but for times of its own, is on the page by its name."""
+    page = PAGE.read_text()
+    own = {"host", "port", "compress", "shutdown_s", "query_timeout_s", "query_memory_bytes"}
+    names = {field.name for field in dataclasses.fields(GatewaySettings)} - own
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
