@@ -23,12 +23,14 @@ class LakeGateway:
     """A gateway that is bound to its address. `run` serves until it is told to stop.
 
     Attributes:
+        app: the application that is served.
         url: where it listens.
         asks_for_keys: whether a key is needed.
     """
 
     def __init__(self, gateway: Gateway, *, asks_for_keys: bool) -> None:
         self._gateway = gateway
+        self.app = gateway.app
         self.url = gateway.url
         self.asks_for_keys = asks_for_keys
 

@@ -204,7 +204,8 @@ class _Exchange:
         """Answer with the error; where an answer began, break it off."""
         if self._status:
             # The server ends the connection without the last chunk: the client can tell.
-            raise error
+            _log.warning("request %s was broken off: %s", self.request_id, error)
+            return
         if isinstance(error, LakecoreError):
             status, headers, body = problem_of(error, self.request_id)
         else:

@@ -34,6 +34,9 @@ FORMATS: Final = {
     "application/vnd.apache.arrow.stream": "arrow",
     "application/vnd.apache.parquet": "parquet",
 }
+_HEADED: Final = ("json", "csv")
+"""Forms that begin before there is a row: an error before the first one is still an answer."""
+
 _MAX_ACCEPT_CHARACTERS: Final = 1_024
 _PAUSE_S: Final = 0.05
 
@@ -146,7 +149,10 @@ def _begin(
         if strange := sorted(asked.model_fields_set & {"reason", "tier"}):
             raise InvalidInput("a query does not take this", found=", ".join(strange))
         chunks = _chunks(found, form)
-        return _Rows(found, next(chunks, None), chunks)
+        first = next(chunks, None)
+        if first is not None and form in _HEADED:
+            first += next(chunks, b"")
+        return _Rows(found, first, chunks)
     except BaseException:
         found.close()
         raise

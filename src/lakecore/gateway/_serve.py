@@ -34,6 +34,7 @@ class Gateway:
     """
 
     def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
+        self.app = app
         self._settings = settings
         self._socket = _bound(settings.host, settings.port)
         self._server = _Server(
