@@ -37,6 +37,7 @@ from lakecore.gateway._edge import Edge, is_bug
 from lakecore.gateway._encoding import Compressing
 from lakecore.gateway._guard import address_of, guard
 from lakecore.gateway._mounted import Mount, router_of
+from lakecore.gateway._openapi import describe, methods_of
 from lakecore.gateway._ports import ActingAs, Authenticator
 from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, problem_of
 from lakecore.gateway._rates import Rates
@@ -138,6 +139,8 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    plain = app.openapi
+    app.openapi = lambda: app.openapi_schema or describe(app, plain())  # type: ignore[method-assign]  # FastAPI's own way
     app.state.rooms = rooms
     for room in (_health,) if only_mounts else _ROOMS:
         app.include_router(room.router)
@@ -173,6 +176,9 @@ async def _on_http(request: Request, error: Any) -> Response:
     ours = HttpProblem(error.status_code, slug, message)
     answer = await _on_error(request, ours)
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        # The router names the methods of the first route of that path alone.
+        answer.headers["allow"] = ", ".join(methods_of(request.app, request.scope))
     return answer
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lakecore.gateway._guard import caller_of
 from lakecore.gateway._problems import HttpProblem
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _M = TypeVar("_M", bound=BaseModel)
 _SHOWN_ERRORS = 5
+_LONG_S = 1.0
 
 
 class Model(BaseModel):
@@ -53,9 +56,22 @@ async def read_json(request: Request, model: type[_M]) -> _M:
         HttpProblem: no such JSON (400), or no JSON at all (415).
     """
     check_type(request, "application/json")
-    data = await request.body()
+    data = await read_body(request)
     found: _M = await request.app.state.rooms.workers.call(_parsed, model, data)
     return found
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body. Where it took long to come, the key is asked for again.
+
+    Raises:
+        Unauthenticated: it has ended meanwhile.
+    """
+    began_s = time.monotonic()
+    data = await request.body()
+    if time.monotonic() - began_s > _LONG_S:
+        await request.app.state.rooms.workers.call(caller_of(request).recheck)
+    return data
 
 
 def describe_body(model: type[BaseModel]) -> dict[str, Any]:

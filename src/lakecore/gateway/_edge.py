@@ -64,6 +64,11 @@ class Edge:
         except LakecoreError as error:
             await exchange.fail(error)
         except Exception as error:
+            cause = error.__cause__
+            if isinstance(error, RuntimeError) and isinstance(cause, LakecoreError):
+                # Starlette's word for an error behind the beginning of an answer.
+                await exchange.fail(cause)
+                return
             _log.exception("request %s failed", exchange.request_id)
             await exchange.fail(error)
         finally:

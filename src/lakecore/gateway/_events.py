@@ -72,8 +72,9 @@ def own(events: Sequence[Event], principal: Principal, allow: Allow, prefix: str
             _check_dataset(dataset, f"row {row}")
             allow(dataset)
             allowed.add(dataset)
-        if event.get("entity_type") in RESERVED_TYPES:
-            raise _reserved(event["entity_type"], f"row {row}")
+        kind = event.get("entity_type")
+        if isinstance(kind, str) and kind in RESERVED_TYPES:
+            raise _reserved(kind, f"row {row}")
         event["actor"] = principal.name
         given = event.get("context")
         event["context"] = context if not given else own_context(given, principal, row)
@@ -88,7 +89,7 @@ def own_batch(table: pa.Table, principal: Principal, allow: Allow, prefix: str |
 
     for name in SET_BY_LAKECORE:
         if name in table.schema.names:
-            values = set(pc.unique(table.column(name)).to_pylist()) - {None, ""}
+            values = set(_unique(table, name)) - {None, ""}
             if values - ({1} if name == "leaf" else set()):
                 raise _not_yours(name, "the batch")
             table = table.drop_columns([name])
@@ -104,6 +105,7 @@ def own_batch(table: pa.Table, principal: Principal, allow: Allow, prefix: str |
     context = principal.author().context_text()
     columns = {"actor": pa.repeat(principal.name, rows), "context": pa.repeat(context, rows)}
     if "context" in table.schema.names:
+        _unique(table, "context")
         given = table.column("context").combine_chunks().dictionary_encode()
         texts = [
             own_context(text, principal, 0) if text else context
@@ -141,9 +143,18 @@ def _check_dataset(dataset: str | None, where: str) -> None:
 
 
 def _unique(table: pa.Table, name: str) -> list[Any]:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    return list(pc.unique(table.column(name)).to_pylist()) if name in table.schema.names else []
+    if name not in table.schema.names:
+        return []
+    column = table.column(name)
+    try:
+        found = list(pc.unique(column).to_pylist())
+        hash(tuple(found))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidInput("wrong type", found=column.type, where=f"the batch, {name}") from error
+    return found
 
 
 def _text(value: object, name: str, row: int) -> str | None:

@@ -63,10 +63,12 @@ async def ingest_file(request: Request) -> Response:
         max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
     ) as form:
         rooms: Rooms = request.app.state.rooms
-        return await rooms.workers.call(_ingest, caller, form)
+        # It may have come for hours.
+        await rooms.workers.call(caller.recheck)
+        return await rooms.workers.call(_ingest, caller, form, rooms.settings.max_upload_bytes)
 
 
-def _ingest(caller: Caller, form: FormData) -> Response:
+def _ingest(caller: Caller, form: FormData, most_bytes: int) -> Response:
     strange = sorted(set(form) - set(_FIELDS))
     if strange:
         raise InvalidInput(
@@ -98,7 +100,11 @@ def _ingest(caller: Caller, form: FormData) -> Response:
         (result,) = lake.ingest(
             path,
             dataset=dataset,
-            options=IngestOptions(file_name=name or "upload", temp_dir=Path(folder)),
+            options=IngestOptions(
+                file_name=name or "upload",
+                temp_dir=Path(folder),
+                max_unpacked_bytes=most_bytes,
+            ),
             **options,
         )
     return json_answer(to_json(result), 202 if result.held else 200)

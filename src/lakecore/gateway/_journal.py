@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from lakecore.base import InvalidInput, NotFound, uuid8
 from lakecore.base.limits import KIB
 from lakecore.gateway._answers import DEFAULT_LIMIT, MAX_LIMIT, json_answer, page
-from lakecore.gateway._body import check_type
+from lakecore.gateway._body import check_type, read_body
 from lakecore.gateway._events import own, own_batch, parse_events
 from lakecore.gateway._guard import KNOWN, Access, Caller, caller_of, needs
 from lakecore.gateway._problems import HttpProblem
@@ -28,11 +28,33 @@ _SMALL_BYTES: Final = 16 * KIB
 _READ_ALL: Final = Access("read")
 _READ_SOME: Final = Access("read", "asked")
 
+_TEXT: Final = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_EVENT: Final = {
+    "type": "object",
+    "required": ["entity_type", "entity_id", "action"],
+    "additionalProperties": False,
+    "properties": {
+        **{name: {"type": "string"} for name in ("entity_type", "entity_id", "action")},
+        **dict.fromkeys(("event_id", "timestamp", "field", "old_value", "new_value"), _TEXT),
+        **dict.fromkeys(("source", "actor", "dataset", "context"), _TEXT),
+    },
+}
+_DESCRIBED: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {"schema": {"oneOf": [_EVENT, {"type": "array", "items": _EVENT}]}},
+            NDJSON: {"schema": {"type": "string"}},
+            ARROW: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Text = Annotated[str | None, Query(max_length=1_024)]
 
 
-@router.post("/events", status_code=201)
+@router.post("/events", status_code=201, openapi_extra=_DESCRIBED)
 @needs(Access("write", "asked"))
 async def record(request: Request) -> Response:
     """Record events, all or none; they are durable when this answers.
@@ -43,7 +65,7 @@ async def record(request: Request) -> Response:
     """
     kind = check_type(request, JSON, NDJSON, ARROW)
     key = idempotency_key(request)
-    data = await request.body()
+    data = await read_body(request)
     caller = caller_of(request)
     prefix = None if key is None else uuid8("http", caller.principal.name, key)
     workers = request.app.state.rooms.workers
@@ -233,6 +255,8 @@ def _record_batch(caller: Caller, data: bytes, prefix: str | None) -> dict[str, 
         with pa.ipc.open_stream(data) as reader:
             table = reader.read_all()
         table.validate(full=True)
+        if len(set(table.schema.names)) < table.num_columns:
+            raise ValueError("a column occurs twice")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise HttpProblem(400, "bad-request", "not an Arrow stream", found=error) from None
     mine = own_batch(table, caller.principal, partial(caller.lake, "write"), prefix)

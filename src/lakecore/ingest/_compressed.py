@@ -39,7 +39,47 @@ def _is_workbook(path: Path) -> bool:
     return "[Content_Types].xml" in names or "mimetype" in names
 
 
-def unpack(path: Path, scratch: Path, name: str) -> tuple[Path, str]:
+class _Bounded:
+    """A file that takes so many bytes and no more."""
+
+    def __init__(self, sink: BinaryIO, most_bytes: int | None, name: str) -> None:
+        self._sink = sink
+        self._most_bytes = most_bytes
+        self._name = name
+        self._bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Raises `InvalidInput` when it becomes too much."""
+        self._bytes += len(data)
+        if self._most_bytes is not None and self._bytes > self._most_bytes:
+            raise too_long(self._most_bytes, self._name)
+        self._sink.write(data)
+
+
+def too_long(most_bytes: int, name: str) -> InvalidInput:
+    """The error of a file that becomes too long when it is unpacked."""
+    return InvalidInput(
+        "the file becomes too long when it is unpacked",
+        expected=f"at most {most_bytes:,} bytes",
+        where=name,
+        hint="Load it in parts.",
+    )
+
+
+def check_workbook(path: Path, most_bytes: int, name: str) -> None:
+    """A workbook is a zip that its reader unpacks into memory: what it says of its size."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size_bytes = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile:
+        return  # its reader says what is wrong with it
+    if size_bytes > most_bytes:
+        raise too_long(most_bytes, name)
+
+
+def unpack(path: Path, scratch: Path, name: str, most_bytes: int | None = None) -> tuple[Path, str]:
     """Unpack `path` into `scratch`; the new path, and the name of what was inside."""
     kind = compression_of(path)
     target = scratch / "unpacked"
@@ -48,7 +88,8 @@ def unpack(path: Path, scratch: Path, name: str) -> tuple[Path, str]:
         if inner_name.lower().endswith(suffix):
             inner_name = inner_name[: -len(suffix)]
     try:
-        with path.open("rb") as source, target.open("wb") as sink:
+        with path.open("rb") as source, target.open("wb") as file:
+            sink = _Bounded(file, most_bytes, name)
             if kind == "gzip":
                 _gunzip(source, sink, name)
             elif kind == "zstd":
@@ -62,7 +103,7 @@ def unpack(path: Path, scratch: Path, name: str) -> tuple[Path, str]:
     return target, inner_name
 
 
-def _gunzip(source: BinaryIO, sink: BinaryIO, name: str) -> None:
+def _gunzip(source: BinaryIO, sink: _Bounded, name: str) -> None:
     decoder = zlib.decompressobj(_GZIP_WBITS)
     read_bytes, rest = 0, b""
     while True:
@@ -88,7 +129,7 @@ def _gunzip(source: BinaryIO, sink: BinaryIO, name: str) -> None:
         raise _broken("gzip", name, read_bytes, "the file ends in the middle of a stream")
 
 
-def _unzstd(source: BinaryIO, sink: BinaryIO, name: str) -> None:
+def _unzstd(source: BinaryIO, sink: _Bounded, name: str) -> None:
     import pyarrow as pa
 
     stream = pa.CompressedInputStream(pa.PythonFile(source, mode="r"), "zstd")
@@ -101,7 +142,7 @@ def _unzstd(source: BinaryIO, sink: BinaryIO, name: str) -> None:
         raise _broken("zstd", name, source.tell(), str(error)) from None
 
 
-def _unzip(path: Path, sink: BinaryIO, name: str) -> str:
+def _unzip(path: Path, sink: _Bounded, name: str) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [

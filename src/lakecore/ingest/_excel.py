@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import InvalidInput
+from lakecore.ingest._compressed import check_workbook
 from lakecore.ingest._files import FileScan
 from lakecore.ingest._names import clean_names
-from lakecore.ingest._options import IngestOptions
+from lakecore.ingest._options import MAX_WORKBOOK_BYTES, IngestOptions
 from lakecore.ingest._rows import Record, RowSource
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class ExcelSource(RowSource):
                 where=self.name,
                 hint='Install it: pip install "lakecore[excel]".',
             ) from None
+        most_bytes = min(self.options.max_unpacked_bytes or MAX_WORKBOOK_BYTES, MAX_WORKBOOK_BYTES)
+        check_workbook(self.path, most_bytes, self.name)
         try:
             book = python_calamine.load_workbook(str(self.path))
             if self.options.sheet is not None and self.options.sheet not in book.sheet_names:

@@ -18,6 +18,9 @@ MAX_REJECTS: Final = 100_000
 MAX_REJECT_TEXT_BYTES: Final = 64 * 1024
 """Longer raw texts are cut; what was cut off is named by length and hash."""
 
+MAX_WORKBOOK_BYTES: Final = 1024 * MIB
+"""Of a workbook's parts together, unpacked: its reader holds them in memory."""
+
 FORMATS: Final = ("csv", "tsv", "json", "ndjson", "parquet", "arrow", "excel")
 
 Contract = Literal["evolve", "freeze", "quarantine"]
@@ -41,6 +44,7 @@ class IngestOptions:
         strict: one rejected row refuses the whole file.
         again: take in a file that the dataset already holds.
         memory_limit_bytes: for the reader's own buffers.
+        max_unpacked_bytes: of a compressed file, when it is unpacked; None: as the disk has room.
         temp_dir: where compressed or transcoded files are unpacked; None = the system's.
         file_name: the name to record, when the path is that of an upload's spool file.
     """
@@ -61,6 +65,7 @@ class IngestOptions:
     max_rejects: int = MAX_REJECTS
     memory_limit_bytes: int = 256 * MIB
     threads: int = 2
+    max_unpacked_bytes: int | None = None
     temp_dir: Path | None = None
     file_name: str | None = None
 

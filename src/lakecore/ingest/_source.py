@@ -92,7 +92,7 @@ def open_source(
     try:
         inner, inner_name = path, name
         if compression_of(path) is not None:
-            inner, inner_name = unpack(path, scratch, name)
+            inner, inner_name = unpack(path, scratch, name, options.max_unpacked_bytes)
             inner_scan = scan_file(inner, digest=False)
         else:
             inner_scan = scan

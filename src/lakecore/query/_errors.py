@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -20,6 +21,7 @@ from lakecore.base import (
 
 READ_ONLY: Final = "SQL is read-only here"
 _POSITION: Final = re.compile(r"\s*at Line: (\d+), Column: (\d+)")
+_RUST: Final = re.compile(r"\\(?:u\{(?P<hex>[0-9a-fA-F]{1,8})\}|(?P<one>.))", re.DOTALL)
 _MAX_SUGGESTIONS: Final = 3
 _NOISE: Final = re.compile(
     r"^(?:DataFusion error: |External error: |Error during planning: |Execution error: "
@@ -95,7 +97,7 @@ _MEMORY_HINT: Final = (
 
 
 def _syntax(match: re.Match[str], statement: Statement) -> LakecoreError:
-    text = match["text"].encode().decode("unicode_escape") if "\\" in match["text"] else match[1]
+    text = _unescaped(match["text"])
     found_at = _POSITION.search(text)
     line, column = (int(found_at[1]), int(found_at[2])) if found_at else statement.end()
     text = _POSITION.sub("", text)
@@ -105,6 +107,22 @@ def _syntax(match: re.Match[str], statement: Statement) -> LakecoreError:
         return InvalidInput(f"syntax error: {text}", where=where, found=shown)
     found = "the end of the text" if found == "EOF" else found
     return InvalidInput("syntax error", expected=expected, found=found + shown, where=where)
+
+
+def _unescaped(text: str) -> str:
+    r"""A text that Rust printed for debugging.
+
+    >>> _unescaped(r'found: \u{fb}\'a\' \"b\"')
+    'found: û\'a\' "b"'
+    """
+
+    def character(match: re.Match[str]) -> str:
+        if match["hex"]:
+            code = int(match["hex"], 16)
+            return chr(code) if code <= sys.maxunicode else "�"
+        return {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}.get(match["one"], match["one"])
+
+    return _RUST.sub(character, text)
 
 
 def _too_deep(match: re.Match[str], statement: Statement) -> LakecoreError:
