@@ -21,7 +21,6 @@ from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, problem_of
 if TYPE_CHECKING:
     from lakecore.gateway._settings import GatewaySettings
 
-MAX_HEAD_BYTES: Final = 64 * 1024
 _FULL_RETRY_AFTER_S: Final = 2
 
 

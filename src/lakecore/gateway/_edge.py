@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import ClientDisconnect
 
 from lakecore.base import LakecoreError, Unavailable, uuid7
+from lakecore.base.limits import KIB
 from lakecore.gateway._encoding import CODINGS, unpack
 from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, bug_of, problem_of, status_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 UPLOADS: Final = ("/ingest/file",)
 """Routes whose bodies are files."""
 
+MAX_HEAD_BYTES: Final = 64 * KIB
 MIN_BYTES_PER_S: Final = 1_024
 """A body that comes more slowly, over its whole time but the first `timeout_s`, is not awaited."""
 
@@ -127,6 +129,16 @@ class _Exchange:
 
     def check_head(self) -> None:
         """Raises where the request says itself that it is too long, or is coded strangely."""
+        size = sum(len(name) + len(value) for name, value in self._scope["headers"])
+        size += len(self._scope.get("raw_path", b"")) + len(self._scope["query_string"])
+        if size > MAX_HEAD_BYTES:
+            # What comes in one piece is parsed whole before it is counted.
+            raise HttpProblem(
+                431,
+                "too-large",
+                "the request's head is too long",
+                expected=f"{MAX_HEAD_BYTES:,} bytes",
+            )
         length = _header(self._scope, b"content-length")
         if length.isdigit() and int(length[:20]) > self._limit:
             raise self._too_long()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from lakecore.base import InvalidInput, Unavailable
-from lakecore.gateway._connection import MAX_HEAD_BYTES, bounded
+from lakecore.gateway._connection import bounded
+from lakecore.gateway._edge import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,6 +34,8 @@ _WATCH_INTERVAL_S: Final = 1.0
 def main(descriptor: int, parent: int) -> None:
     """Serve the connection of this descriptor until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):  # when memory is short, this process goes, not the one above
+        Path("/proc/self/oom_score_adj").write_text("1000")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     connection = Connection(descriptor)
     import lakecore.query._session  # noqa: F401 - the slow import, before the first query

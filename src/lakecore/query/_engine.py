@@ -20,7 +20,7 @@ from lakecore.query._isolated import IsolatedStream, Processes
 from lakecore.query._local import LocalStream, LoopThread, Runaways, make_scratch
 from lakecore.query._params import bind
 from lakecore.query._result import QueryResult
-from lakecore.query._session import Session, is_pairwise
+from lakecore.query._session import Session, is_pairwise, is_swelling
 from lakecore.query._settings import MAX_STATEMENT_BYTES, MIN_MEMORY_BYTES, QuerySettings
 from lakecore.query._source import TableSource
 from lakecore.query._stream import BatchStream, Deadline
@@ -157,10 +157,10 @@ class QueryEngine:
         change: SqlChange | None = None
 
         def run(frame: DataFrame) -> QueryResult:
-            if limits.timeout_s is not None and is_pairwise(frame):
+            if limits.timeout_s is not None and _is_risky(frame):
                 raise Refused(
-                    "a join of all pairs is not made a change",
-                    expected="a join with an equality",
+                    "a query that could not be stopped is not made a change",
+                    expected="joins with an equality, and no functions such as repeat",
                     hint="ask for the rows, and give them to POST /datasets/{dataset}/mutations",
                 )
             stream = LocalStream(
@@ -233,7 +233,7 @@ class QueryEngine:
         )
         try:
             frame = session.plan(text, limits.max_rows)
-            if limits.isolation == "auto" and limits.timeout_s is not None and is_pairwise(frame):
+            if limits.isolation == "auto" and limits.timeout_s is not None and _is_risky(frame):
                 stream = self._isolated(text, values, limits, deadline, scratch)
                 if stream is not None:
                     return stream
@@ -303,6 +303,11 @@ class QueryEngine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _is_risky(frame: DataFrame) -> bool:
+    """Whether a plan may hold a step that cannot be interrupted."""
+    return is_swelling(frame) or is_pairwise(frame)
 
 
 def _is_long(text: str) -> bool:

@@ -26,6 +26,11 @@ _T = TypeVar("_T")
 # Of the optimised plan: joins that compare all pairs of rows, and so may run for hours.
 _PAIRWISE: Final = re.compile(r"(?m)^\s*(?:Cross Join:|\w+ Join:\s+(?:Filter:|$))")
 
+_SWELLING: Final = re.compile(
+    r"(?<!TableScan: )\b(?:repeat|[lr]pad|(?:array|list)_re(?:peat|size)|range|generate_series)\(",
+    re.IGNORECASE,
+)
+
 # Where nothing is sorted, an order of the files would only keep their parts from being read
 # at once: what asks for one in another way gets it by sorting.
 _SORTED: Final = re.compile(r"\b(?:order|over|partition)\b", re.IGNORECASE)
@@ -287,6 +292,13 @@ class _NoTables:
 
 def _is_query(frame: DataFrame) -> bool:
     return frame.logical_plan().display() not in {"Explain", "Analyze", "DescribeTable"}
+
+
+def is_swelling(frame: DataFrame) -> bool:
+    """Whether some function may make very much of very little, in one step and past the limit
+    of memory: `repeat('x', 2000000000)` is 2 GB before anybody can stop it.
+    """
+    return _SWELLING.search(frame.logical_plan().display_indent()) is not None
 
 
 def is_pairwise(frame: DataFrame) -> bool:

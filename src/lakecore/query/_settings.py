@@ -37,9 +37,10 @@ class QuerySettings:
     """Which queries run in a process of their own, where they can be ended at any moment.
 
     DataFusion cannot interrupt a join that is busy (apache/datafusion#19358), and a statement
-    nested too deeply overflows its stack. ``auto`` isolates joins without an equality under a
-    time limit, very long chains of operators, and everything else while a query that was
-    stopped is still busy; ``always`` suits a server that strangers send queries to.
+    nested too deeply overflows its stack. Under a time limit ``auto`` isolates joins without
+    an equality and functions that make much of little (`repeat`); always very long chains of
+    operators, and everything else while a query that was stopped is still busy. ``always``
+    suits a server that strangers send queries to.
     """
 
     idle_processes: int = 1

@@ -210,8 +210,10 @@ def _extent(column: pa.ChunkedArray) -> tuple[int, int]:
     shortest, longest = MAX_VALUE_BYTES, 0
     for chunk in column.chunks:
         if len(chunk):
-            offsets = np.frombuffer(chunk.buffers()[1], np.int32)
-            sizes = np.diff(offsets[chunk.offset : chunk.offset + len(chunk) + 1])
+            # Buffers from elsewhere may be longer than their cells, by any number of bytes.
+            count = chunk.offset + len(chunk) + 1
+            offsets = np.frombuffer(chunk.buffers()[1], np.int32, count)
+            sizes = np.diff(offsets[chunk.offset :])
             shortest = min(shortest, int(sizes.min()))
             longest = max(longest, int(sizes.max()))
     return shortest, longest

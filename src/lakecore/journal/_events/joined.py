@@ -109,7 +109,9 @@ def _texts(column: pa.Array) -> _Column | None:
 def _bytes_of(column: pa.Array) -> tuple[Any, Any]:
     """The bytes of all cells in a row, and each cell's length."""
     _, offsets_buffer, data_buffer = column.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[column.offset :][: len(column) + 1]
+    offsets = np.frombuffer(offsets_buffer, np.int32, column.offset + len(column) + 1)[
+        column.offset :
+    ]
     if data_buffer is None:
         return np.empty(0, np.uint8), np.diff(offsets)
     data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
