@@ -167,7 +167,8 @@ class _Exchange:
     async def _receive_part(self) -> Message:
         """Some of the body, as it comes."""
         try:
-            message = await asyncio.wait_for(self._receive(), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                message = await self._receive()
         except TimeoutError:
             raise self._too_slow() from None
         if message["type"] == "http.request":

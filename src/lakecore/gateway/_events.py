@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SET_BY_LAKECORE: Final = (*("seq", "leaf", "version", "dataset_id", "mutation_id", "workspace_id"),)
+_SET: Final = frozenset(SET_BY_LAKECORE)
 RESERVED_TYPES: Final = frozenset({"decision", "schema", "maintenance", "journal", "journal.key"})
 """What Lakecore itself says of decisions, columns, upkeep and the log."""
 
@@ -49,6 +51,52 @@ def parse_events(data: bytes, *, lines: bool) -> list[Event]:
     return events
 
 
+_Text = str | None | msgspec.UnsetType
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An event of texts alone. What else an event may be, `parse_events` knows."""
+
+    entity_type: str
+    entity_id: str
+    action: str
+    event_id: _Text = msgspec.UNSET
+    field: _Text = msgspec.UNSET
+    old_value: _Text = msgspec.UNSET
+    new_value: _Text = msgspec.UNSET
+    actor: _Text = msgspec.UNSET
+    source: _Text = msgspec.UNSET
+    dataset: _Text = msgspec.UNSET
+    context: _Text = msgspec.UNSET
+
+
+_LINES: Final = msgspec.json.Decoder(_Line)
+
+
+def parse_alike(data: bytes) -> pa.Table | None:
+    """Events, one a line, that all have the same members, as a table; None: `parse_events` them.
+
+    A third of the time of the way over dictionaries; what is wrong with a line that way says.
+    """
+    import pyarrow as pa
+
+    try:
+        lines = _LINES.decode_lines(data)
+        columns: dict[str, pa.Array] = {}
+        for name in _Line.__struct_fields__:
+            cells = list(map(attrgetter(name), lines))
+            missing = cells.count(msgspec.UNSET)
+            if name == "event_id" and not missing and not all(cells):
+                return None  # some are to get an id
+            if not missing:
+                columns[name] = pa.array(cells, pa.string())
+            elif missing < len(cells):
+                return None
+    except (msgspec.MsgspecError, pa.ArrowException, RecursionError, UnicodeError):
+        return None
+    return pa.table(columns)
+
+
 def own(events: Sequence[Event], principal: Principal, allow: Allow, prefix: str | None) -> None:
     """Make events the principal's, in place.
 
@@ -62,12 +110,16 @@ def own(events: Sequence[Event], principal: Principal, allow: Allow, prefix: str
     context = principal.author().context_text()
     allowed: set[str | None] = set()
     for row, event in enumerate(events):
-        for name in SET_BY_LAKECORE:
-            if event.get(name) not in (None, "") and not (name == "leaf" and event[name] == 1):
-                raise _not_yours(name, f"row {row}")
-            event.pop(name, None)
-        principal.actor(_text(event.get("actor"), "actor", row))
-        dataset = _text(event.get("dataset"), "dataset", row)
+        if not _SET.isdisjoint(event):
+            for name in SET_BY_LAKECORE:
+                if event.get(name) not in (None, "") and not (name == "leaf" and event[name] == 1):
+                    raise _not_yours(name, f"row {row}")
+                event.pop(name, None)
+        if event.get("actor"):
+            principal.actor(_text(event["actor"], "actor", row))
+        dataset = event.get("dataset")
+        if type(dataset) is not str or not dataset:
+            dataset = _text(dataset, "dataset", row)
         if dataset not in allowed:
             _check_dataset(dataset, f"row {row}")
             allow(dataset)

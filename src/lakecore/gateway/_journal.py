@@ -11,7 +11,7 @@ from lakecore.base import InvalidInput, NotFound, uuid8
 from lakecore.base.limits import KIB
 from lakecore.gateway._answers import DEFAULT_LIMIT, MAX_LIMIT, json_answer, page
 from lakecore.gateway._body import check_type, read_body
-from lakecore.gateway._events import own, own_batch, parse_events
+from lakecore.gateway._events import own, own_batch, parse_alike, parse_events
 from lakecore.gateway._guard import KNOWN, Access, Caller, caller_of, needs
 from lakecore.gateway._problems import HttpProblem
 from lakecore.gateway._requests import idempotency_key
@@ -244,6 +244,10 @@ def _owned(caller: Caller, data: bytes, prefix: str | None, *, lines: bool) -> l
 
 
 def _record(caller: Caller, data: bytes, prefix: str | None, *, lines: bool) -> dict[str, Any]:
+    if lines and data.count(b"\n") > MAX_NAMED_EVENTS:
+        table = parse_alike(data)
+        if table is not None and table.num_rows > MAX_NAMED_EVENTS:
+            return _record_table(caller, table, prefix)
     found = _owned(caller, data, prefix, lines=lines)
     return _named(caller.looking().journal.record_many(found))
 
@@ -259,6 +263,10 @@ def _record_batch(caller: Caller, data: bytes, prefix: str | None) -> dict[str, 
             raise ValueError("a column occurs twice")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise HttpProblem(400, "bad-request", "not an Arrow stream", found=error) from None
+    return _record_table(caller, table, prefix)
+
+
+def _record_table(caller: Caller, table: Any, prefix: str | None) -> dict[str, Any]:
     mine = own_batch(table, caller.principal, partial(caller.lake, "write"), prefix)
     return {"count": caller.looking().journal.record_batch(mine)}
 

@@ -109,12 +109,12 @@ def describe(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def methods_of(app: Any, scope: Any) -> list[str]:
-    """The methods that a path has, of all routes that match it."""
-    found: set[str] = set()
-    for route in _routes(app):
-        if route.matches({**scope, "path_params": {}})[0] is not Match.NONE:
-            found |= route.methods or set()
-    return sorted(found)
+    """The methods that a path has, of all routes of it."""
+    asked = {**scope, "path_params": {}}
+    routes = [route for route in _routes(app) if route.matches(asked)[0] is not Match.NONE]
+    # `/query/sql` is a path of its own, though `/query/{query_id}` would match it, too.
+    same = [route for route in routes if route.path == routes[0].path]
+    return sorted(set().union(*(route.methods or () for route in same)))
 
 
 def _responses(document: dict[str, Any], path: str, method: str) -> dict[str, Any]:

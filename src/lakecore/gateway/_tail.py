@@ -87,7 +87,8 @@ class Pulse:
             self._looking = asyncio.create_task(self._look(rooms, journal))
         try:
             if self.size == seen:
-                await asyncio.wait_for(self._grown.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self._grown.wait()
         except TimeoutError:
             return False
         finally:

@@ -154,6 +154,21 @@ def test_unknown_routes_and_methods_are_problems(
     assert answer.json()["type"] == f"urn:lakecore:error:{slug}"
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/keys", "GET, POST"),
+        ("/catalog/datasets/planes", "DELETE, GET"),
+        ("/query/sql", "POST"),
+        ("/query/some-id", "DELETE"),
+    ],
+)
+def test_a_method_that_there_is_not_is_told_which_there_are(path: str, allowed: str) -> None:
+    """All of the path, not of its first route alone."""
+    answer = run(ask(app_with(), "PATCH", path))
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 def test_a_long_body_is_refused_by_its_length() -> None:
     """Nothing of it is read."""
     answer = run(ask(app_with(max_body_bytes=1_000), "POST", content=b"x" * 1_001))

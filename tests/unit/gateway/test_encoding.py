@@ -12,7 +12,7 @@ import httpx
 import pyarrow as pa
 import pytest
 from fastapi import FastAPI, Request, Response
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import StreamingResponse
 from tests.unit.gateway.test_edge import app_with, ask, run
@@ -39,6 +39,7 @@ def opened(data: bytes, coding: str) -> bytes:
 
 
 @pytest.mark.parametrize("coding", CODINGS)
+@settings(deadline=None)
 @given(parts=st.lists(st.binary(max_size=2_000), max_size=6))
 def test_every_part_can_be_decoded_when_it_is_there(coding: str, parts: list[bytes]) -> None:
     """And all of them together are what went in."""
@@ -217,6 +218,7 @@ def test_a_bomb_does_not_go_off(coding: str, size: int, settings: Any) -> None:
 
 
 @pytest.mark.parametrize("coding", CODINGS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_damaged_bodies_are_problems(coding: str, data: st.DataObject) -> None:
     """Cut off or with a bit flipped: 400, 413, or by luck the same bytes."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import InvalidInput, LakecoreError, NotFound, Refused
@@ -207,6 +207,7 @@ CONDITIONS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(condition=CONDITIONS)
 def test_the_condition_means_the_same_rows(engine: QueryEngine, condition: str) -> None:
     """Those that a query with it finds; or the statement is refused."""
