@@ -83,6 +83,13 @@ def test_bodies_that_are_too_long(served: Served) -> None:
         except httpx.TransportError:
             continue  # told and closed while it was still being sent
         assert slug(answer, 413) == "too-large"
+    files = {"file": ("x.csv", bytes(9 << 20))}
+    try:
+        answer = served.client.post("/ingest/file", files=files, data={"dataset": "long"})
+    except httpx.TransportError:
+        pass
+    else:
+        assert slug(answer, 413) == "too-large"
     bomb = gzip.compress(bytes(64 << 20))
     answer = served.client.post(
         "/journal/events", content=bomb, headers={**headers, "Content-Encoding": "gzip"}

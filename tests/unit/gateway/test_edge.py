@@ -245,6 +245,33 @@ def test_a_full_pool_tells_to_come_again(gate: threading.Event) -> None:
     assert [one.status_code for one in two] == [200, 200]
 
 
+def test_so_many_requests_at_a_time(gate: threading.Event) -> None:
+    """The next is told to come again; then there is room."""
+    import asyncio
+
+    app = app_with(lambda: gate.wait(20), max_requests=2)
+
+    async def story() -> tuple[Any, Any, list[Any]]:
+        two = [asyncio.create_task(ask(app)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        third = await ask(app)
+        gate.set()
+        done = [await one for one in two]
+        return third, await ask(app), done
+
+    third, last, two = run(story())
+    assert (third.status_code, third.headers["retry-after"]) == (503, "2")
+    assert [one.status_code for one in (*two, last)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-Long": "x" * 70_000}, {f"X-{n}": "x" for n in range(9_000)}]
+)
+def test_a_long_head_is_refused(headers: dict[str, str]) -> None:
+    """Of one long part, or of many."""
+    assert run(ask(app_with(), headers=headers)).status_code == 431
+
+
 def test_a_slow_body_is_not_waited_for() -> None:
     """A client that sends half a body, and nothing more, is told so."""
     import asyncio

@@ -275,3 +275,19 @@ def test_the_context_of_an_author_is_json() -> None:
         author.context_text({"x": float("nan")})
     with pytest.raises(InvalidInput, match="context is not JSON"):
         author.context_text({"x": object()})
+
+
+def test_buffers_that_are_longer_than_their_cells() -> None:
+    """As a stream from elsewhere may have them: by any number of bytes."""
+
+    def padded(text: str) -> pa.Array:
+        _, offsets, data = pa.array([text] * MANY, pa.string()).buffers()
+        longer = pa.py_buffer(offsets.to_pybytes() + b"xyz")
+        return pa.Array.from_buffers(pa.string(), MANY, [None, longer, data])
+
+    table = pa.table({name: padded(str(value)) for name, value in LEAST.items()})
+    checked = validate_batch(table, now_us=0, id_prefix="p")
+    assert checked.column("entity_id").to_pylist() == ["N1"] * MANY
+    pair = padded("N1").slice(3)
+    sliced = pa.table(dict.fromkeys(LEAST, pair))
+    assert validate_batch(sliced, now_us=0, id_prefix="p").num_rows == MANY - 3

@@ -32,6 +32,17 @@ def test_syntax_errors_point(engine: QueryEngine, text: str, where: str, shown: 
     assert shown in (caught.value.found or "")
 
 
+@pytest.mark.parametrize(
+    "text", ["\U000561c2", "selec 'it''s \\ \"x\" ü'", "\\u{zz}", "select \0 x"]
+)
+def test_syntax_errors_of_strange_characters(engine: QueryEngine, text: str) -> None:
+    """What the parser escapes in its message comes back as it was written."""
+    with pytest.raises(InvalidInput) as caught:
+        engine.sql(text)
+    assert caught.value.where is not None
+    assert "\\u{" not in (caught.value.found or "") or "\\u{" in text
+
+
 def test_long_lines_are_cut_around_the_caret() -> None:
     """The caret stays under its character."""
     text = "select " + "1, " * 200 + "? ? from t"

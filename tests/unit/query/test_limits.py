@@ -117,6 +117,23 @@ def test_after_a_runaway_queries_are_isolated(
         assert result.to_pylist() == [{"n": 4}]
 
 
+@pytest.mark.parametrize(
+    ("query", "where"),
+    [
+        ("select length(repeat('x', 10))", "IsolatedStream"),
+        ("select lpad(name, 9) from (select 'x' as name)", "IsolatedStream"),
+        ("select array_repeat(1, 3)", "IsolatedStream"),
+        ("select count(*) as repeat", "LocalStream"),
+        ("select count(*) from generate_series(1, 3)", "LocalStream"),
+    ],
+)
+def test_functions_that_swell_are_isolated(engine: QueryEngine, query: str, where: str) -> None:
+    """Under a time limit: in one step they make more than any limit of memory counts."""
+    with engine.sql(query, timeout_s=20) as result:
+        assert type(result._stream).__name__ == where
+        assert len(result.to_pylist()) == 1
+
+
 def test_chains_of_operators_cannot_end_this_process(engine: QueryEngine) -> None:
     """Long ones run elsewhere; one that overflows even that stack is the statement's fault."""
     assert engine.sql("select " + "+".join(["1"] * 700) + " as s").to_pylist() == [{"s": 700}]
