@@ -217,6 +217,21 @@ def test_open_rows_end_with_their_key(served: Served) -> None:
     wait_until_free(served)
 
 
+def test_a_statement_without_a_row_yet_ends_with_its_key(served: Served) -> None:
+    """It is told so, as whoever comes with that key would be."""
+    client = served.as_("waiter", "read:*")
+    key_id = next(key.id for key in served.lake.keys.list() if key.principal.name == "waiter")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.post, "/query/sql", json=ENDLESS)
+        time.sleep(0.5)
+        served.lake.keys.revoke(key_id)
+        began_s = time.monotonic()
+        answer = asked.result(20)
+    assert slug(answer, 401) == "unauthenticated"
+    assert time.monotonic() - began_s < 5
+    wait_until_free(served)
+
+
 def test_a_reader_that_takes_nothing_is_let_go(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Its statement ends, and its connection with it."""
     folder = tmp_path_factory.mktemp("stalled")

@@ -129,7 +129,7 @@ class _Exchange:
 
     def check_head(self) -> None:
         """Raises where the request says itself that it is too long, or is coded strangely."""
-        size = sum(len(name) + len(value) for name, value in self._scope["headers"])
+        size = sum(len(name) + len(value) + 4 for name, value in self._scope["headers"])
         size += len(self._scope.get("raw_path", b"")) + len(self._scope["query_string"])
         if size > MAX_HEAD_BYTES:
             # What comes in one piece is parsed whole before it is counted.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from lakecore.base import InvalidInput, NotFound
+from lakecore.base import InvalidInput, NotFound, Unavailable
 from lakecore.gateway._answers import Streamed, json_answer
 from lakecore.gateway._body import Model, describe_body, read_json
 from lakecore.gateway._changes import Tier, recovered, told
@@ -85,7 +85,13 @@ async def sql(request: Request) -> Response:
     running = rooms.queries.begin(caller)
     try:
         begin = partial(_begin, caller, asked, running, FORMATS[media_type], _limits(rooms, asked))
-        found = await unless_gone(request, rooms.workers.call(begin), running.cancel, _drop)
+        with rooms.watch.holding(caller, running.cancel) as held:
+            try:
+                work = rooms.workers.call(begin)
+                found = await unless_gone(request, work, running.cancel, _drop)
+            except Unavailable:
+                held.check()
+                raise
         if not isinstance(found, _Rows):
             try:
                 return await _made(request, caller, asked, found)

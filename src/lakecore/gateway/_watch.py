@@ -79,6 +79,8 @@ class Watch:
     async def _look(self, authenticator: Authenticator) -> None:
         while self._held:
             await asyncio.sleep(LOOK_S)
+            if not self._held:
+                return
             asked = {held.caller.principal.key_id: held.caller.principal for held in self._held}
             ended = await self._workers.aside(partial(_ended, authenticator, asked))
             for held in list(self._held):
