@@ -87,8 +87,10 @@ def wrk(server: Server, body: Path, kind: str, *, connections: int) -> dict[str,
         *("-d", f"{SECONDS}s", "--timeout", "20s", "-s", str(SCRIPT)),
         *(f"{server.url}/journal/events", "--", str(body), kind, server.key),
     ]
+    began_s = cpu_s(server.pid)
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    found["cpu_s"] = cpu_s(server.pid) - began_s
     if found["bad"]:
         raise RuntimeError(f"requests failed: {found}")
     return found
@@ -136,6 +138,10 @@ def recording(place: Path, bodies: Path, key: str) -> list[Result]:
         costs = [tuple(run["seconds"] / run["requests"] for run in pair) for pair in pairs]
         ratios = [ours / peer for ours, peer in costs]
         p99_s = statistics.median(ours["p99_s"] for ours, _ in pairs)
+        cpu = [
+            statistics.median(run[at]["cpu_s"] / run[at]["requests"] for run in pairs)
+            for at in (0, 1)
+        ]
         results = [
             Result(
                 f"durable POST of one event, {CONNECTIONS} connections",
@@ -145,7 +151,8 @@ def recording(place: Path, bodies: Path, key: str) -> list[Result]:
                 round(1 / 0.7, 2),
                 PAIRS,
                 "the same, not writing",
-                f"{1 / statistics.median(ours for ours, _ in costs):,.0f} a second",
+                f"{1 / statistics.median(ours for ours, _ in costs):,.0f} a second; of processor "
+                f"{cpu[0] * 1e6:.0f} µs each, {cpu[1] * 1e6:.0f} µs without writing",
                 {"ratio_min": min(ratios), "ratio_max": max(ratios)},
             ),
             Result("its 99th percentile", p99_s, None, None, 0.05, PAIRS),
@@ -156,7 +163,9 @@ def recording(place: Path, bodies: Path, key: str) -> list[Result]:
         ):
             runs = [wrk(server, body, kind, connections=4) for _ in range(PAIRS)]
             per_s = statistics.median(run["requests"] * count / run["seconds"] for run in runs)
-            note = f"{per_s:,.0f} events a second, {count:,} a request, 4 connections"
+            cpu_each_s = statistics.median(r["cpu_s"] / (r["requests"] * count) for r in runs)
+            note = f"{per_s:,.0f} events a second, {count:,} a request, 4 connections; "
+            note += f"{cpu_each_s * 1e6:.2f} µs of processor each"
             per_goal_s = goal / per_s
             results.append(
                 Result(f"{goal:,} events as {name}", per_goal_s, None, None, 1.0, PAIRS, "", note)
