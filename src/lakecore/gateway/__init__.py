@@ -2,18 +2,23 @@
 
 A request goes through here once:
 
-    socket -> edge: request id, limits, time -> guard: who, may they? -> handler
+    socket -> connection -> edge: request id, limits, time -> guard: who, may they, so often?
                                                                            |
-    answer <- JSON, problem+json, or a stream <- workers: the lake, in threads
+    answer <- compressed, part by part <- workers: the lake, in threads <- handler
 
 The event loop never waits for a lake: whatever touches one runs in `Workers`, a bounded pool.
-When it is full, the answer is 503 with Retry-After, not a longer queue.
+When it is full, the answer is 503 with Retry-After, not a longer queue. The exceptions are a key
+that is known and a small event, which cost less than a thread: see `_guard` and `_journal`.
 
 ==================  ==================================================================
 `_app`              the application: rooms, errors, edge, joined
+`_connection`       so many at a time, heads that come, answers that are taken
 `_edge`             what holds for every request: id, size, time, log, last resort
 `_guard`            the one check: a route declares its `Access`, or is closed
+`_rates`            how often a key or an address may ask
+`_watch`            ends tails and streams of rows with the keys that they were begun with
 `_workers`          threads with a bound
+`_encoding`         zstd and gzip, both ways
 `_problems`         errors as RFC 9457 problem+json
 `_body`             request bodies: JSON by a model, streams with a bound
 `_rows`             rows of a change as an Arrow stream
@@ -22,7 +27,8 @@ When it is full, the answer is 503 with Retry-After, not a longer queue.
 `_journal`, `_tail` /journal (`_events`: what clients may say in an event)
 `_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`
                     the other rooms, by their routes
-`_health`           /health, /ready, /openapi.json
+`_running`          SQL statements under way: their number, their end
+`_health`, `_openapi`  /health, /ready, /openapi.json
 `_mounted`          doors of other protocols, behind the same guard
 `_serve`            the server on a socket, until it is told to stop
 `_ports`            what a lake and a book of keys must be able to do

@@ -180,7 +180,8 @@ class _Exchange:
             if not self._is_upload:
                 self._hold(part_bytes)
             lasted_s = time.monotonic() - self._began_s
-            if lasted_s > self._timeout_s + self._read / MIN_BYTES_PER_S:
+            is_late = lasted_s > self._timeout_s + self._read / MIN_BYTES_PER_S
+            if is_late and not self._is_read:
                 raise self._too_slow()
         return message
 

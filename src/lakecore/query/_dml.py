@@ -300,8 +300,8 @@ def _cuts(before: pa.DataType, after: pa.DataType) -> bool:
 def _bare(text: str, names: set[str]) -> str:
     """SQL of the unparser, whose names are all quoted, with columns by their own names alone.
 
-    >>> print(_bare('"p"."seats" > 1 OR "p"."note" = \'"p"."x"\'', {"p"}))
-    "seats" > 1 OR "note" = '"p"."x"'
+    >>> print(_bare('"p"."seats" > 1 OR "note" IS NULL', {"p"}))
+    "seats" > 1 OR "note" IS NULL
     """
 
     def bare(match: re.Match[str]) -> str:
