@@ -128,6 +128,34 @@ def test_a_preview_and_the_same_again(served: Served) -> None:
     assert good(ask(served.client, "delete from planes where tailnum = 'N5'"))["deleted"] == 1
 
 
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("insert into planes select tailnum || '-2', seats from planes where seats > 100", 2),
+        ("update planes set seats = seats / 2 where seats > 100 and tailnum like 'N10%'", 2),
+        ("delete from planes where seats between 100 and 200", 2),
+    ],
+)
+def test_a_change_by_sql_waits_and_is_approved(served: Served, sql: str, count: int) -> None:
+    """What was shown is what is made: rows, condition and values are kept meanwhile."""
+    agent = served.as_("agent:careful", "read:planes", "write:planes")
+    version = served.lake.describe("planes")["version"]
+    held = good(ask(agent, sql, tier="dry_run", reason="looks right"), 202)
+    assert rows(served) == PLANES
+    change = held["mutation_id"]
+    shown = good(served.client.get(f"/pending/{change}"))
+    assert (shown["actor"], shown["reason"]) == ("agent:careful", "looks right")
+    assert len(shown["diff"]) == count
+    made = good(served.client.post(f"/pending/{change}/approve", json={}))
+    assert (made["committed"], made["inserted"] + made["updated"] + made["deleted"]) == (
+        True,
+        count,
+    )
+    assert rows(served) != PLANES
+    served.lake.restore("planes", version=version)
+    assert rows(served) == PLANES
+
+
 def wait_until_free(served: Served, within_s: float = 8) -> float:
     """Seconds until no statement runs any more."""
     queries = served.gateway.app.state.rooms.queries
