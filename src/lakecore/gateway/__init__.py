@@ -11,7 +11,10 @@ When it is full, the answer is 503 with Retry-After, not a longer queue.
 
 ==================  ==================================================================
 `_app`              the application: rooms, errors, edge, joined
-`_edge`             what holds for every request: id, size, time, log, last resort
+`_watch`            around all of it: figures, a record of the request, a span
+`_access`           records on their way to the access log
+`_metrics`          /metrics
+`_edge`             what holds for every request: id, size, time, last resort
 `_guard`            the one check: a route declares its `Access`, or is closed
 `_workers`          threads with a bound
 `_problems`         errors as RFC 9457 problem+json
@@ -20,8 +23,8 @@ When it is full, the answer is 503 with Retry-After, not a longer queue.
 `_answers`          JSON answers, pages and their cursors, streams of bytes
 `_requests`         the same request again is the same change
 `_journal`, `_tail` /journal (`_events`: what clients may say in an event)
-`_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`
-                    the other rooms, by their routes
+`_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`,
+`_webhooks`         the other rooms, by their routes
 `_health`           /health, /ready, /openapi.json
 `_mounted`          doors of other protocols, behind the same guard
 `_serve`            the server on a socket, until it is told to stop
@@ -38,30 +41,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakecore.base.lazy import lazy_exports
+from lakecore.gateway._access import AccessLines, AccessLog, AccessRecord
 from lakecore.gateway._ports import Authenticator, LakePort
 from lakecore.gateway._settings import GatewaySettings, is_loopback
 
 if TYPE_CHECKING:
     from lakecore.gateway._app import create_app
+    from lakecore.gateway._metrics import Figure
     from lakecore.gateway._mounted import Door, Mount
     from lakecore.gateway._serve import Gateway
+    from lakecore.gateway._watch import Watch
     from lakecore.gateway._workers import Workers
 
 _HOME = {
     "Door": "_mounted",
+    "Figure": "_metrics",
     "Gateway": "_serve",
     "Mount": "_mounted",
+    "Watch": "_watch",
     "Workers": "_workers",
     "create_app": "_app",
 }
 
 __all__ = [
+    "AccessLines",
+    "AccessLog",
+    "AccessRecord",
     "Authenticator",
     "Door",
+    "Figure",
     "Gateway",
     "GatewaySettings",
     "LakePort",
     "Mount",
+    "Watch",
     "Workers",
     "create_app",
     "is_loopback",

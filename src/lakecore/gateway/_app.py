@@ -24,12 +24,15 @@ from lakecore.gateway import (
     _ingest,
     _journal,
     _keys,
+    _metrics,
     _query,
     _record,
     _tail,
     _truth,
+    _webhooks,
     _workspaces,
 )
+from lakecore.gateway._access import AccessQueue
 from lakecore.gateway._body import invalid
 from lakecore.gateway._edge import Edge, is_bug
 from lakecore.gateway._guard import guard
@@ -39,12 +42,13 @@ from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, problem_of
 from lakecore.gateway._requests import Requests
 from lakecore.gateway._settings import GatewaySettings
 from lakecore.gateway._tail import Pulse
+from lakecore.gateway._watch import Watch, Watcher
 from lakecore.gateway._workers import Workers
 
 _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes),
-    *(_workspaces, _record, _truth, _keys, _ingest),
+    *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _SLUGS: Final = {404: "no-such-route", 405: "method-not-allowed"}
@@ -67,6 +71,7 @@ class Rooms:
     probes: Mapping[str, Callable[[], object]]
     workers: Workers
     requests: Requests
+    metrics: _metrics.Metrics
     pulse: Pulse = field(default_factory=Pulse)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,6 +86,7 @@ def create_app(
     state_dir: Path | None = None,
     mounts: Sequence[Mount] = (),
     only_mounts: bool = False,
+    watch: Watch | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
 
@@ -91,15 +97,20 @@ def create_app(
         state_dir: where this machine keeps answers to an Idempotency-Key; None: in memory.
         mounts: doors of other protocols.
         only_mounts: nothing else, but /health and /ready.
+        watch: who is told of what is done here.
     """
+    watch = watch or Watch()
+    queue, counted = AccessQueue(watch.access), _metrics.RequestFigures()
+    workers = Workers(settings.threads, settings.max_waiting)
     rooms = Rooms(
         acting_as=acting_as,
         settings=settings,
         authenticator=authenticator,
         local=local or Principal.local("unknown"),
         probes=probes or {},
-        workers=Workers(settings.threads, settings.max_waiting),
+        workers=workers,
         requests=Requests(None if state_dir is None else state_dir / REQUESTS),
+        metrics=_metrics.Metrics(counted, workers, queue, watch.figures),
     )
 
     doors = [mount(rooms.workers) for mount in mounts]
@@ -111,6 +122,7 @@ def create_app(
             await door.close()
         rooms.workers.close()
         rooms.requests.close()
+        queue.close()
 
     app = FastAPI(
         title="Lakecore",
@@ -132,6 +144,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_middleware(Edge, settings=settings)
+    app.add_middleware(Watcher, traces=watch.traces, queue=queue, figures=counted)
     return app
 
 

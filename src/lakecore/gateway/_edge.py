@@ -1,11 +1,10 @@
-"""What holds for every request, whatever its route: id, size, time, log, the last resort."""
+"""What holds for every request, whatever its route: id, size, time, the last resort."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import re
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -22,7 +21,6 @@ UPLOADS: Final = ("/ingest/file",)
 """Routes whose bodies are files."""
 
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_access = logging.getLogger("lakecore.access")
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +58,6 @@ class Edge:
             await exchange.fail(error)
         finally:
             self._count -= 1
-            exchange.log()
 
 
 class _Exchange:
@@ -78,7 +75,6 @@ class _Exchange:
         self._read = 0
         self._is_read = False
         self._status = 0
-        self._began_s = time.monotonic()
         given = _header(scope, b"x-request-id")
         self.request_id = given if _GIVEN_ID.fullmatch(given) else uuid7()
         scope.setdefault("state", {})["request_id"] = self.request_id
@@ -133,22 +129,6 @@ class _Exchange:
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})
-
-    def log(self) -> None:
-        who = self._scope.get("state", {}).get("principal")
-        _access.info(
-            "%s %s %s",
-            self._scope["method"],
-            self._scope["path"],
-            self._status or "-",
-            extra={
-                "request_id": self.request_id,
-                "principal": getattr(who, "name", None),
-                "key_id": getattr(who, "key_id", None),
-                "duration_ms": round((time.monotonic() - self._began_s) * 1_000, 3),
-                "body_bytes": self._read,
-            },
-        )
 
     def _too_long(self) -> HttpProblem:
         return HttpProblem(

@@ -46,6 +46,14 @@ class TraceSettings:
     service: str = "lakecore"
     version: str = ""
 
+    def check(self) -> None:
+        """Raises `InvalidInput` where the endpoint is none, or OpenTelemetry is missing."""
+        from importlib.util import find_spec
+
+        endpoint_of(self.endpoint)
+        if find_spec("opentelemetry") is None or not find_spec("opentelemetry.sdk"):
+            raise _missing()
+
 
 class Span(Protocol):
     """Something that began and is not over yet."""
@@ -158,9 +166,7 @@ class _On:
             from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
             from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
         except ImportError as error:
-            raise InvalidInput(
-                "traces need OpenTelemetry", hint="pip install 'lakecore[otel]'"
-            ) from error
+            raise _missing() from error
         self.counts = {"sent": 0, "lost": 0}
         self._trace = trace
         self._exporter = self._make_exporter(settings)
@@ -236,7 +242,7 @@ class _On:
 
         counts = self.counts
         inner = OTLPSpanExporter(
-            endpoint=_endpoint(settings.endpoint),
+            endpoint=endpoint_of(settings.endpoint),
             headers=dict(settings.headers),
             timeout=_TIMEOUT_S,
         )
@@ -274,9 +280,13 @@ class _Begun:
         self._span.set_status(self._trace.StatusCode.ERROR)
 
 
-def _endpoint(given: str) -> str:
+def _missing() -> InvalidInput:
+    return InvalidInput("traces need OpenTelemetry", hint="pip install 'lakecore[otel]'")
+
+
+def endpoint_of(given: str) -> str:
     """
-    >>> _endpoint("http://collector:4318"), _endpoint("https://otel.example/v1/traces")
+    >>> endpoint_of("http://collector:4318"), endpoint_of("https://otel.example/v1/traces")
     ('http://collector:4318/v1/traces', 'https://otel.example/v1/traces')
     """
     from urllib.parse import urlsplit
