@@ -133,8 +133,9 @@ def is_public(address: Address) -> bool:
     >>> [is_public(ipaddress.ip_address(text)) for text in ("8.8.8.8", "169.254.1.1", "fd00::1")]
     [True, False, False]
     """
+    is_site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
     return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_unspecified
+        address.is_multicast or address.is_reserved or address.is_unspecified or is_site_local
     )
 
 
