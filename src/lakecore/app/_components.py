@@ -203,7 +203,7 @@ class Components:
         return LakeTables(
             self.store,
             self.catalog,
-            self.tables,
+            lambda: self.tables,
             self.journal,
             pending=lambda: self.approvals.list_pending(decided=True),
             rules=lambda: self.rules.current(),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -35,6 +38,11 @@ def command(state: State, host: str | None, port: int | None) -> None:
     At the end no further request is taken, those under way end, and what was recorded is
     sealed.
     """
+    with _without_collecting():
+        _serve(state, host, port)
+
+
+def _serve(state: State, host: str | None, port: int | None) -> None:
     from lakecore.app import logging_to, open_gateway
 
     settings = state.load_settings().settings
@@ -49,6 +57,8 @@ def command(state: State, host: str | None, port: int | None) -> None:
 
 def _say(gateway: LakeGateway, url: str, lines: LogLines, open_doors: list[Enforced]) -> None:
     """What is enforced, having tried it; what must not be left open ends the gateway."""
+    gc.freeze()
+    gc.enable()
     _tell(lines, f"{url} at {gateway.url}")
     for found in gateway.enforced():
         _tell(lines, found.text, found)
@@ -56,6 +66,17 @@ def _say(gateway: LakeGateway, url: str, lines: LogLines, open_doors: list[Enfor
             open_doors.append(found)
             gateway.stop()
             return
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """No garbage is collected until it serves: what is made until then stays, and looking
+    through it again and again is a tenth of the time that a start takes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _tell(lines: LogLines, text: str, found: Enforced | None = None) -> None:
