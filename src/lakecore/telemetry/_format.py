@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import traceback
@@ -16,6 +17,9 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 MAX_LINE_CHARACTERS: Final = 64 * 1024
 
 _KNOWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_BREAKS: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]")
+"""What JSON leaves as it is and some readers take for the end of a line."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Redact = Callable[[str], str]
@@ -46,10 +50,11 @@ def line_of(
     """One line with its end. Whatever is in it, it is one line, and of a bounded length."""
     if as_json:
         document = {"at": format_timestamp(at_us), "level": level, "logger": logger}
-        text = _json({**document, "message": redact(message), **fields}, redact)
+        given = {name: value for name, value in fields.items() if name not in document}
+        text = _json({**document, "message": message, **given}, redact)
         if len(text) > MAX_LINE_CHARACTERS:
             shortened = message[: MAX_LINE_CHARACTERS // 8]
-            text = _json({**document, "message": redact(shortened), "cut": True}, redact)
+            text = _json({**document, "message": shortened, "cut": True}, redact)
         return text + "\n"
     parts = [format_timestamp(at_us), f"{level:<7}", logger, message]
     parts += [f"{name}={_text(value)}" for name, value in fields.items() if value is not None]
@@ -57,9 +62,12 @@ def line_of(
 
 
 def _json(document: Mapping[str, object], redact: Redact) -> str:
-    # Members that a logger was given may not hide those that every line has.
-    data = msgspec.json.encode(document, enc_hook=str).decode("utf-8", "replace")
-    return redact(data).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    try:
+        data = msgspec.json.encode(document, enc_hook=str).decode()
+    except (UnicodeEncodeError, TypeError, ValueError, RecursionError):
+        # Half a character, as in a file's name, or a value of some library's.
+        data = json.dumps({name: str(value) for name, value in document.items()})
+    return _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", redact(data))
 
 
 def _text(value: object) -> str:
