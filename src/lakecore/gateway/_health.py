@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,6 +14,10 @@ from lakecore.gateway._answers import json_answer
 from lakecore.gateway._guard import KNOWN, OPEN, needs
 
 router = APIRouter(tags=["health"])
+PROBE_TIMEOUT_S: Final = 10.0
+"""A probe that takes longer counts as one that failed; its thread is free when it ends."""
+
+_log = logging.getLogger(__name__)
 
 
 @router.get("/health")
@@ -30,10 +36,15 @@ async def ready(request: Request) -> Response:
     found: dict[str, Any] = {}
     for name, probe in probes.items():
         try:
-            await rooms.workers.call(probe)
+            await asyncio.wait_for(rooms.workers.call(probe), PROBE_TIMEOUT_S)
             found[name] = "ok"
+        except TimeoutError:
+            found[name] = "timeout"
         except LakecoreError as error:
             found[name] = error.type
+        except Exception:
+            _log.exception("the probe of %s failed", name)
+            found[name] = "bug"
     is_ready = set(found.values()) == {"ok"}
     status = 200 if is_ready else 503
     headers = {} if is_ready else {"retry-after": "2"}
