@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,11 @@ def test_health_needs_nothing_and_ready_needs_all(
             assert answer.headers["retry-after"]
             assert "canary" not in answer.text
             assert httpx.get(f"{served.url}/health").json() == {"status": "ok"}
+        # Whoever asks meanwhile takes no further thread.
+        workers = served.gateway._gateway._server.config.app.state.rooms.workers
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: served.client.get("/ready").status_code, range(8)))
+        assert (answers, workers.count) == ([503] * 8, 1)
         free.set()
 
 

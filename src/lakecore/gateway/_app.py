@@ -62,6 +62,7 @@ class Rooms:
         authenticator: None: nobody is asked for a key, and everybody is `local`.
         probes: what has to answer for the gateway to be ready.
         stopping: set when answers without an end have to end.
+        probing: calls of `probes` that are under way.
     """
 
     acting_as: ActingAs
@@ -74,6 +75,7 @@ class Rooms:
     metrics: _metrics.Metrics
     pulse: Pulse = field(default_factory=Pulse)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    probing: dict[str, asyncio.Future[object]] = field(default_factory=dict)
 
 
 def create_app(
