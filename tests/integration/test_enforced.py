@@ -102,13 +102,20 @@ def test_limits_that_do_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert bad.text.startswith("BODIES BEYOND 2,048 bytes ARE NOT REFUSED: expected 413, found 4")
 
 
-class Careless(FaultyStore):
-    """A store that replaces what is there."""
+class Remote(FaultyStore):
+    """A store that is no disk of this machine."""
+
+    def local_path(self, path: str) -> Path | None:
+        """None: it is elsewhere."""
+        return None
+
+
+class Careless(Remote):
+    """A look-alike that ignores the condition of a conditional put."""
 
     def create(self, path: str, data: bytes) -> None:
-        if self.exists(path):
-            self.delete(path)
-        super().create(path, data)
+        """Replaces."""
+        self.inner.put(path, data)
 
 
 def test_a_store_that_makes_an_object_twice(
@@ -119,7 +126,7 @@ def test_a_store_that_makes_an_object_twice(
         assert "store" not in lines(served)
         parts = served.lake._parts
         with monkeypatch.context() as context:
-            context.setattr(parts, "store", FaultyStore(open_store("memory://")))
+            context.setattr(parts, "store", Remote(open_store("memory://")))
             good = lines(served)["store"]
             context.setattr(parts, "store", Careless(open_store("memory://")))
             bad = lines(served)["store"]

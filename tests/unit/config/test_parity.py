@@ -26,7 +26,7 @@ def other(section: str, one: Field[Any]) -> Any:
     if choices:
         return next(choice for choice in choices if choice != default)
     kind = kind_of(SECTIONS[section], one.name)
-    low, high = one.metadata["minimum"], one.metadata["maximum"]
+    high = one.metadata["maximum"]
     if kind == "boolean":
         return not default
     if kind == "text":
