@@ -150,6 +150,22 @@ def test_a_gateway_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monk
     assert (found.ok, found.is_fatal) == (False, True)
 
 
+def test_a_gateway_that_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is let in by a 503: it is asked again, and is no reason to end."""
+    from lakecore.app import _enforced
+
+    monkeypatch.setattr(_enforced, "_PAUSE_S", 0.01)
+    with serving(tmp_path) as served:
+        answers = [503, 401]
+        with monkeypatch.context() as context:
+            context.setattr(_enforced.Answering, "status", lambda *args: answers.pop(0))
+            context.setattr(_enforced, "_limits", lambda *args: None)
+            assert lines(served)["keys"].ok
+            context.setattr(_enforced.Answering, "status", lambda *args: 503)
+            found = lines(served)["keys"]
+    assert (found.ok, found.is_fatal) == (False, False)
+
+
 def plain(**journal: Any) -> Settings:
     """Settings of a lake that nothing happens to by itself."""
     return Settings(lake=LakeSettings(maintain=False), journal=JournalSettings(**journal))

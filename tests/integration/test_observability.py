@@ -41,7 +41,7 @@ def figures(text: str) -> dict[str, float]:
 
 
 @contextmanager
-def up(folder: Path, **environ: str) -> Iterator[tuple[str, list[str], subprocess.Popen[str]]]:
+def up(folder: Path, **environ: str) -> Iterator[tuple[str, list[str]]]:
     """`lakecore up` with JSON logs: where it is, and the lines of its log so far."""
     given = {"LAKECORE_GATEWAY__LOG_FORMAT": "json", "LAKECORE_GATEWAY__LOG_LEVEL": "debug"}
     command = [sys.executable, "-c", "from lakecore.cli import main; main()"]
@@ -58,7 +58,7 @@ def up(folder: Path, **environ: str) -> Iterator[tuple[str, list[str], subproces
         reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
         reader.start()
         try:
-            yield str(json.loads(lines[0])["message"]).rpartition(" at ")[2], lines, process
+            yield str(json.loads(lines[0])["message"]).rpartition(" at ")[2], lines
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
         finally:
@@ -81,11 +81,11 @@ def test_no_secret_is_told(tmp_path: Path) -> None:
         environ = {
             "LAKECORE_AUTH__ENABLED": "true",
             "LAKECORE_GATEWAY__OTLP_ENDPOINT": collector.url,
-            "LAKECORE_GATEWAY__OTLP_HEADERS__AUTHORIZATION": f"Bearer {WORD}",
+            "LAKECORE_GATEWAY__OTLP_HEADERS__X_API_KEY": WORD,
             "LAKECORE_WEBHOOKS__ALLOW_NETWORKS": "127.0.0.0/8",
             "LAKECORE_WEBHOOK_CRM": "whsec_" + (WORD * 8)[:43] + "=",
         }
-        with up(tmp_path, **environ) as (url, lines, process):
+        with up(tmp_path, **environ) as (url, lines):
             client = httpx.Client(base_url=url, timeout=30)
             right = {"Authorization": f"Bearer {key.text}"}
             bad = [
@@ -117,6 +117,7 @@ def test_no_secret_is_told(tmp_path: Path) -> None:
             receiver.wait(1)
             text = client.get("/metrics", headers=right).text
             spans = collector.wait(lambda spans: len(spans) > 30)
+            assert collector.headers[0]["x-api-key"] == WORD
         told = "".join(lines) + text + repr(spans)
     for canary in (WORD, secret, signing):
         assert canary not in told, [line for line in told.splitlines() if canary in line][:3]
@@ -126,7 +127,6 @@ def test_no_secret_is_told(tmp_path: Path) -> None:
     assert {one["route"] for one in access} >= {"/query/sql", "/keys", None}
     assert {one["principal"] for one in access} == {"ada", None}
     assert [one for one in records if one["logger"] == "lakecore.webhooks._deliver"]
-    del process
 
 
 def test_one_trace_goes_through_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

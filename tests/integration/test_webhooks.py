@@ -17,6 +17,7 @@ from tests.delivering import delivering, eventually, insert, make_impatient, ope
 from tests.receivers import Answer, Receiver, is_signed, receiving
 
 from lakecore.base import NotFound
+from lakecore.webhooks import _deliver
 
 KILLS = 3
 FILTERED = {
@@ -314,3 +315,22 @@ def test_threads_end(tmp_path: Path, receiver: Receiver) -> None:
             began_s = time.monotonic()
         assert time.monotonic() - began_s < 5
         assert not [t for t in threading.enumerate() if t.name.startswith("lakecore-webhooks")]
+
+
+def test_long_stretches_are_not_held_in_memory(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is beyond the bound is read again, and is the same."""
+    monkeypatch.setattr(_deliver, "MAX_HELD_BYTES", 100_000)
+    with opened(tmp_path) as lake:
+        made = lake.webhooks.create(receiver.url)
+        insert(lake, *range(950))
+        with delivering(lake):
+            received = receiver.wait_events(950)
+            eventually(lambda: lake.webhooks.status(made.webhook.id)["events"] == 950)
+        line = lake._parts.deliveries.find(made.webhook.id)
+        assert line is not None
+        assert line.until is None
+    seqs = [seq for one in received for seq in one.seqs]
+    assert seqs == sorted(set(seqs))
+    assert len({one.id for one in received}) == len(received)

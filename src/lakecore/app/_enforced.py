@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from lakecore.gateway import GatewaySettings
 
 _TIMEOUT_S: Final = 10.0
+_ATTEMPTS: Final = 4
+_PAUSE_S: Final = 0.25
+_LATER: Final = (429, 503)
 _STRANGER: Final = "lake.example"
 
 
@@ -76,7 +80,7 @@ def probe_all(
     for name, probe in probes:
         try:
             found = probe()
-        except (LakecoreError, OSError, http.client.HTTPException) as error:
+        except Exception as error:  # whatever it is, it is no pass, and the others are tried
             told = error.message if isinstance(error, LakecoreError) else type(error).__name__
             # What cannot be asked may be open.
             fatal = name == "keys" and asks_for_keys
@@ -87,8 +91,12 @@ def probe_all(
 
 
 def _keys(asked: Answering, *, asks_for_keys: bool) -> Enforced:
-    status = asked.status("GET", "/ready")
+    status = _patiently(asked)
     if asks_for_keys:
+        if status in _LATER:
+            # Nobody was let in: it has too much to do to say so.
+            text = f"could not be probed: the answer is {status}"
+            return Enforced(name="keys", ok=False, text=text)
         if status == 401:
             text = "API keys are asked for: without one the answer is 401"
             return Enforced(name="keys", ok=True, text=text)
@@ -103,6 +111,21 @@ def _keys(asked: Answering, *, asks_for_keys: bool) -> Enforced:
         "[auth] enabled = true asks (other names for it are refused: 403)"
     )
     return Enforced(name="keys", ok=True, text=text)
+
+
+def _patiently(asked: Answering) -> int:
+    """What somebody without a key gets, of a gateway that may be busy from its first moment."""
+    for attempt in range(_ATTEMPTS):
+        is_last = attempt + 1 == _ATTEMPTS
+        try:
+            status = asked.status("GET", "/ready")
+            if status not in _LATER or is_last:
+                return status
+        except (OSError, http.client.HTTPException):
+            if is_last:
+                raise
+        time.sleep(_PAUSE_S)
+    raise AssertionError
 
 
 def _limits(asked: Answering, settings: GatewaySettings) -> Enforced:

@@ -263,7 +263,7 @@ class GatewaySettings:
     otlp_headers: Mapping[str, str] = setting(
         _NO_OPTIONS,
         "Sent to the collector with every request, such as its key; in the environment one "
-        "variable each: `LAKECORE_GATEWAY__OTLP_HEADERS__AUTHORIZATION`. Never shown.",
+        "variable each: `LAKECORE_GATEWAY__OTLP_HEADERS__X_API_KEY` is `x-api-key`. Never shown.",
         secret=True,
         masked=True,
     )

@@ -12,8 +12,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 MAX_WAITING: Final = 20_000
 """Records that wait to be written."""
@@ -25,9 +26,8 @@ _LOGGER: Final = "lakecore.access"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessRecord:
-    """One request and its answer.
+class AccessRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One request and its answer. A struct: one is made for every request.
 
     Attributes:
         at_us: when the answer had been sent, microseconds since the epoch.

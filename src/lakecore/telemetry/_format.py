@@ -7,6 +7,7 @@ import logging
 import re
 import traceback
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -49,16 +50,27 @@ def line_of(
 ) -> str:
     """One line with its end. Whatever is in it, it is one line, and of a bounded length."""
     if as_json:
-        document = {"at": format_timestamp(at_us), "level": level, "logger": logger}
+        document = {"at": _moment(at_us), "level": level, "logger": logger}
         given = {name: value for name, value in fields.items() if name not in document}
         text = _json({**document, "message": message, **given}, redact)
         if len(text) > MAX_LINE_CHARACTERS:
             shortened = message[: MAX_LINE_CHARACTERS // 8]
             text = _json({**document, "message": shortened, "cut": True}, redact)
         return text + "\n"
-    parts = [format_timestamp(at_us), f"{level:<7}", logger, message]
+    parts = [_moment(at_us), f"{level:<7}", logger, message]
     parts += [f"{name}={_text(value)}" for name, value in fields.items() if value is not None]
     return _one_line(redact(" ".join(parts)))[:MAX_LINE_CHARACTERS] + "\n"
+
+
+@lru_cache(maxsize=8)
+def _second(at_s: int) -> str:
+    return format_timestamp(at_s * 1_000_000)[:-7]
+
+
+def _moment(at_us: int) -> str:
+    """As `format_timestamp`: many lines are of one second."""
+    at_s, rest_us = divmod(at_us, 1_000_000)
+    return f"{_second(at_s)}{rest_us:06d}Z"
 
 
 def _json(document: Mapping[str, object], redact: Redact) -> str:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lakecore.base import Clock, CorruptData, InvalidInput, LakecoreError, Retry
+from lakecore.base.limits import MIB
 from lakecore.journal import Author
 from lakecore.webhooks._message import Message, messages
 from lakecore.webhooks._retry import NO_TROUBLE, after_failure, is_over
@@ -52,6 +53,9 @@ IDLE_S: Final = 10.0
 
 STUCK_S: Final = 30.0
 """Until the next look, where it is not the receiver that is wrong."""
+
+MAX_HELD_BYTES: Final = 4 * MIB
+"""Messages of one webhook that wait in memory."""
 
 _SAVE_S: Final = 5.0
 _BATCHES_AT_ONCE: Final = 64
@@ -199,6 +203,9 @@ class Deliverer:
                         continue
                 except LakecoreError as error:
                     _log.warning("webhooks cannot be looked at: %s", error)
+                except Exception:
+                    # Whatever it is: the next look may find it gone, and nobody else delivers.
+                    _log.exception("webhooks cannot be looked at")
                 await self._pause(REFRESH_S)
         finally:
             with self._lock:
@@ -293,7 +300,7 @@ class Deliverer:
                 if self._size == seen:
                     await grown.wait()
                 return
-            lane.waiting = found
+            lane.waiting = _held(found)
         secrets = await lane.thread(
             self._webhooks.machine.signing, lane.webhook, self._clock.now_us()
         )
@@ -328,7 +335,7 @@ class Deliverer:
         if outcome.is_delivered:
             self._counts["delivered"] += 1
             del lane.waiting[0]
-            line = delivered(lane.line, message.events, now_us, is_last=not lane.waiting)
+            line = delivered(lane.line, message.events, now_us, is_last=message.is_last)
         else:
             self._counts["failed"] += 1
             trouble = after_failure(
@@ -438,6 +445,17 @@ class Deliverer:
             timeout_s=self._settings.timeout_s,
             connections=self._settings.concurrency,
         )
+
+
+def _held(found: list[Message]) -> list[Message]:
+    """As many of a stretch's messages as are kept in memory; the others are read again."""
+    held, size_bytes = found[:1], len(found[0].body)
+    for message in found[1:]:
+        size_bytes += len(message.body)
+        if size_bytes > MAX_HELD_BYTES:
+            break
+        held.append(message)
+    return held
 
 
 def _end(events: Sequence[Event]) -> int:

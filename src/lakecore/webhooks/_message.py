@@ -38,11 +38,13 @@ class Message:
     Attributes:
         id: the same whenever these events are sent to this subscription.
         events: how many are in it.
+        is_last: of its stretch.
     """
 
     id: str
     body: bytes
     events: int
+    is_last: bool = True
 
 
 def messages(webhook: Webhook, lake_id: str, events: Sequence[Event], cursor: str) -> list[Message]:
@@ -100,7 +102,7 @@ def _message(
     body = msgspec.json.encode(document)
     digest = hashlib.sha256(body).hexdigest()
     name = uuid8("webhook", webhook.id, lake_id, str(first), str(last), digest)
-    return Message(id=f"msg_{name}", body=body, events=len(events))
+    return Message(id=f"msg_{name}", body=body, events=len(events), is_last=cursor is not None)
 
 
 def _told(event: Event) -> dict[str, Any]:
