@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakecore.app._archives import Archives
 from lakecore.app._format import LakeFormat, create_format, read_format
+from lakecore.app._made import cached_property
 from lakecore.app._source import LakeTables, facts
 from lakecore.app._truth import schemas_of
 from lakecore.base import Clock, SystemClock

@@ -44,7 +44,7 @@ class LakeFigures:
         self._lock = threading.Lock()
 
     def __call__(self) -> Sequence[Figure]:
-        """All of them; what does not answer now is left out, and counted."""
+        """All of them; what does not answer now is left out, and said."""
         with self._lock:
             if self._monotonic_s() - self._looked_s >= EVERY_S:
                 self._found = [*self._journal(), *self._verified()]

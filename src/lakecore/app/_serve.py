@@ -46,8 +46,14 @@ class LakeGateway:
         """
         from lakecore.app._beside import beside
 
+        def started() -> None:
+            if on_started is not None:
+                on_started()
+            # What takes a while to import, and nobody waits for.
+            self._parts.records.start()
+
         with beside(self._parts):
-            self._gateway.run(on_started)
+            self._gateway.run(started)
 
     def stop(self) -> None:
         """Have `run` return, from any thread."""
@@ -110,7 +116,6 @@ def open_gateway(
         query_timeout_s=parts.settings.query.timeout_s,
     )
     asks_for_keys = parts.settings.auth.enabled or not is_loopback(settings.host)
-    parts.records.start()
 
     def acting_as(principal: Principal) -> ActingLake:
         return ActingLake(lake, principal)
