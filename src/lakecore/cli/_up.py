@@ -38,17 +38,29 @@ def command(state: State, host: str | None, port: int | None) -> None:
     At the end no further request is taken, those under way end, and what was recorded is
     sealed.
     """
-    with _without_collecting():
-        _serve(state, host, port)
+    serve_until_stopped(state, host, port, create=True)
 
 
-def _serve(state: State, host: str | None, port: int | None) -> None:
+def serve_until_stopped(
+    state: State,
+    host: str | None,
+    port: int | None,
+    *,
+    create: bool = False,
+    actor: str | None = None,
+    only_mcp: bool = False,
+) -> None:
+    """Serve a lake with its log on standard error; exit code 1 where a door was open."""
     from lakecore.app import logging_to, open_gateway
 
     settings = state.load_settings().settings
     open_doors: list[Enforced] = []
-    with logging_to(sys.stderr, settings) as lines, state.open_lake(create=True) as lake:
-        gateway = open_gateway(lake, host=host, port=port, lines=lines)
+    with (
+        _without_collecting(),
+        logging_to(sys.stderr, settings) as lines,
+        state.open_lake(actor=actor, create=create) as lake,
+    ):
+        gateway = open_gateway(lake, host=host, port=port, only_mcp=only_mcp, lines=lines)
         gateway.run(lambda: _say(gateway, lake.url, lines, open_doors))
         _tell(lines, "stopped; sealing what was recorded")
     if open_doors:
