@@ -10,7 +10,7 @@ SOAK_ROUNDS ?= 2000
 # A process a core; `PYTEST_ARGS=-x` for one after the other.
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
-.PHONY: help setup demo test check bench soak docs lock
+.PHONY: help setup demo up test check bench soak docs lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ $(STAMP): requirements/build.txt requirements/dev.txt pyproject.toml scripts/set
 
 demo: $(STAMP) ## load real files into ./demo-lake, change them, look back, verify
 	@$(BIN)/python examples/demo.py
+
+up: $(STAMP) ## serve the demo lake on 127.0.0.1:3100
+	@test -f demo-lake/lakecore.json || $(BIN)/python examples/demo.py
+	@exec $(BIN)/lakecore --lake demo-lake up --host 127.0.0.1 --port 3100
 
 test: $(STAMP) $(AZURITE) ## the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

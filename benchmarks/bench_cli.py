@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlopen
 
 import lakecore
 from benchmarks.pairs import Result, alone
@@ -16,6 +17,23 @@ COMMAND = str(Path(sys.executable).parent / "lakecore")
 
 def process(*arguments: str) -> Callable[[], object]:
     return lambda: subprocess.run([COMMAND, *arguments], check=True, capture_output=True)
+
+
+def up_until_ready(lake: str) -> Callable[[], object]:
+    """From the start of the process to the first 200 of /ready."""
+
+    def once() -> object:
+        with subprocess.Popen(
+            [COMMAND, "--lake", lake, "up", "--port", "0"], stderr=subprocess.PIPE, text=True
+        ) as served:
+            try:
+                assert served.stderr is not None
+                url = served.stderr.readline().split()[-1]
+                return urlopen(f"{url}/ready", timeout=60).status
+            finally:
+                served.kill()
+
+    return once
 
 
 def run(folder: Path) -> list[Result]:
@@ -30,6 +48,12 @@ def run(folder: Path) -> list[Result]:
                 lambda: process("--lake", temp, "sql", "select 1"),
                 reach_s=1.5,
                 runs=9,
+            ),
+            alone(
+                "lakecore up, until /ready answers 200",
+                lambda: up_until_ready(temp),
+                reach_s=2.0,
+                runs=5,
             ),
             alone(
                 "lakecore sql, join of two tables",

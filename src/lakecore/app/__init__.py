@@ -13,7 +13,9 @@ Python, the command line and the servers share.
 """
 
 from lakecore.app._backup import backups_at, create_backup, restore_backup, verify_backups
+from lakecore.app._beside import check_settings, logging_to
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
+from lakecore.app._enforced import Enforced
 from lakecore.app._lake import Lake
 from lakecore.app._mcp import serve_mcp
 from lakecore.app._open import open_lake, system_user
@@ -22,12 +24,15 @@ from lakecore.app._serve import LakeGateway, open_gateway
 __all__ = [
     "Check",
     "DoctorReport",
+    "Enforced",
     "Finding",
     "Lake",
     "LakeGateway",
     "VerifyReport",
     "backups_at",
+    "check_settings",
     "create_backup",
+    "logging_to",
     "open_gateway",
     "open_lake",
     "restore_backup",

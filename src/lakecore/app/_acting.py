@@ -41,7 +41,9 @@ class ActingLake(Lake):
     ) -> QueryResult:
         """As `Lake.sql`, over what the principal may read."""
         source = self._readable(self._parts.lake_tables)
-        return self._parts.query.over(source).sql(query, params, **limits)
+        # Rows are computed while they are read: the span ends when the first ones can be.
+        with self._parts.traces.span("query.begin"):
+            return self._parts.query.over(source).sql(query, params, **limits)
 
     def statement(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from lakecore.app._figures import note_verified
 from lakecore.app._maintain import maintain_advice
 from lakecore.base import LakecoreError, RepairData, Retry, format_timestamp
 
@@ -97,9 +98,11 @@ def verify(parts: Components, *, full: bool = False, vkeys: Sequence[str] = ()) 
         integrity = anchored = _untold(error)
     else:
         integrity, anchored = _integrity(report), _anchored(report)
-    return VerifyReport(
+    found = VerifyReport(
         integrity=integrity, anchored=anchored, completeness=_completeness(parts, full=full)
     )
+    note_verified(parts.state_dir, parts.clock.now_us(), found.status)
+    return found
 
 
 def _integrity(report: IntegrityReport) -> Check:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakecore.app._archives import Archives
 from lakecore.app._format import LakeFormat, create_format, read_format
+from lakecore.app._made import cached_property
 from lakecore.app._source import LakeTables, facts
 from lakecore.app._truth import schemas_of
 from lakecore.base import Clock, SystemClock
@@ -17,6 +17,7 @@ from lakecore.documents import Documents
 from lakecore.journal import Journal
 from lakecore.journal import JournalSettings as SealSettings
 from lakecore.storage import Store, open_store
+from lakecore.telemetry import Traces
 
 if TYPE_CHECKING:
     from lakecore.app._workspace_source import WorkspaceSource
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lakecore.reconcile import Reconciler
     from lakecore.records import Recorder
     from lakecore.tables import Tables
+    from lakecore.webhooks import Deliverer, DeliveryState, Webhooks
     from lakecore.workspaces import Workspaces, WorkspaceSimulator, WorkspaceView
 
 
@@ -57,12 +59,17 @@ class Components:
         self.format: LakeFormat = create_format(store, self.clock) if create else read_format(store)
         self.state_dir = state_dir or state_directory(store, self.format.lake_id)
         self.archives = Archives(settings)
+        self.traces = Traces()
+        self.deliverer: Deliverer | None = None
+        """While this process delivers webhooks."""
+
         self.journal = Journal.open(
             store,
             self.state_dir,
             clock=self.clock,
             origin=self.format.origin,
             archives=self.archives,
+            traces=self.traces,
             settings=SealSettings(
                 seal_events=settings.journal.seal_events,
                 seal_interval_s=settings.journal.seal_interval_s,
@@ -109,6 +116,18 @@ class Components:
         from lakecore.auth import Keys
 
         return Keys(self.documents, self.clock, state_dir=self.state_dir)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from lakecore.app._webhooks import make_webhooks
+
+        return make_webhooks(self)
+
+    @cached_property
+    def deliveries(self) -> DeliveryState:
+        from lakecore.webhooks import DeliveryState
+
+        return DeliveryState(self.state_dir)
 
     @cached_property
     def gate(self) -> RuleGate:
@@ -184,7 +203,7 @@ class Components:
         return LakeTables(
             self.store,
             self.catalog,
-            self.tables,
+            lambda: self.tables,
             self.journal,
             pending=lambda: self.approvals.list_pending(decided=True),
             rules=lambda: self.rules.current(),
@@ -216,6 +235,11 @@ class Components:
         """Something was changed: upkeep may be due, in a process that lives long enough."""
         if self.settings.lake.maintain:
             self.background.notify()
+
+    def webhooks_changed(self) -> None:
+        """A webhook was made, changed or removed in this process."""
+        if self.deliverer is not None:
+            self.deliverer.poke()
 
     @cached_property
     def query(self) -> QueryEngine:
@@ -254,6 +278,8 @@ class Components:
             self.background.close()
         if "query" in self.__dict__:
             self.query.close()
+        if "deliveries" in self.__dict__:
+            self.deliveries.close()
         try:
             self.journal.close()
         finally:

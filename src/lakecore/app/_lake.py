@@ -18,6 +18,7 @@ from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._time import TimeFace
 from lakecore.app._truth import TruthFace
+from lakecore.app._webhooks import WebhooksFace
 from lakecore.app._workspaces import WorkspacesFace
 from lakecore.base import InvalidInput
 from lakecore.journal import Author
@@ -41,6 +42,7 @@ class Lake(
     MaintainFace,
     ReconcileFace,
     WorkspacesFace,
+    WebhooksFace,
 ):
     """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
 
@@ -415,7 +417,10 @@ class Lake(
         author = self._author(actor, source, reason)
         self._parts.changed()
         name = change.__name__
-        return self._parts.changes.make(name, entry, *rows, author=author, tier=tier, **options)
+        with self._parts.traces.span("change", dataset=entry.name, op=name) as span:
+            made = self._parts.changes.make(name, entry, *rows, author=author, tier=tier, **options)
+            span.set("mutation_id", made.mutation_id)
+        return made
 
 
 def _columns(key: Sequence[str] | str) -> tuple[str, ...]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
+from lakecore.app._beside import check_settings
+from lakecore.app._enforced import Answering, Enforced, probe_all
 from lakecore.base import Bug, LakecoreError
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.app._lake import Lake
     from lakecore.auth import Principal
-    from lakecore.gateway import Gateway
+    from lakecore.gateway import AccessRecord, Gateway, GatewaySettings, Watchers
+    from lakecore.telemetry import LogLines
 
 _PROBE_TIMEOUT_S: Final = 10.0
 _UNAUTHENTICATED: Final = 401
@@ -28,9 +30,13 @@ class LakeGateway:
         asks_for_keys: whether a key is needed.
     """
 
-    def __init__(self, gateway: Gateway, *, asks_for_keys: bool) -> None:
+    def __init__(
+        self, gateway: Gateway, parts: Components, settings: GatewaySettings, *, asks_for_keys: bool
+    ) -> None:
         self._gateway = gateway
         self.app = gateway.app
+        self._parts = parts
+        self._settings = settings
         self.url = gateway.url
         self.asks_for_keys = asks_for_keys
 
@@ -40,11 +46,26 @@ class LakeGateway:
         Args:
             on_started: called in a thread of its own once requests are answered.
         """
-        self._gateway.run(on_started)
+        from lakecore.app._beside import beside
+
+        def started() -> None:
+            if on_started is not None:
+                on_started()
+            # What takes a while to import, and nobody waits for.
+            self._parts.records.start()
+
+        with beside(self._parts):
+            self._gateway.run(started)
 
     def stop(self) -> None:
         """Have `run` return, from any thread."""
         self._gateway.stop()
+
+    def enforced(self) -> Iterator[Enforced]:
+        """What is enforced, as probes find it, while it serves; see `Enforced`."""
+        return probe_all(
+            self._parts, Answering(self.url), self._settings, asks_for_keys=self.asks_for_keys
+        )
 
     def probe(self) -> int:
         """The status that somebody without a key gets, asked over the socket.
@@ -52,33 +73,29 @@ class LakeGateway:
         Raises:
             Bug: keys are asked for, and this one got in.
         """
-        import http.client
-
-        address = urlsplit(self.url)
-        connection = http.client.HTTPConnection(
-            address.hostname or "", address.port, timeout=_PROBE_TIMEOUT_S
-        )
-        try:
-            connection.request("GET", "/ready", headers={"Host": f"localhost:{address.port}"})
-            status = connection.getresponse().status
-        finally:
-            connection.close()
+        status = Answering(self.url).status("GET", "/ready")
         if self.asks_for_keys and status != _UNAUTHENTICATED:
             raise Bug("the gateway lets in who has no key", expected=401, found=status)
         return status
 
 
 def open_gateway(
-    lake: Lake, *, host: str | None = None, port: int | None = None, only_mcp: bool = False
+    lake: Lake,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    only_mcp: bool = False,
+    lines: LogLines | None = None,
 ) -> LakeGateway:
     """Bind the gateway of a lake to its address, as the lake's settings say.
 
     Args:
         host, port: instead of those of the settings.
         only_mcp: /mcp alone, and /health and /ready.
+        lines: where the access log goes; None: to the logger ``lakecore.access``.
 
     Raises:
-        InvalidInput, Unavailable: it cannot listen there.
+        InvalidInput, Unavailable: it cannot listen there, or a setting is wrong.
     """
     from lakecore.app._acting import ActingLake
     from lakecore.app._mcp import mounts_of
@@ -86,17 +103,22 @@ def open_gateway(
     from lakecore.gateway import Gateway, GatewaySettings, create_app, is_loopback
 
     parts = lake._parts
+    check_settings(parts.settings)
     given: dict[str, Any] = {
         name: value for name, value in (("host", host), ("port", port)) if value is not None
     }
     chosen = dataclasses.replace(parts.settings.gateway, **given)
+    names = {one.name for one in dataclasses.fields(GatewaySettings)}
     settings = GatewaySettings(
-        **dataclasses.asdict(chosen),
+        **{
+            one.name: getattr(chosen, one.name)
+            for one in dataclasses.fields(chosen)
+            if one.name in names
+        },
         query_timeout_s=parts.settings.query.timeout_s,
         query_memory_bytes=parts.settings.query.memory_limit_bytes,
     )
     asks_for_keys = parts.settings.auth.enabled or not is_loopback(settings.host)
-    parts.records.start()
 
     def acting_as(principal: Principal) -> ActingLake:
         return ActingLake(lake, principal)
@@ -110,8 +132,29 @@ def open_gateway(
         state_dir=parts.state_dir,
         mounts=mounts_of(lake, acting_as, parts.keys if asks_for_keys else None, needed=only_mcp),
         only_mounts=only_mcp,
+        watchers=_watchers(parts, lines),
     )
-    return LakeGateway(Gateway(app, settings), asks_for_keys=asks_for_keys)
+    return LakeGateway(Gateway(app, settings), parts, settings, asks_for_keys=asks_for_keys)
+
+
+def _watchers(parts: Components, lines: LogLines | None) -> Watchers:
+    """Who is told of what the gateway does."""
+    from lakecore.app._figures import LakeFigures
+    from lakecore.gateway import AccessLines, Watchers
+
+    wanted = parts.settings.gateway.access_log
+    return Watchers(
+        access=AccessLines(lines) if wanted else _NotKept(),
+        traces=parts.traces,
+        figures=LakeFigures(parts, lines=lines),
+    )
+
+
+class _NotKept:
+    """The access log of whoever wants none."""
+
+    def write(self, records: Sequence[AccessRecord]) -> None:
+        """Nothing."""
 
 
 def _probes(parts: Components) -> dict[str, Callable[[], object]]:

@@ -66,7 +66,7 @@ class LakeTables:
         self,
         store: Store,
         catalog: Catalog,
-        tables: Tables,
+        tables: Callable[[], Tables],
         journal: Journal,
         *,
         pending: Callable[[], list[Pending]] = list,
@@ -77,9 +77,9 @@ class LakeTables:
     ) -> None:
         self._store = store
         self._catalog = catalog
-        self._tables = tables
+        self._made_tables = tables
         self._journal = journal
-        self._entities = Entities(lambda: tables, journal)
+        self._entities = Entities(tables, journal)
         self._views: dict[str, Callable[[], Any]] = {
             "datasets": self._datasets,
             "decisions": self._decisions,
@@ -94,6 +94,11 @@ class LakeTables:
         self._pending_changes = pending
         self._api_keys = keys
         self._records = records
+
+    @property
+    def _tables(self) -> Tables:
+        """Made when a table is first asked for: a query without one needs none of it."""
+        return self._made_tables()
 
     def schemas(self) -> list[str]:
         """Names of the schemas that hold something; `main` and `system` always."""

@@ -41,8 +41,14 @@ def show(state: State) -> None:
 @command.command("check", epilog="Example: lakecore --config lakecore.toml config check")
 @pass_state
 def check(state: State) -> None:
-    """Check file and environment; exit code 2 and the reason when something is wrong."""
+    """Check file and environment; exit code 2 and the reason when something is wrong.
+
+    Nothing is opened and nobody is asked: whether a store answers, `doctor` tells.
+    """
+    from lakecore.app import check_settings
+
     loaded = state.load_settings()
+    check_settings(loaded.settings)
     path = str(loaded.path) if loaded.path else None
     if state.as_json:
         print_json({"ok": True, "file": path})

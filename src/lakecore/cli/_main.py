@@ -50,7 +50,10 @@ SECTIONS = {
         "backup": "copies of the lake in another place, and lakes made of them",
     },
     "Rules": {"truth": "the rules that decide whether a change may happen"},
-    "Access": {"keys": "API keys: who comes through the gateway, and what they may do"},
+    "Access": {
+        "keys": "API keys: who comes through the gateway, and what they may do",
+        "webhooks": "who is told of which events",
+    },
     "Shell": {"completion": "tab completion for bash, zsh, fish"},
 }
 

@@ -47,8 +47,7 @@ def command(
     key = os.environ.pop(KEY_VARIABLE, None) or None
     approver_key = os.environ.pop(APPROVER_VARIABLE, None) or None
     if over_http:
-        from lakecore.app import open_gateway
-        from lakecore.cli._up import say
+        from lakecore.cli._up import serve_until_stopped
 
         if key or approver_key:
             raise InvalidInput(
@@ -56,9 +55,7 @@ def command(
                 found=KEY_VARIABLE if key else APPROVER_VARIABLE,
                 hint="Authorization: Bearer lc_…",
             )
-        with state.open_lake(actor=actor) as lake:
-            gateway = open_gateway(lake, host=host, port=port, only_mcp=True)
-            gateway.run(lambda: say(gateway, lake.url))
+        serve_until_stopped(state, host, port, actor=actor, only_mcp=True)
         return
     from lakecore.app import serve_mcp
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +15,8 @@ from lakecore.cli._group import command as make_command
 from lakecore.cli._output import note
 
 if TYPE_CHECKING:
-    from lakecore.app import LakeGateway
+    from lakecore.app import Enforced, LakeGateway
+    from lakecore.telemetry import LogLines
 
 
 @make_command(name="up", epilog="Example: lakecore --lake ./lake up --port 3100")
@@ -27,27 +32,70 @@ def command(state: State, host: str | None, port: int | None) -> None:
     """Serve the lake over HTTP until Ctrl-C or SIGTERM; a lake is made where there is none.
 
     Keys are asked for wherever but on loopback, and there too with [auth] enabled:
-    `lakecore keys create` makes the first one.
+    `lakecore keys create` makes the first one. What is enforced is printed once it was
+    probed; where keys should be asked for and are not, nothing is served.
 
     At the end no further request is taken, those under way end, and what was recorded is
     sealed.
     """
-    from lakecore.app import open_gateway
-
-    with state.open_lake(create=True) as lake:
-        gateway = open_gateway(lake, host=host, port=port)
-        gateway.run(lambda: say(gateway, lake.url))
-        note("stopped; sealing what was recorded")
+    serve_until_stopped(state, host, port, create=True)
 
 
-def say(gateway: LakeGateway, url: str) -> None:
-    """What is enforced, having tried it."""
-    status = gateway.probe()
-    note(f"{url} at {gateway.url}")
-    if gateway.asks_for_keys:
-        note(f"API keys are asked for: without one the answer is {status}")
-    else:
-        note(
-            "NO KEY IS ASKED FOR: everybody on this machine may do everything; "
-            "[auth] enabled = true asks"
-        )
+def serve_until_stopped(
+    state: State,
+    host: str | None,
+    port: int | None,
+    *,
+    create: bool = False,
+    actor: str | None = None,
+    only_mcp: bool = False,
+) -> None:
+    """Serve a lake with its log on standard error; exit code 1 where a door was open."""
+    from lakecore.app import logging_to, open_gateway
+
+    settings = state.load_settings().settings
+    open_doors: list[Enforced] = []
+    with (
+        _without_collecting(),
+        logging_to(sys.stderr, settings) as lines,
+        state.open_lake(actor=actor, create=create) as lake,
+    ):
+        gateway = open_gateway(lake, host=host, port=port, only_mcp=only_mcp, lines=lines)
+        gateway.run(lambda: _say(gateway, lake.url, lines, open_doors))
+        _tell(lines, "stopped; sealing what was recorded")
+    if open_doors:
+        raise click.exceptions.Exit(1)
+
+
+def _say(gateway: LakeGateway, url: str, lines: LogLines, open_doors: list[Enforced]) -> None:
+    """What is enforced, having tried it; what must not be left open ends the gateway."""
+    gc.freeze()
+    gc.enable()
+    _tell(lines, f"{url} at {gateway.url}")
+    for found in gateway.enforced():
+        _tell(lines, found.text, found)
+        if found.is_fatal:
+            open_doors.append(found)
+            gateway.stop()
+            return
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """No garbage is collected until it serves: what is made until then stays, and looking
+    through it again and again is a tenth of the time that a start takes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _tell(lines: LogLines, text: str, found: Enforced | None = None) -> None:
+    """A line for people, or an object beside those of the log."""
+    if not lines.as_json:
+        note(text)
+        return
+    level = "INFO" if found is None or found.ok else "ERROR"
+    fields = {} if found is None else {"probe": found.name, "ok": found.ok}
+    lines.put("lakecore.up", level, text, fields)

@@ -34,6 +34,7 @@ from lakecore.config._settings import (
     Settings,
     StorageSettings,
     TruthSettings,
+    WebhookSettings,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "ShownSetting",
     "StorageSettings",
     "TruthSettings",
+    "WebhookSettings",
     "load",
     "reference_markdown",
     "show",

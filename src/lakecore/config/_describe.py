@@ -10,7 +10,9 @@ from typing import Any, Final
 from lakecore.config._load import CONFIG_FILE_NAME, SECTIONS, Loaded
 from lakecore.config._parse import kind_of
 
-_SECRET_NAME: Final = re.compile(r"key|secret|token|password|passwd|credential|sas|signature", re.I)
+_SECRET_NAME: Final = re.compile(
+    r"key|secret|token|password|passwd|credential|sas|signature|authorization", re.I
+)
 _MASK: Final = "********"
 
 
@@ -30,16 +32,16 @@ def show(loaded: Loaded) -> list[ShownSetting]:
     for section, kind in SECTIONS.items():
         values = getattr(loaded.settings, section)
         for setting in fields(kind):
-            value = _masked(getattr(values, setting.name))
+            value = _masked(getattr(values, setting.name), whole=setting.metadata["masked"])
             origin = loaded.origin(section, setting.name)
             shown.append(ShownSetting(section, setting.name, value, origin))
     return shown
 
 
-def _masked(value: object) -> object:
+def _masked(value: object, *, whole: bool = False) -> object:
     if isinstance(value, Mapping):
         return {
-            name: _MASK if _SECRET_NAME.search(str(name)) else _masked(text)
+            name: _MASK if whole or _SECRET_NAME.search(str(name)) else _masked(text)
             for name, text in value.items()
         }
     if isinstance(value, str):
@@ -103,6 +105,8 @@ def _section_markdown(section: str, kind: type) -> list[str]:
 
 def _bounds(metadata: Mapping[str, Any]) -> str:
     low, high = metadata["minimum"], metadata["maximum"]
+    if metadata["choices"]:
+        return ": " + ", ".join(metadata["choices"])
     if low is None and high is None:
         return ""
     if high is None:

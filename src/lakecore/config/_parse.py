@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -50,6 +51,9 @@ def parse_value(kind: str, value: object, *, setting: Field[Any], key: str, wher
         parsed = parser(value)
     except (ValueError, TypeError) as error:
         raise _refusal(key, _expected(kind), value, setting, where) from error
+    choices = setting.metadata["choices"]
+    if choices and parsed not in choices:
+        raise _refusal(key, _one_of(parsed, choices), value, setting, where)
     low, high = setting.metadata["minimum"], setting.metadata["maximum"]
     if low is not None and parsed < low:
         raise _refusal(key, f"at least {low:,}", value, setting, where)
@@ -63,6 +67,11 @@ def _refusal(
 ) -> InvalidInput:
     found = "a value that is not shown" if setting.metadata["secret"] else _shown(value)
     return InvalidInput(f"{key} has a bad value", expected=expected, found=found, where=where)
+
+
+def _one_of(value: str, choices: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
+    return f"{close[0]!r}?" if close else "one of " + ", ".join(choices)
 
 
 def _shown(value: object) -> str:

@@ -23,9 +23,21 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     secret: bool = False,
+    masked: bool = False,
+    choices: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field with its description; `minimum` and `maximum` are inclusive."""
-    metadata = {"about": about, "minimum": minimum, "maximum": maximum, "secret": secret}
+    """A dataclass field with its description; `minimum` and `maximum` are inclusive.
+
+    `secret`: the value is in no error; `masked`: nor is any part of it shown.
+    """
+    metadata = {
+        "about": about,
+        "minimum": minimum,
+        "maximum": maximum,
+        "secret": secret,
+        "masked": masked,
+        "choices": choices,
+    }
     if isinstance(default, Mapping):
         return field(default_factory=lambda: default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -269,6 +281,60 @@ class GatewaySettings:
     shutdown_s: float = setting(
         10.0, "Seconds that requests under way have to end, at a stop.", minimum=1, maximum=3_600
     )
+    log_format: str = setting(
+        "text",
+        "How `lakecore up` writes its log to standard error: `text`, or `json`, an object a line.",
+        choices=("text", "json"),
+    )
+    log_level: str = setting(
+        "info",
+        "The least that is logged: `debug`, `info`, `warning`, `error`.",
+        choices=("debug", "info", "warning", "error"),
+    )
+    access_log: bool = setting(True, "A line of the log for every request, at the level `info`.")
+    otlp_endpoint: str = setting(
+        "",
+        "An OpenTelemetry collector that takes traces over OTLP/HTTP, `http://host:4318`; empty: "
+        "nothing is traced. Needs the extra `otel`.",
+    )
+    otlp_headers: Mapping[str, str] = setting(
+        _NO_OPTIONS,
+        "Sent to the collector with every request, such as its key; in the environment one "
+        "variable each: `LAKECORE_GATEWAY__OTLP_HEADERS__X_API_KEY` is `x-api-key`. Never shown.",
+        secret=True,
+        masked=True,
+    )
+    otlp_ratio: float = setting(
+        1.0,
+        "How many of the traces that begin here are kept; those of others are kept as they say.",
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """How `lakecore up` delivers webhooks; see [webhooks.md](webhooks.md)."""
+
+    deliver: bool = setting(True, "Deliver the webhooks of this machine.")
+    timeout_s: float = setting(
+        10.0, "Seconds of one attempt, from the name to the answer.", minimum=0.1, maximum=60
+    )
+    concurrency: int = setting(8, "Attempts at a time.", minimum=1, maximum=64)
+    give_up_s: float = setting(
+        259_200.0,
+        "Seconds of nothing but failures after which a webhook is disabled.",
+        minimum=0,
+        maximum=2_678_400,
+    )
+    allow_networks: str = setting(
+        "",
+        "Networks beside the public internet that may be sent to, by http as well: "
+        '`"10.1.0.0/16, 127.0.0.1"`.',
+    )
+    secrets_directory: str = setting(
+        "", "Where signing secrets of your own are, a file each, for `file:NAME`; empty: nowhere."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,3 +348,4 @@ class Settings:
     truth: TruthSettings = field(default_factory=TruthSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)

@@ -12,8 +12,11 @@ that is known and a small event, which cost less than a thread: see `_guard` and
 
 ==================  ==================================================================
 `_app`              the application: rooms, errors, edge, joined
+`_watcher`          around all of it: figures, a record of the request, a span
+`_access`           records on their way to the access log
+`_metrics`          /metrics
 `_connection`       so many at a time, heads that come, answers that are taken
-`_edge`             what holds for every request: id, size, time, log, last resort
+`_edge`             what holds for every request: id, size, time, last resort
 `_guard`            the one check: a route declares its `Access`, or is closed
 `_rates`            how often a key or an address may ask
 `_watch`            ends tails and streams of rows with the keys that they were begun with
@@ -25,8 +28,8 @@ that is known and a small event, which cost less than a thread: see `_guard` and
 `_answers`          JSON answers, pages and their cursors, streams of bytes
 `_requests`         the same request again is the same change
 `_journal`, `_tail` /journal (`_events`: what clients may say in an event)
-`_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`
-                    the other rooms, by their routes
+`_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`,
+`_webhooks`         the other rooms, by their routes
 `_running`          SQL statements under way: their number, their end
 `_health`, `_openapi`  /health, /ready, /openapi.json
 `_mounted`          doors of other protocols, behind the same guard
@@ -44,30 +47,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakecore.base.lazy import lazy_exports
+from lakecore.gateway._access import AccessLines, AccessLog, AccessRecord
 from lakecore.gateway._ports import Authenticator, LakePort
 from lakecore.gateway._settings import GatewaySettings, is_loopback
 
 if TYPE_CHECKING:
     from lakecore.gateway._app import create_app
+    from lakecore.gateway._metrics import Figure
     from lakecore.gateway._mounted import Door, Mount
     from lakecore.gateway._serve import Gateway
+    from lakecore.gateway._watcher import Watchers
     from lakecore.gateway._workers import Workers
 
 _HOME = {
     "Door": "_mounted",
+    "Figure": "_metrics",
     "Gateway": "_serve",
     "Mount": "_mounted",
+    "Watchers": "_watcher",
     "Workers": "_workers",
     "create_app": "_app",
 }
 
 __all__ = [
+    "AccessLines",
+    "AccessLog",
+    "AccessRecord",
     "Authenticator",
     "Door",
+    "Figure",
     "Gateway",
     "GatewaySettings",
     "LakePort",
     "Mount",
+    "Watchers",
     "Workers",
     "create_app",
     "is_loopback",

@@ -26,12 +26,15 @@ from lakecore.gateway import (
     _ingest,
     _journal,
     _keys,
+    _metrics,
     _query,
     _record,
     _tail,
     _truth,
+    _webhooks,
     _workspaces,
 )
+from lakecore.gateway._access import AccessQueue
 from lakecore.gateway._body import invalid
 from lakecore.gateway._edge import Edge, is_bug
 from lakecore.gateway._encoding import Compressing
@@ -46,12 +49,13 @@ from lakecore.gateway._running import Queries
 from lakecore.gateway._settings import GatewaySettings
 from lakecore.gateway._tail import Pulse
 from lakecore.gateway._watch import Watch
+from lakecore.gateway._watcher import Watcher, Watchers
 from lakecore.gateway._workers import Workers
 
 _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes),
-    *(_workspaces, _record, _truth, _keys, _ingest),
+    *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _GONE: Final = 499
@@ -67,6 +71,7 @@ class Rooms:
         authenticator: None: nobody is asked for a key, and everybody is `local`.
         probes: what has to answer for the gateway to be ready.
         stopping: set when answers without an end have to end.
+        probing: calls of `probes` that are under way.
     """
 
     acting_as: ActingAs
@@ -79,8 +84,10 @@ class Rooms:
     rates: Rates
     watch: Watch
     queries: Queries
+    metrics: _metrics.Metrics
     pulse: Pulse = field(default_factory=Pulse)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    probing: dict[str, asyncio.Future[object]] = field(default_factory=dict)
 
 
 def create_app(
@@ -93,6 +100,7 @@ def create_app(
     state_dir: Path | None = None,
     mounts: Sequence[Mount] = (),
     only_mounts: bool = False,
+    watchers: Watchers | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
 
@@ -103,7 +111,10 @@ def create_app(
         state_dir: where this machine keeps answers to an Idempotency-Key; None: in memory.
         mounts: doors of other protocols.
         only_mounts: nothing else, but /health and /ready.
+        watchers: who is told of what is done here.
     """
+    watchers = watchers or Watchers()
+    queue, counted = AccessQueue(watchers.access), _metrics.RequestFigures()
     workers = Workers(settings.threads, settings.max_waiting)
     rooms = Rooms(
         acting_as=acting_as,
@@ -116,6 +127,7 @@ def create_app(
         rates=Rates(per_s=settings.rate_per_s, burst=settings.rate_burst),
         watch=Watch(authenticator, workers),
         queries=Queries(settings.max_queries),
+        metrics=_metrics.Metrics(counted, workers, queue, watchers.figures),
     )
 
     doors = [mount(rooms.workers) for mount in mounts]
@@ -127,6 +139,7 @@ def create_app(
             await door.close()
         rooms.workers.close()
         rooms.requests.close()
+        queue.close()
 
     app = FastAPI(
         title="Lakecore",
@@ -153,6 +166,7 @@ def create_app(
     if settings.compress:
         app.add_middleware(Compressing, workers=rooms.workers)
     app.add_middleware(Edge, settings=settings, workers=rooms.workers)
+    app.add_middleware(Watcher, traces=watchers.traces, queue=queue, figures=counted)
     return app
 
 

@@ -1,4 +1,4 @@
-"""What holds for every request, whatever its route: id, size, time, log, the last resort."""
+"""What holds for every request, whatever its route: id, size, time, the last resort."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ MIN_BYTES_PER_S: Final = 1_024
 """A body that comes more slowly, over its whole time but the first `timeout_s`, is not awaited."""
 
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_access = logging.getLogger("lakecore.access")
 _log = logging.getLogger(__name__)
 
 
@@ -76,7 +75,6 @@ class Edge:
         finally:
             self._count -= 1
             exchange.release()
-            exchange.log()
 
 
 class _Held:
@@ -235,22 +233,6 @@ class _Exchange:
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})
-
-    def log(self) -> None:
-        who = self._scope.get("state", {}).get("principal")
-        _access.info(
-            "%s %s %s",
-            self._scope["method"],
-            self._scope["path"],
-            self._status or "-",
-            extra={
-                "request_id": self.request_id,
-                "principal": getattr(who, "name", None),
-                "key_id": getattr(who, "key_id", None),
-                "duration_ms": round((time.monotonic() - self._began_s) * 1_000, 3),
-                "body_bytes": self._read,
-            },
-        )
 
     def _too_slow(self) -> HttpProblem:
         return HttpProblem(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,7 +13,14 @@ from lakecore.base import LakecoreError
 from lakecore.gateway._answers import json_answer
 from lakecore.gateway._guard import KNOWN, OPEN, needs
 
+if TYPE_CHECKING:
+    from lakecore.gateway._app import Rooms
+
 router = APIRouter(tags=["health"])
+PROBE_TIMEOUT_S: Final = 10.0
+"""A probe that takes longer counts as one that failed; its thread is free when it ends."""
+
+_log = logging.getLogger(__name__)
 
 
 @router.get("/health")
@@ -27,17 +36,39 @@ async def ready(request: Request) -> Response:
     """Store, journal and query are tried: 200 when all answer, else 503 and which does not."""
     rooms = request.app.state.rooms
     probes: dict[str, Callable[[], object]] = rooms.probes
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}
     for name, probe in probes.items():
-        try:
-            await rooms.workers.call(probe)
-            found[name] = "ok"
-        except LakecoreError as error:
-            found[name] = error.type
+        found[name] = await _tried(rooms, name, probe)
     is_ready = set(found.values()) == {"ok"}
     status = 200 if is_ready else 503
     headers = {} if is_ready else {"retry-after": "2"}
     return json_answer({"status": "ok" if is_ready else "unavailable", **found}, status, headers)
+
+
+async def _tried(rooms: Rooms, name: str, probe: Callable[[], object]) -> str:
+    """``ok``, or in a word why not. One call at a time, whoever asks: a store that hangs must
+    not take up all threads."""
+    running = rooms.probing.get(name)
+    if running is None or running.done():
+        running = asyncio.ensure_future(rooms.workers.call(probe))
+        running.add_done_callback(_looked_at)
+        rooms.probing[name] = running
+    try:
+        await asyncio.wait_for(asyncio.shield(running), PROBE_TIMEOUT_S)
+    except TimeoutError:
+        return "timeout"
+    except LakecoreError as error:
+        return error.type
+    except Exception:
+        _log.exception("the probe of %s failed", name)
+        return "bug"
+    return "ok"
+
+
+def _looked_at(future: asyncio.Future[object]) -> None:
+    """What it raised is told by who waits for it; there may be nobody any more."""
+    if not future.cancelled():
+        future.exception()
 
 
 @router.get("/openapi.json", include_in_schema=False)

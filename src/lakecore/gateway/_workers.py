@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,11 +34,18 @@ class Workers:
     """
 
     def __init__(self, threads: int, max_waiting: int) -> None:
-        self._limit = threads + max_waiting
+        self.limit = threads + max_waiting
+        """The most calls that run or wait."""
+
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lakecore-gateway")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="lakecore-gateway-aside")
         self._count = 0
         self._lock = threading.Lock()
+
+    @property
+    def count(self) -> int:
+        """Calls that run or wait."""
+        return self._count
 
     async def call(self, function: Callable[..., _T], *args: Any, **named: Any) -> _T:
         """Run it in a thread. Raises `Busy` when there is no room."""
@@ -61,11 +69,12 @@ class Workers:
 
     def _submit(self, call: Callable[[], _T]) -> Future[_T]:
         with self._lock:
-            if self._count >= self._limit:
-                raise Busy(self._limit)
+            if self._count >= self.limit:
+                raise Busy(self.limit)
             self._count += 1
         try:
-            future = self._pool.submit(call)
+            # In the request's own context: what it does belongs to its trace.
+            future = self._pool.submit(contextvars.copy_context().run, call)
         except BaseException:
             self._done(None)
             raise

@@ -38,6 +38,7 @@ from lakecore.journal._record import Recorder
 from lakecore.journal._sqlite import alone, watch_forks
 from lakecore.journal._stats import journal_stats
 from lakecore.journal._transfer.face import Transferable
+from lakecore.telemetry import Traces
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,7 +99,9 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         settings: JournalSettings,
         origin: str = "",
         archives: Archives = no_archives,
+        traces: Traces | None = None,
     ) -> None:
+        self._traces = traces or Traces()
         self._store: Store = ArchivedStore(store, archives)
         self._archives = archives
         self._state_dir = state_dir
@@ -120,6 +123,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         settings: JournalSettings | None = None,
         origin: str = "",
         archives: Archives = no_archives,
+        traces: Traces | None = None,
     ) -> Journal:
         """The journal of the lake in `store`; nothing is read or written yet.
 
@@ -128,6 +132,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
                 copied to another machine.
             origin: the name of the log in checkpoints; without one, nothing is signed.
             archives: from an archive's name to its store; asked when its events are read.
+            traces: is told of every run that seals.
         """
         return cls(
             store,
@@ -136,6 +141,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             settings=settings or JournalSettings(),
             origin=origin,
             archives=archives,
+            traces=traces,
         )
 
     def _build(self) -> None:
@@ -386,9 +392,11 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         with alone(self._state_dir / SEAL_LOCK, wait_s) as is_alone:
             if not is_alone and not wait_s:
                 return None
-            try:
-                outcome = self._sealer.seal(whole=whole)
-            finally:
-                self._indexer.wait()
+            with self._traces.span("journal.seal") as span:
+                try:
+                    outcome = self._sealer.seal(whole=whole)
+                    span.set("events", outcome.events)
+                finally:
+                    self._indexer.wait()
         self._problems = outcome.problems
         return outcome
