@@ -230,7 +230,7 @@ def test_a_start_makes_nothing_that_it_does_not_need(tmp_path: Path) -> None:
         "state = gateway._gateway._server.config.app.state.rooms\n"
         "for probe in state.probes.values(): probe()\n"
         "heavy = ('polars', 'duckdb', 'deltalake', 'prometheus_client', 'httpx', 'httpcore',\n"
-        "  'opentelemetry.sdk', 'lakecore.truth', 'lakecore.changes', 'lakecore.tables')\n"
+        "  'opentelemetry.sdk', 'lakecore.truth', 'lakecore.changes')\n"
         "print(*sorted(set(heavy) & set(sys.modules)))\n"
         "gateway._gateway._socket.close(); lake.close()\n"
     )
