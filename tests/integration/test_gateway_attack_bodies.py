@@ -186,6 +186,22 @@ def test_arrow_with_flipped_bits(served: Served) -> None:
     assert good(client.post("/journal/events", content=whole, headers=headers), 201)["count"] == 5
 
 
+def test_rows_with_flipped_bits(served: Served) -> None:
+    """The same for rows of a change, which only looks."""
+    whole = arrow(pa.table({"tailnum": ["A1", "A2"], "seats": [1, 2]}))
+    chance = random.Random(8)
+    for _ in range(max(40, ROUNDS)):
+        broken = bytearray(whole)
+        broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
+        answer = served.client.post(
+            "/datasets/planes/mutations",
+            params={"op": "insert", "tier": "preview"},
+            content=bytes(broken),
+            headers={"Content-Type": ARROW},
+        )
+        assert answer.status_code < 500, (bytes(broken).hex(), answer.text)
+
+
 @pytest.mark.parametrize(
     "table",
     [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lakecore.gateway._body import describe_body, invalid
+from lakecore.gateway._body import describe_body, invalid, read_body
 from lakecore.gateway._problems import HttpProblem
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def read_rows(request: Request, model: type[_M]) -> tuple[_M, pa.Table]:
         asked = model.model_validate(given)
     except ValidationError as error:
         raise invalid("the parameters are not right", error.errors(include_url=False)) from None
-    data = await request.body()
+    data = await read_body(request)
     return asked, await request.app.state.rooms.workers.call(_table, data)
 
 
