@@ -28,6 +28,15 @@ MAX_ANSWER_BYTES: Final = 32 * MIB
 MAX_STREAM_S: Final = 3_600.0
 CONNECT_TIMEOUT_S: Final = 10.0
 _PATH: Final = "/chat/completions"
+_HEADERS: Final = frozenset(
+    {
+        *("host", "connection", "authorization", "accept", "accept-encoding", "user-agent"),
+        *("content-type", "content-length", "transfer-encoding", "x-client-request-id"),
+    }
+)
+"""What a server is sent. What OpenAI's client adds by the surroundings, organisation, project,
+headers, is meant for OpenAI's own servers."""
+
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -142,6 +151,10 @@ def _make(rung: Rung) -> openai.AsyncOpenAI:
     import httpx2
     import openai
 
+    async def strip(request: httpx2.Request) -> None:
+        for name in set(request.headers) - _HEADERS:
+            del request.headers[name]
+
     async def bound(response: httpx2.Response) -> None:
         if response.headers.get("content-encoding", "identity") not in ("identity", ""):
             raise AnswerTooLongError("the answer is packed, although it was asked for as it is")
@@ -171,14 +184,13 @@ def _make(rung: Rung) -> openai.AsyncOpenAI:
         # key and the prompt to somebody else.
         trust_env=host not in _LOOPBACK,
         follow_redirects=False,
-        event_hooks={"response": [bound]},
+        event_hooks={"request": [strip], "response": [bound]},
+        # Without encryption no certificates are needed; to read them takes its time.
+        verify=not rung.base_url.startswith("http://"),
     )
     return openai.AsyncOpenAI(
         base_url=rung.base_url,
         api_key=rung.api_key or "none",
-        # Whatever the surroundings say is meant for OpenAI's own servers.
-        organization="",
-        project="",
         max_retries=0,
         http_client=http,
         default_headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
