@@ -21,7 +21,7 @@ PLANES = [
     {"tailnum": "N102UW", "seats": 182},
     {"tailnum": "N103US", "seats": 182},
 ]
-ALL = ["read:*", "write:*", "approve:*", "admin:*"]
+ALL = ["read:*", "write:*", "approve:*", "admin:*", "model:*"]
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """An oracle: an OpenAI-compatible model server on loopback that answers as it is told.
 
-Real HTTP, by asyncio's streams alone, in a thread (`Oracle`) or as a process
-(``python tests/fakes/model_server.py LOG``, which prints its URL). How a request is answered is
-said by `plan`, or by the last message itself: ``!429 3 ...`` is a 429 with ``Retry-After: 3``. Every
+Real HTTP, by asyncio's streams alone, in a thread (`oracle`) or as a process (``python
+tests/fakes/model_server.py LOG``, which prints its URL). How a request is answered is said by
+`plan`, or by the last message itself: ``!429 3 ...`` is a 429 with ``Retry-After: 3``. Every
 request is put down, in memory and as a line of a file, before it is answered.
 """
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Rules,
     )
     from lakecore.config import Settings
+    from lakecore.llm import Ladder
     from lakecore.maintain import Background, Maintainer
     from lakecore.query import QueryEngine
     from lakecore.reconcile import Reconciler
@@ -218,6 +219,12 @@ class Components:
             self.background.notify()
 
     @cached_property
+    def ladder(self) -> Ladder:
+        from lakecore.app._models import make_ladder
+
+        return make_ladder(self)
+
+    @cached_property
     def query(self) -> QueryEngine:
         from lakecore.query import QueryEngine
         from lakecore.query import QuerySettings as EngineSettings
@@ -248,6 +255,8 @@ class Components:
         return facts(dataset, view) | {"columns": columns}
 
     def close(self) -> None:
+        if "ladder" in self.__dict__:
+            self.ladder.close()
         if "records" in self.__dict__:
             self.records.close()
         if "background" in self.__dict__:

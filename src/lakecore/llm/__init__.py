@@ -54,10 +54,12 @@ from lakecore.llm._replay import Mode, ReplayStore
 from lakecore.llm._request import Ask, By
 from lakecore.llm._rung import LADDER, Rung, Structured
 from lakecore.llm._stream import AnswerStream
+from lakecore.llm._tables import FILE_NAME as LEDGER_FILE
 
 __all__ = [
     "DATASET",
     "LADDER",
+    "LEDGER_FILE",
     "REASONS",
     "Answer",
     "AnswerStream",

@@ -18,7 +18,7 @@ from lakecore.llm._outcome import Outcome
 from lakecore.llm._rung import Structured
 
 MAX_SCHEMA_BYTES: Final = 256 * 1_024
-MAX_REFERENCES: Final = 100_000
+MAX_REFERENCES: Final = 10_000
 """References of a schema that are followed for one answer."""
 _SHOWN: Final = 600
 _FENCE: Final = re.compile(

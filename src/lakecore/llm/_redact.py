@@ -12,60 +12,68 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from lakecore.auth import redact as redact_own
 
-_KINDS: Final[tuple[tuple[str, str], ...]] = (
+_PEM: Final = r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
+_END: Final = r"-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
+
+_KINDS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "private-key",
-        r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----[\s\S]{0,32768}?"
-        r"-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----",
+        "PRIVATE KEY",
+        # Whole, or its head where its end is not in this text.
+        rf"{_PEM}(?:(?:[^-]|-(?!----)){{0,32768}}{_END}|[A-Za-z0-9+/=\s\\]*)",
     ),
-    # The head of a key whose end is not in this text.
-    ("private-key", r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s\\]*"),
-    ("api-key", r"\bsk-(?:ant-|proj-|svcacct-|or-v1-|admin-)?[A-Za-z0-9_-]{20,512}"),
-    ("api-key", r"\b(?:gsk|xai|pplx|r8|fw|tgp|nvapi|csk)[-_][A-Za-z0-9_-]{20,256}"),
-    ("api-key", r"\bAIza[A-Za-z0-9_-]{35}"),
-    ("token", r"\bgh[pousr]_[A-Za-z0-9]{36,255}"),
-    ("token", r"\bgithub_pat_[A-Za-z0-9_]{22,255}"),
-    ("token", r"\bglpat-[A-Za-z0-9_-]{20,64}"),
-    ("token", r"\bhf_[A-Za-z0-9]{30,64}"),
-    ("token", r"\bnpm_[A-Za-z0-9]{36}"),
-    ("token", r"\bpypi-Ag[A-Za-z0-9_-]{40,512}"),
-    ("token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,256}"),
-    ("token", r"\bya29\.[A-Za-z0-9_-]{20,512}"),
-    ("token", r"\bdapi[a-f0-9]{32}"),
-    ("api-key", r"\b[rsw]k_(?:live|test)_[A-Za-z0-9]{16,256}|\bwhsec_[A-Za-z0-9+/=]{20,128}"),
-    ("api-key", r"\bSG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,128}"),
-    ("aws-key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
-    ("token", r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{8,2048}"),
+    ("api-key", "sk-", r"\bsk-(?:ant-|proj-|svcacct-|or-v1-|admin-)?[A-Za-z0-9_-]{20,512}"),
+    ("api-key", "gsk_", r"\bgsk_[A-Za-z0-9]{20,256}"),
+    ("api-key", "xai-", r"\bxai-[A-Za-z0-9]{20,256}"),
+    ("api-key", "pplx-", r"\bpplx-[A-Za-z0-9]{20,256}"),
+    ("api-key", "nvapi-", r"\bnvapi-[A-Za-z0-9_-]{20,256}"),
+    ("api-key", "AIza", r"\bAIza[A-Za-z0-9_-]{35}"),
+    ("api-key", "k_live_", r"\b[rs]k_live_[A-Za-z0-9]{16,256}"),
+    ("api-key", "k_test_", r"\b[rs]k_test_[A-Za-z0-9]{16,256}"),
+    ("api-key", "SG.", r"\bSG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,128}"),
+    ("secret", "whsec_", r"\bwhsec_[A-Za-z0-9+/=]{20,128}"),
+    ("token", "gh", r"\bgh[pousr]_[A-Za-z0-9]{36,255}"),
+    ("token", "github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{22,255}"),
+    ("token", "glpat-", r"\bglpat-[A-Za-z0-9_-]{20,64}"),
+    ("token", "hf_", r"\bhf_[A-Za-z0-9]{30,64}"),
+    ("token", "npm_", r"\bnpm_[A-Za-z0-9]{36}"),
+    ("token", "pypi-Ag", r"\bpypi-Ag[A-Za-z0-9_-]{40,512}"),
+    ("token", "xox", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,256}"),
+    ("token", "ya29.", r"\bya29\.[A-Za-z0-9_-]{20,512}"),
+    ("token", "dapi", r"\bdapi[a-f0-9]{32}"),
+    ("token", "eyJ", r"\beyJ[\w-]{8,4096}\.[\w-]{8,8192}\.[\w-]{8,2048}"),
+    ("aws-key", "A", r"\bA(?:KIA|SIA|BIA|CCA)[A-Z2-7]{16}\b"),
 )
-"""By the prefix that the issuer gives them; the lengths are the issuers' own, or wider."""
+"""Kind, a text without which it cannot occur, and the whole: by the prefix that the issuer gives
+its secrets. The lengths are the issuers' own, or wider."""
 
-_KEPT: Final[tuple[tuple[str, str], ...]] = (
-    (
-        "password",
-        r"(?P<url>[a-z][a-z0-9+.-]{0,31}://[^\s/:@'\"<>]{0,256}:)[^\s/@'\"<>]{1,512}(?=@)",
-    ),
-    ("token", r"(?P<bearer>\b(?i:bearer|basic)\s{1,4})[A-Za-z0-9+/._~=-]{16,8192}"),
-    (
-        "secret",
-        r"(?P<named>\b(?i:[a-z0-9_-]{0,48}(?:password|passwd|secret|api[_-]?key|access[_-]?key"
-        r"|account[_-]?key|auth[_-]?token|access[_-]?token))\\?[\"']?\s{0,4}[:=]{1,2}\s{0,4}\\?[\"'])"
-        r"[^\s\"'\\]{8,512}(?=\\?[\"'])",
-    ),
-    (
-        "secret",
-        r"(?P<plain>\b(?i:[a-z0-9_]{0,48}(?:PASSWORD|SECRET|API_?KEY|ACCESS_?KEY|ACCOUNTKEY"
-        r"|TOKEN))=)[A-Za-z0-9+/._~=-]{16,512}",
+_KEPT: Final[tuple[tuple[str, str, str], ...]] = (
+    ("password", "://", r"(://[^\s/:@'\"<>]{0,256}:)[^\s/@'\"<>]{1,512}(?=@)"),
+    ("token", "bearer", r"(\bbearer\s{1,4})[A-Za-z0-9+/._~=-]{16,8192}"),
+    ("token", "basic", r"(\bbasic\s{1,4})[A-Za-z0-9+/=]{16,8192}"),
+    *(
+        (
+            "secret",
+            word,
+            rf"({word}\\?[\"']?\s{{0,4}}[:=]{{1,2}}\s{{0,4}}\\?[\"'])[^\s\"'\\]{{8,512}}(?=\\?[\"'])"
+            rf"|({word}=)[A-Za-z0-9+/._~-]{{16,512}}={{0,2}}",
+        )
+        for word in (
+            *("password", "passwd", "secret", "api_key", "api-key", "apikey", "access_key"),
+            *("access-key", "accesskey", "account_key", "accountkey", "auth_token", "token"),
+        )
     ),
 )
-"""By what stands before them, which is kept."""
+"""Kind, a text in small letters without which it cannot occur, and what stands before the secret
+(kept) and the secret. Capitals do not matter."""
 
-_NAMES: Final = [kind for kind, _ in _KINDS]
-_WHOLE: Final = re.compile("|".join(f"(?P<k{at}>{text})" for at, (_, text) in enumerate(_KINDS)))
-_AFTER: Final = tuple((kind, re.compile(text)) for kind, text in _KEPT)
+_WHOLE: Final = tuple((kind, needed, re.compile(text)) for kind, needed, text in _KINDS)
+_AFTER: Final = tuple((kind, needed, re.compile(text, re.I)) for kind, needed, text in _KEPT)
 _OWN: Final = "lc_"
 _DATA_URL: Final = "data:"
 MAX_DEPTH: Final = 64
@@ -74,21 +82,24 @@ MAX_DEPTH: Final = 64
 def redact(text: str) -> tuple[str, int]:
     """The text without its secrets, and how many there were."""
     count = 0
-
-    def whole(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
-        return f"[redacted:{_NAMES[int((match.lastgroup or 'k0')[1:])]}]"
-
     if _OWN in text:
         shown = redact_own(text)
         count += shown != text
         text = shown
-    text = _WHOLE.sub(whole, text)
-    for kind, pattern in _AFTER:
-        text, found = pattern.subn(rf"\1[redacted:{kind}]", text)
-        count += found
+    for kind, needed, pattern in _WHOLE:
+        if needed in text:
+            text, found = pattern.subn(f"[redacted:{kind}]", text)
+            count += found
+    small = text.lower()
+    for kind, needed, pattern in _AFTER:
+        if needed in small:
+            text, found = pattern.subn(partial(_kept, kind), text)
+            count += found
     return text, count
+
+
+def _kept(kind: str, match: re.Match[str]) -> str:
+    return f"{match[match.lastindex or 0]}[redacted:{kind}]"
 
 
 def redact_json(value: Any, *, depth: int = 0) -> tuple[Any, int]:
