@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ from lakecore.base import InvalidInput
 if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.config import LlmSettings, RungSettings
-    from lakecore.llm import Ladder, Mode, Policy, RecordSink, Rung, UsageReport
+    from lakecore.llm import Ladder, Mode, Policy, Rung, UsageReport
+    from lakecore.records import Recorder, RecordKind
 
 _NOT_SAID: Final = -1.0
 _REPLAY_FOLDER: Final = "llm-replay"
@@ -45,7 +47,45 @@ class ModelsFace:
         return self.ladder.usage(days=days, key=key) if has_any else UsageReport()
 
 
-def make_ladder(parts: Components, *, sink: RecordSink | None = None) -> Ladder:
+def usage_kind() -> RecordKind:
+    """The columns of `system.usage`: one row for each attempt at a rung, by its `id`."""
+    import pyarrow as pa
+
+    from lakecore.llm import DATASET
+    from lakecore.records import RecordKind
+
+    texts = ("id", "call_id", "day", "actor", "key_id", "source", "run", "rung", "model")
+    more = ("outcome", "tokens_from", "left_rungs", "detail", "reported")
+    numbers = ("attempt", "prompt_tokens", "completion_tokens", "total_tokens", "cost_nano_usd")
+    few = ("reserved_nano_usd", "status", "redactions")
+    return RecordKind(
+        DATASET.removeprefix("system."),
+        pa.schema(
+            [
+                ("time", pa.timestamp("us", "UTC")),
+                *((name, pa.string()) for name in (*texts, *more)),
+                *((name, pa.int64()) for name in (*numbers, *few)),
+                ("cost_usd", pa.float64()),
+                ("duration_ms", pa.float64()),
+                ("is_sent", pa.bool_()),
+            ]
+        ),
+        description="What models were asked: a row for each attempt, and what it cost.",
+    )
+
+
+class UsageSink:
+    """Settled attempts into `system.usage`, each once: the recorder knows their ids again."""
+
+    def __init__(self, records: Callable[[], Recorder]) -> None:
+        self._records = records
+
+    def append(self, dataset: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Durable when it returns."""
+        self._records().append(dataset, rows, ids=[str(row["id"]) for row in rows])
+
+
+def make_ladder(parts: Components) -> Ladder:
     """The ladder of a lake, as its settings say."""
     from lakecore.llm import Budgets, Circuit, Ladder, Ledger, ReplayStore, nano_of
 
@@ -67,7 +107,7 @@ def make_ladder(parts: Components, *, sink: RecordSink | None = None) -> Ladder:
             day_nano=nano_of(given.budget_day_usd),
         ),
         replay=ReplayStore(folder, mode),
-        sink=sink,
+        sink=UsageSink(lambda: parts.records),
         keep_days=given.keep_days,
     )
 

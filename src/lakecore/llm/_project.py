@@ -40,7 +40,7 @@ def to_row(attempt: Row) -> dict[str, object]:
         "id": attempt["id"],
         "call_id": attempt["call_id"],
         "attempt": attempt["ordinal"],
-        "timestamp": _EPOCH + timedelta(microseconds=attempt["at_us"]),
+        "time": _EPOCH + timedelta(microseconds=attempt["at_us"]),
         "day": attempt["day"],
         "actor": attempt["actor"],
         "key_id": attempt["key_id"],
