@@ -22,6 +22,7 @@ When it is full, the answer is 503 with Retry-After, not a longer queue.
 `_journal`, `_tail` /journal (`_events`: what clients may say in an event)
 `_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`
                     the other rooms, by their routes
+`_models`           /v1: models, as OpenAI's clients expect them (`_forms`: errors, too)
 `_health`           /health, /ready, /openapi.json
 `_mounted`          doors of other protocols, behind the same guard
 `_serve`            the server on a socket, until it is told to stop

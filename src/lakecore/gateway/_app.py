@@ -24,6 +24,7 @@ from lakecore.gateway import (
     _ingest,
     _journal,
     _keys,
+    _models,
     _query,
     _record,
     _tail,
@@ -32,10 +33,11 @@ from lakecore.gateway import (
 )
 from lakecore.gateway._body import invalid
 from lakecore.gateway._edge import Edge, is_bug
+from lakecore.gateway._forms import error_answer
 from lakecore.gateway._guard import guard
 from lakecore.gateway._mounted import Mount, router_of
 from lakecore.gateway._ports import ActingAs, Authenticator
-from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, problem_of
+from lakecore.gateway._problems import HttpProblem
 from lakecore.gateway._requests import Requests
 from lakecore.gateway._settings import GatewaySettings
 from lakecore.gateway._tail import Pulse
@@ -44,7 +46,7 @@ from lakecore.gateway._workers import Workers
 _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes),
-    *(_workspaces, _record, _truth, _keys, _ingest),
+    *(_workspaces, _record, _truth, _keys, _ingest, _models),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _SLUGS: Final = {404: "no-such-route", 405: "method-not-allowed"}
@@ -139,8 +141,8 @@ async def _on_error(request: Request, error: Any) -> Response:
     request_id = request.state.request_id
     if is_bug(error):
         _log.error("request %s failed", request_id, exc_info=error)
-    status, headers, body = problem_of(error, request_id)
-    return Response(body, status, headers, media_type=MEDIA_TYPE)
+    status, headers, body, media_type = error_answer(request.url.path, error, request_id)
+    return Response(body, status, headers, media_type=media_type)
 
 
 async def _on_http(request: Request, error: Any) -> Response:

@@ -209,7 +209,7 @@ class StreamReader:
     @property
     def has_content(self) -> bool:
         """Whether anything came that a client can use."""
-        return bool(self.answer_bytes or self._ends or self._has_calls)
+        return bool(self.answer_bytes or self._has_calls)
 
     @property
     def text(self) -> str:
