@@ -236,8 +236,7 @@ class Call:
             how = reply.settlement(prepared, outcome, detail, duration_ms)
             await self._settle(wanted, prepared, how)
         await self._keep(prepared, reply)
-        retry_after_s = None if reader.error is None else reader.error.retry_after_s
-        return _Result(outcome=outcome, detail=detail, retry_after_s=retry_after_s)
+        return _Result(outcome=outcome, detail=detail, retry_after_s=reply.retry_after_s)
 
     # -- on record --------------------------------------------------------------------
 

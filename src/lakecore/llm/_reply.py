@@ -225,12 +225,12 @@ class StreamReader:
         """What it all was, once the stream has ended, however it did."""
         known: dict[str, Any] = {"reported": self.reported, "answer_bytes": self.answer_bytes}
         if self.error is not None:
-            is_blank = not self.has_content
             return Reply(
                 outcome=self.error.outcome,
                 detail=self.error.detail,
-                status=200,
-                is_blank=is_blank,
+                status=self.error.status,
+                retry_after_s=self.error.retry_after_s,
+                is_blank=self.error.is_blank and not self.answer_bytes,
                 **known,
             )
         if not (self.is_done or self._ends):
