@@ -147,10 +147,15 @@ def retry_after_s(headers: Mapping[str, str], now_s: float | None = None) -> flo
     return min(max(0.0, moment.timestamp() - now_s), _MAX_RETRY_AFTER_S)
 
 
+def _message(body: Mapping[str, Any]) -> object:
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first.get("message") if isinstance(first, Mapping) else None
+
+
 def answer_text(body: Mapping[str, Any]) -> str:
     """What the model wrote in its first choice."""
-    choices = body.get("choices")
-    message = choices[0].get("message") if choices else None
+    message = _message(body)
     content = message.get("content") if isinstance(message, Mapping) else None
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
@@ -159,8 +164,7 @@ def answer_text(body: Mapping[str, Any]) -> str:
 
 def has_calls(body: Mapping[str, Any]) -> bool:
     """Whether the model calls tools instead of, or beside, answering."""
-    choices = body.get("choices")
-    message = choices[0].get("message") if choices else None
+    message = _message(body)
     return isinstance(message, Mapping) and bool(
         message.get("tool_calls") or message.get("function_call")
     )
@@ -189,6 +193,7 @@ class StreamReader:
     _rest: bytes = b""
     _texts: dict[int, list[str]] = field(default_factory=dict)
     _ends: dict[int, str] = field(default_factory=dict)
+    _calls: dict[int, dict[int, dict[str, Any]]] = field(default_factory=dict)
     _has_calls: bool = False
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
@@ -236,8 +241,20 @@ class StreamReader:
         if not (self.is_done or self._ends):
             return Reply(outcome=Outcome.TRANSPORT, detail=detail, status=200, **known)
         outcome = Outcome.REFUSED if "content_filter" in self._ends.values() else Outcome.OK
-        body = {**self.first, "usage": self.reported}
-        return Reply(outcome=outcome, status=200, body=body, **known)
+        return Reply(outcome=outcome, status=200, body=self._whole(), **known)
+
+    def _whole(self) -> dict[str, Any]:
+        """The completion that the chunks are parts of."""
+        choices = []
+        for at in sorted({0, *self._texts, *self._calls, *self._ends}):
+            message: dict[str, Any] = {"role": "assistant", "content": "".join(self._text_of(at))}
+            if calls := self._calls.get(at):
+                message["tool_calls"] = [calls[number] for number in sorted(calls)]
+            choices.append({"index": at, "message": message, "finish_reason": self._ends.get(at)})
+        return {**self.first, "choices": choices, "usage": self.reported}
+
+    def _text_of(self, at: int) -> list[str]:
+        return self._texts.setdefault(at, [])
 
     def _chunk(self, value: bytes) -> dict[str, Any] | None:
         try:
@@ -269,10 +286,29 @@ class StreamReader:
         self.answer_bytes += _written_bytes(delta)
         if isinstance(delta, Mapping):
             if isinstance(delta.get("content"), str):
-                self._texts.setdefault(at, []).append(delta["content"])
+                self._text_of(at).append(delta["content"])
             self._has_calls |= bool(delta.get("tool_calls") or delta.get("function_call"))
+            parts = delta.get("tool_calls")
+            for part in parts if isinstance(parts, list) else ():
+                _add_call(self._calls.setdefault(at, {}), part)
         if choice.get("finish_reason"):
             self._ends[at] = str(choice["finish_reason"])
+
+
+def _add_call(calls: dict[int, dict[str, Any]], part: object) -> None:
+    """Put a part of a tool call to what came of it before."""
+    if not isinstance(part, Mapping):
+        return
+    index = part.get("index")
+    function = part.get("function")
+    call = calls.setdefault(
+        index if isinstance(index, int) else len(calls),
+        {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
+    )
+    call["id"] = part.get("id") or call["id"]
+    if isinstance(function, Mapping):
+        for name in ("name", "arguments"):
+            call["function"][name] += str(function.get(name) or "")
 
 
 def _outcome_of(choices: list[dict[str, Any]]) -> tuple[Outcome, str]:
@@ -310,7 +346,8 @@ def _written_bytes(message: object) -> int:
     for name in ("content", "refusal", "reasoning_content", "reasoning"):
         total += _text_bytes(message.get(name))
     calls = message.get("tool_calls")
-    found = [one.get("function") for one in calls or () if isinstance(one, Mapping)]
+    parts = calls if isinstance(calls, list) else ()
+    found = [one.get("function") for one in parts if isinstance(one, Mapping)]
     for call in [*found, message.get("function_call")]:
         if isinstance(call, Mapping):
             total += _text_bytes(call.get("name")) + _text_bytes(call.get("arguments"))
