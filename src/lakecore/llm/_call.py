@@ -21,7 +21,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from lakecore.base import InvalidInput, LakecoreError, uuid7
+from lakecore.base import Bug, InvalidInput, LakecoreError, uuid7
 from lakecore.llm._answer import Answer
 from lakecore.llm._ledger import Ledger
 from lakecore.llm._outcome import Move, Outcome, Policy, Step, Walk
@@ -359,7 +359,8 @@ class Call:
 
     async def _replayed(self, prepared: Prepared, wanted: Reservation) -> _Result:
         store = self.parts.replay
-        assert store is not None  # noqa: S101 - `_is_replaying` looked
+        if store is None:
+            raise Bug("nothing is replayed")
         recorded = await asyncio.to_thread(store.find, prepared)
         outcome, value, detail = await self._judge(recorded.reply)
         self._attempts += 1

@@ -91,7 +91,7 @@ class Ask:
         options = body.get("stream_options")
         wants_usage = isinstance(options, Mapping) and options.get("include_usage") is True
         ask = cls(
-            messages=body.get("messages"),  # type: ignore[arg-type]  # `check` looks at it
+            messages=body.get("messages"),  # type: ignore[arg-type]  # looked at by `check`
             model=model,
             parameters={name: body[name] for name in body.keys() & _PASSED},
             max_output_tokens=min(map(_positive, limits)) if limits else None,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.fakes.model_server import TEXT, Dial, answering, oracle, planned
 from tests.unit.llm.conftest import ADA, Make, asked, attempts, rung
-from tests.unit.llm.test_ladder import SEATS, streamed
+from tests.unit.llm.test_forms import SEATS
+from tests.unit.llm.test_streams import streamed
 
 from lakecore.base import CorruptData, UnsupportedFormat
 from lakecore.llm import Budgets, Mode, Outcome, Policy, ReplayStore
