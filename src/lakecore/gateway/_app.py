@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,7 @@ class Rooms:
         authenticator: None: nobody is asked for a key, and everybody is `local`.
         probes: what has to answer for the gateway to be ready.
         stopping: set when answers without an end have to end.
+        at_end: what a room has to let go of on the event loop, by its name.
     """
 
     acting_as: ActingAs
@@ -71,6 +72,7 @@ class Rooms:
     requests: Requests
     pulse: Pulse = field(default_factory=Pulse)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    at_end: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
 
 def create_app(
@@ -111,6 +113,8 @@ def create_app(
         yield
         for door in doors:
             await door.close()
+        for let_go in rooms.at_end.values():
+            await let_go()
         rooms.workers.close()
         rooms.requests.close()
 

@@ -85,6 +85,7 @@ async def chat(request: Request) -> Response:
     ask, is_stream, wants_usage = await _read(request)
     caller = caller_of(request)
     ladder: Ladder = caller.lake("model").ladder
+    request.app.state.rooms.at_end["models"] = ladder.disconnect
     by = By(actor=caller.principal.name, key=caller.principal.key_id or "", source="api")
     if not is_stream:
         answer = await _while_there(request, ladder.ask(ask, by))

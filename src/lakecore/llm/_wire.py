@@ -10,7 +10,9 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
+from urllib.request import getproxies
 
 from lakecore.base import Stop
 from lakecore.base.limits import MIB
@@ -28,6 +30,9 @@ MAX_ANSWER_BYTES: Final = 32 * MIB
 MAX_STREAM_S: Final = 3_600.0
 CONNECT_TIMEOUT_S: Final = 10.0
 _PATH: Final = "/chat/completions"
+_POOLED: Final = 8
+"""Connections of one pool: for each request a pool looks at every one that is idle."""
+
 _HEADERS: Final = frozenset(
     {
         *("host", "connection", "authorization", "accept", "accept-encoding", "user-agent"),
@@ -175,18 +180,37 @@ def _make(rung: Rung) -> openai.AsyncOpenAI:
         async def aclose(self) -> None:
             await self._inner.aclose()
 
+    class _Shards(httpx2.AsyncBaseTransport):
+        def __init__(self) -> None:
+            count = -(-most // _POOLED)
+            self._pools = [
+                httpx2.AsyncHTTPTransport(verify=verify, limits=limits) for _ in range(count)
+            ]
+            self._turns = cycle(self._pools)
+
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            return await next(self._turns).handle_async_request(request)
+
+        async def aclose(self) -> None:
+            for pool in self._pools:
+                await pool.aclose()
+
     host = httpx2.URL(rung.base_url).host
     most = rung.max_concurrent + 1
+    limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most)
+    # Without encryption no certificates are needed; to read them takes its time.
+    verify = not rung.base_url.startswith("http://")
+    is_direct = host in _LOOPBACK or not getproxies()
     http = httpx2.AsyncClient(
-        limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
+        transport=_Shards() if is_direct else None,
+        limits=limits,
         timeout=httpx2.Timeout(rung.timeout_s, connect=min(CONNECT_TIMEOUT_S, rung.timeout_s)),
         # A proxy of the surroundings is not asked for this machine; a redirect could take the
         # key and the prompt to somebody else.
         trust_env=host not in _LOOPBACK,
         follow_redirects=False,
         event_hooks={"request": [strip], "response": [bound]},
-        # Without encryption no certificates are needed; to read them takes its time.
-        verify=not rung.base_url.startswith("http://"),
+        verify=verify,
     )
     return openai.AsyncOpenAI(
         base_url=rung.base_url,
