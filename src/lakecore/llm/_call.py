@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from lakecore.base import Bug, InvalidInput, LakecoreError, uuid7
@@ -211,6 +211,7 @@ class Call:
             if reader.has_content and reader.error is None:
 
                 def settle(how: Settlement) -> Future[bool]:
+                    self.parts.settled()
                     return self._count(prepared, how, self.parts.ledger.settle(wanted.id, how))
 
                 stream = AnswerStream(
@@ -245,12 +246,7 @@ class Call:
         if self.ask.budget_nano is not None:
             least = [self.ask.budget_nano, budgets.call_nano]
             call_nano = min(nano for nano in least if nano is not None)
-            budgets = Budgets(
-                call_nano=call_nano,
-                run_nano=budgets.run_nano,
-                key_nano=budgets.key_nano,
-                day_nano=budgets.day_nano,
-            )
+            budgets = replace(budgets, call_nano=call_nano)
         return Reservation(
             id=uuid7(),
             call_id=self.id,
