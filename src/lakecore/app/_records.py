@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 def record_kinds(parts: Components) -> list[RecordKind]:
     """Every kind of record that this Lakecore writes."""
-    return []
+    from lakecore.app._models import usage_kind
+
+    return [usage_kind()]
 
 
 def make_recorder(parts: Components) -> Recorder:

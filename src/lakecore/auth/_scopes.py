@@ -15,8 +15,8 @@ glob           covers
                spells the schema ``system``; ``sys*.*`` covers none
 =============  ===================================================================
 
-What concerns no single dataset (keys, rules, maintenance, the whole journal) needs its
-action over ``*``.
+What concerns no single dataset (keys, rules, maintenance, the whole journal, models) needs
+its action over ``*``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from lakecore.auth._text import redact
 from lakecore.base import InvalidInput
 from lakecore.base.limits import MAX_NAME_BYTES
 
-ACTIONS: Final = ("read", "write", "approve", "admin")
-"""read rows and history; change them; decide what waits; keys, rules, catalog, maintenance."""
+ACTIONS: Final = ("read", "write", "approve", "admin", "model")
+"""read rows and history; change them; decide what waits; keys, rules, catalog, maintenance; ask
+models, which costs money and sends text to whoever serves them."""
 
 EVERYTHING: Final = "*"
 MAX_GLOBS: Final = 256

@@ -43,7 +43,7 @@ def command() -> None:
     "scopes",
     metavar="SCOPE",
     multiple=True,
-    help="read, write, approve or admin; with datasets of its own: write:hr.*",
+    help="read, write, approve, admin or model; with datasets of its own: write:hr.*",
 )
 @click.option(
     "--dataset",

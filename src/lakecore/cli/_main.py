@@ -50,6 +50,7 @@ SECTIONS = {
         "backup": "copies of the lake in another place, and lakes made of them",
     },
     "Rules": {"truth": "the rules that decide whether a change may happen"},
+    "Models": {"usage": "what models were asked, by whom, and what it cost"},
     "Access": {
         "keys": "API keys: who comes through the gateway, and what they may do",
         "webhooks": "who is told of which events",

@@ -107,6 +107,13 @@ _OBJECTS: Final = (
         "`revoked_us`, `note`; of a new one its text, `key`; in a list `state`, `last_used_us`",
     ),
     (
+        "usage",
+        "`calls`, `requests`, `failed`, `denied`, `estimated`, `prompt_tokens`, "
+        "`completion_tokens`, `total_tokens`, `cost_usd`, `cost_nano_usd`, `under_way`, "
+        "`reserved_usd`; `by_model`, `by_rung`, `by_source`, `by_key`, `by_actor`, `by_day`: name "
+        "to the same figures",
+    ),
+    (
         "verify",
         "`status`, and `integrity`, `anchored`, `completeness`: each {`status`, `summary`, "
         "`problems`, `detail`}; a status is green, broken, inconclusive or absent",

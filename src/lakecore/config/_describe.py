@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
 from lakecore.config._load import CONFIG_FILE_NAME, SECTIONS, Loaded
@@ -44,6 +45,10 @@ def _masked(value: object, *, whole: bool = False) -> object:
             name: _MASK if whole or _SECRET_NAME.search(str(name)) else _masked(text)
             for name, text in value.items()
         }
+    if isinstance(value, tuple):
+        return [_masked(part) for part in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: _masked(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, str):
         return re.sub(r"(://)[^/@\s]+@", rf"\1{_MASK}@", value)
     return value
@@ -80,14 +85,19 @@ def reference_markdown() -> str:
     ]
     for section, kind in SECTIONS.items():
         lines += _section_markdown(section, kind)
+        for setting in fields(kind):
+            if setting.metadata["tables"] is not None:
+                name = f"{section}.{setting.name}"
+                lines += _section_markdown(name, setting.metadata["tables"], is_list=True)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _section_markdown(section: str, kind: type) -> list[str]:
+def _section_markdown(section: str, kind: type, *, is_list: bool = False) -> list[str]:
+    variable = section.upper().replace(".", "__") + ("__1" if is_list else "")
     lines = [
-        f"## [{section}]",
+        f"## [[{section}]]" if is_list else f"## [{section}]",
         "",
-        (kind.__doc__ or "").strip(),
+        inspect.cleandoc(kind.__doc__ or ""),
         "",
         "| name | type | default | what |",
         "|---|---|---|---|",
@@ -98,7 +108,7 @@ def _section_markdown(section: str, kind: type) -> list[str]:
         default = _toml(getattr(defaults, setting.name))
         lines.append(
             f"| `{setting.name}` | {what} | `{default}` | {setting.metadata['about']} "
-            f"`LAKECORE_{section.upper()}__{setting.name.upper()}` |"
+            f"`LAKECORE_{variable}__{setting.name.upper()}` |"
         )
     return [*lines, ""]
 
@@ -117,4 +127,6 @@ def _bounds(metadata: Mapping[str, Any]) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, Mapping):
         return "{}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
     return f'"{value}"' if isinstance(value, str) else str(value)

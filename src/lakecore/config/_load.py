@@ -7,12 +7,13 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from lakecore.base import InvalidInput, NotFound
 from lakecore.config._parse import kind_of, parse_value
+from lakecore.config._rungs import parse_tables
 from lakecore.config._settings import Settings
 
 CONFIG_FILE_NAME: Final = "lakecore.toml"
@@ -199,17 +200,19 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f"{close[0]!r}?" if close else "one of " + ", ".join(names)
 
 
+def _parsed(kind: type, setting: Field[Any], entry: _Given, key: str) -> Any:
+    tables = setting.metadata.get("tables")
+    if tables is not None:
+        return parse_tables(tables, entry.value, key=key, where=entry.where)
+    words = kind_of(kind, setting.name)
+    return parse_value(words, entry.value, setting=setting, key=key, where=entry.where)
+
+
 def _assemble(given: Mapping[_Key, _Given], path: Path | None) -> Loaded:
     sections: dict[str, Any] = {}
     for section, kind in SECTIONS.items():
         values = {
-            setting.name: parse_value(
-                kind_of(kind, setting.name),
-                entry.value,
-                setting=setting,
-                key=f"{section}.{setting.name}",
-                where=entry.where,
-            )
+            setting.name: _parsed(kind, setting, entry, f"{section}.{setting.name}")
             for setting in fields(kind)
             if (entry := given.get((section, setting.name))) is not None
         }

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import Field
 from types import MappingProxyType
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from lakecore.base import InvalidInput
 
@@ -38,7 +38,15 @@ def kind_of(section: type, name: str) -> str:
         return "number"
     if hint is bool:
         return "boolean"
-    return "text" if hint is str else "table of text"
+    if hint is str:
+        return "text"
+    return "table of text" if get_origin(hint) is Mapping else _kind_of_list(hint)
+
+
+def _kind_of_list(hint: Any) -> str:
+    """Of a tuple: texts, or the tables that one of the settings' dataclasses describes."""
+    inner = get_args(hint)[0]
+    return "list of text" if inner is str else "list of tables"
 
 
 def parse_value(kind: str, value: object, *, setting: Field[Any], key: str, where: str) -> Any:
@@ -87,6 +95,7 @@ def _expected(kind: str) -> str:
         "number": "a number",
         "boolean": "true or false",
         "table of text": "a table whose values are text",
+        "list of text": "a list of texts",
     }[kind]
 
 
@@ -141,6 +150,18 @@ def _table(value: object) -> Mapping[str, str]:
     return MappingProxyType({str(name): _text(text) for name, text in value.items()})
 
 
+def _list(value: object) -> tuple[str, ...]:
+    """
+    >>> _list("rate, asleep"), _list(["rate"]), _list("")
+    (('rate', 'asleep'), ('rate',), ())
+    """
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    if not isinstance(value, list):
+        raise TypeError
+    return tuple(_text(word) for word in value)
+
+
 _PARSERS: Final[dict[str, Any]] = {
     "text": _text,
     "integer": _integer,
@@ -148,4 +169,5 @@ _PARSERS: Final[dict[str, Any]] = {
     "number": _number,
     "boolean": _boolean,
     "table of text": _table,
+    "list of text": _list,
 }

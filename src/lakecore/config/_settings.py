@@ -25,10 +25,12 @@ def setting(
     secret: bool = False,
     masked: bool = False,
     choices: tuple[str, ...] = (),
+    tables: type | None = None,
 ) -> Any:
     """A dataclass field with its description; `minimum` and `maximum` are inclusive.
 
-    `secret`: the value is in no error; `masked`: nor is any part of it shown.
+    `secret`: the value is in no error; `masked`: nor is any part of it shown. `tables` describes
+    each table of a list of them.
     """
     metadata = {
         "about": about,
@@ -37,6 +39,7 @@ def setting(
         "secret": secret,
         "masked": masked,
         "choices": choices,
+        "tables": tables,
     }
     if isinstance(default, Mapping):
         return field(default_factory=lambda: default, metadata=metadata)
@@ -338,6 +341,121 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RungSettings:
+    """One rung: an OpenAI-compatible server and a model. The order in the file is the ladder's.
+
+    In the environment the word after `RUNG` says which one: `LAKECORE_LLM__RUNG__1__MODEL`.
+    """
+
+    name: str = setting("", "What the rung is called, as `model` of a request, too.")
+    base_url: str = setting("", "The server, up to and with `/v1`.")
+    model: str = setting("", "The model's name, as the server knows it.")
+    api_key_env: str = setting(
+        "", "The environment variable that has the server's API key; empty: it needs none."
+    )
+    prompt_usd_per_million: float = setting(
+        -1.0,
+        "Dollars for a million tokens of prompts; -1: not said, which is 0 for a server on this "
+        "machine and an error for any other.",
+        minimum=-1,
+        maximum=1_000_000,
+    )
+    completion_usd_per_million: float = setting(
+        -1.0,
+        "Dollars for a million tokens of answers; -1: not said.",
+        minimum=-1,
+        maximum=1_000_000,
+    )
+    max_output_tokens: int = setting(
+        4_096,
+        "Tokens of an answer at most; a request may ask for fewer.",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    output_member: str = setting(
+        "max_tokens",
+        "How a request says so: `max_tokens`, or `max_completion_tokens` as OpenAI's newer models "
+        "want it.",
+    )
+    structured: str = setting(
+        "json_schema",
+        "What the server can hold answers to: `json_schema`, `json_object`, or `text` alone.",
+    )
+    max_concurrent: int = setting(
+        16, "Requests at a time, of all processes of a machine.", minimum=1, maximum=1_024
+    )
+    requests_per_minute: int = setting(
+        0, "Requests within a minute; 0: as many as come.", minimum=0, maximum=10_000_000
+    )
+    tokens_per_minute: int = setting(
+        0, "Tokens within a minute; 0: as many as come.", minimum=0, maximum=1_000_000_000
+    )
+    timeout_s: float = setting(
+        120.0,
+        "Seconds that an answer may take; of a stream, that it may be silent.",
+        minimum=0.1,
+        maximum=3_600,
+    )
+    retries: int = setting(
+        2, "Further attempts after a broken connection or too many requests.", minimum=0, maximum=10
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmSettings:
+    """Models: what may be spent, and when another one is asked. See `docs/models.md`."""
+
+    rung: tuple[RungSettings, ...] = setting(
+        (), "The rungs, from the first that is asked to the last.", tables=RungSettings
+    )
+    climb: tuple[str, ...] = setting(
+        ("unparsable", "schema", "ungrounded"),
+        "For which outcomes a dearer rung may be asked. Without its word here nothing costs more.",
+    )
+    repairs: int = setting(
+        1,
+        "Times that one rung is told what is wrong with its answer.",
+        minimum=0,
+        maximum=10,
+    )
+    max_pause_s: float = setting(
+        30.0,
+        "Seconds that a call waits for one attempt at most; a rung whose `Retry-After` says more "
+        "is left.",
+        minimum=0,
+        maximum=3_600,
+    )
+    circuit_faults: int = setting(
+        5, "Faults on end after which a rung is left alone.", minimum=1, maximum=1_000
+    )
+    circuit_s: float = setting(30.0, "Seconds that it is left alone.", minimum=0.1, maximum=86_400)
+    budget_call_usd: float = setting(
+        1.0, "Dollars that one call may cost.", minimum=0, maximum=1_000_000
+    )
+    budget_run_usd: float = setting(
+        5.0, "Dollars that one run may cost.", minimum=0, maximum=1_000_000
+    )
+    budget_key_usd: float = setting(
+        10.0, "Dollars that one API key may spend a day (UTC).", minimum=0, maximum=1_000_000
+    )
+    budget_day_usd: float = setting(
+        20.0, "Dollars that are spent a day (UTC) on this machine.", minimum=0, maximum=1_000_000
+    )
+    replay: str = setting(
+        "off", "`record`: keep answers; `replay`: give kept ones again and ask nobody; or `off`."
+    )
+    replay_directory: str = setting(
+        "", "Where answers are kept; empty: in the state directory of the lake."
+    )
+    keep_days: int = setting(
+        90,
+        "Days that the ledger keeps rows which are in `system.usage`; sums stay.",
+        minimum=1,
+        maximum=36_600,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section."""
 
@@ -349,3 +467,4 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    llm: LlmSettings = field(default_factory=LlmSettings)

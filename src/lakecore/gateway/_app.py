@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from lakecore.gateway import (
     _journal,
     _keys,
     _metrics,
+    _models,
     _query,
     _record,
     _tail,
@@ -38,11 +39,12 @@ from lakecore.gateway._access import AccessQueue
 from lakecore.gateway._body import invalid
 from lakecore.gateway._edge import Edge, is_bug
 from lakecore.gateway._encoding import Compressing
+from lakecore.gateway._forms import error_answer
 from lakecore.gateway._guard import address_of, guard
 from lakecore.gateway._mounted import Mount, router_of
 from lakecore.gateway._openapi import describe, methods_of
 from lakecore.gateway._ports import ActingAs, Authenticator
-from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, problem_of
+from lakecore.gateway._problems import HttpProblem
 from lakecore.gateway._rates import Rates
 from lakecore.gateway._requests import Requests
 from lakecore.gateway._running import Queries
@@ -55,7 +57,7 @@ from lakecore.gateway._workers import Workers
 _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes),
-    *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks),
+    *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks, _models),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _GONE: Final = 499
@@ -72,6 +74,7 @@ class Rooms:
         probes: what has to answer for the gateway to be ready.
         stopping: set when answers without an end have to end.
         probing: calls of `probes` that are under way.
+        at_end: what a room has to let go of on the event loop, by its name.
     """
 
     acting_as: ActingAs
@@ -88,6 +91,7 @@ class Rooms:
     pulse: Pulse = field(default_factory=Pulse)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     probing: dict[str, asyncio.Future[object]] = field(default_factory=dict)
+    at_end: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
 
 def create_app(
@@ -137,6 +141,8 @@ def create_app(
         yield
         for door in doors:
             await door.close()
+        for let_go in rooms.at_end.values():
+            await let_go()
         rooms.workers.close()
         rooms.requests.close()
         queue.close()
@@ -174,8 +180,8 @@ async def _on_error(request: Request, error: Any) -> Response:
     request_id = request.state.request_id
     if is_bug(error):
         _log.error("request %s failed", request_id, exc_info=error)
-    status, headers, body = problem_of(error, request_id)
-    return Response(body, status, headers, media_type=MEDIA_TYPE)
+    status, headers, body, media_type = error_answer(request.url.path, error, request_id)
+    return Response(body, status, headers, media_type=media_type)
 
 
 async def _on_http(request: Request, error: Any) -> Response:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
 
-from lakecore.base import LakecoreError, Unavailable, uuid7
+from lakecore.base import Bug, LakecoreError, Unavailable, uuid7
 from lakecore.base.limits import KIB
 from lakecore.gateway._encoding import CODINGS, unpack
-from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, bug_of, problem_of, status_of
+from lakecore.gateway._forms import error_answer
+from lakecore.gateway._problems import HttpProblem, status_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -223,13 +224,11 @@ class _Exchange:
             # The server ends the connection without the last chunk: the client can tell.
             _log.warning("request %s was broken off: %s", self.request_id, error)
             return
-        if isinstance(error, LakecoreError):
-            status, headers, body = problem_of(error, self.request_id)
-        else:
-            status, headers, body = bug_of(self.request_id)
+        told = error if isinstance(error, LakecoreError) else Bug("an unforeseen error")
+        status, headers, body, media_type = error_answer(self._scope["path"], told, self.request_id)
         if not self._is_read:
             headers["connection"] = "close"
-        headers |= {"content-type": MEDIA_TYPE, "content-length": str(len(body))}
+        headers |= {"content-type": media_type, "content-length": str(len(body))}
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})

@@ -88,11 +88,5 @@ def problem_of(error: LakecoreError, request_id: str) -> tuple[int, dict[str, st
     return status, headers, msgspec.json.encode(body)
 
 
-def bug_of(request_id: str) -> tuple[int, dict[str, str], bytes]:
-    """The answer where something unforeseen was raised: nothing of it is told."""
-    error = Bug("an unforeseen error")
-    return problem_of(error, request_id)
-
-
 def _shown(text: str) -> str:
     return redact(text.encode("utf-8", "replace").decode())[:_MAX_TEXT_CHARACTERS]
