@@ -15,7 +15,7 @@ may not, it cannot, and what the rules hold back waits for somebody else.
 `_stuck`        whether it goes round in circles (pure)
 `_transcript`   what the model is told; what tools answered is marked as data (pure)
 `_store`        runs and steps of this machine, durable
-`_lake_tools`   the lake as tools
+`_lake_tools`   the lake as tools; `_mcp_tools`: those of other programs
 `_records`      their rows in `system.runs` and `system.steps`
 `_ports`        models, tools, approvals, records as the loop needs them
 ==============  ======================================================================
@@ -37,20 +37,27 @@ may not, it cannot, and what the rules hold back waits for somebody else.
 
 from lakecore.agents._lake_tools import AgentLake, LakeApprovals, lake_tools
 from lakecore.agents._loop import Agent
+from lakecore.agents._mcp_tools import McpServer, McpTools
 from lakecore.agents._ports import Approvals, Models, Records, Tool, ToolAnswer, Verdict
+from lakecore.agents._records import RUNS, STEPS, RowRecords, runs_schema, steps_schema
 from lakecore.agents._run import ENDED, FAILURES, Limits, Run, RunState, Step, StepKind, spent
 from lakecore.agents._store import RunStore
 
 __all__ = [
     "ENDED",
     "FAILURES",
+    "RUNS",
+    "STEPS",
     "Agent",
     "AgentLake",
     "Approvals",
     "LakeApprovals",
     "Limits",
+    "McpServer",
+    "McpTools",
     "Models",
     "Records",
+    "RowRecords",
     "Run",
     "RunState",
     "RunStore",
@@ -60,5 +67,7 @@ __all__ = [
     "ToolAnswer",
     "Verdict",
     "lake_tools",
+    "runs_schema",
     "spent",
+    "steps_schema",
 ]
