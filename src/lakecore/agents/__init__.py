@@ -40,12 +40,23 @@ from lakecore.agents._loop import Agent
 from lakecore.agents._mcp_tools import McpServer, McpTools
 from lakecore.agents._ports import Approvals, Models, Records, Tool, ToolAnswer, Verdict
 from lakecore.agents._records import RUNS, STEPS, RowRecords, runs_schema, steps_schema
-from lakecore.agents._run import ENDED, FAILURES, Limits, Run, RunState, Step, StepKind, spent
+from lakecore.agents._run import (
+    ENDED,
+    FAILURES,
+    MAX_TASK_CHARACTERS,
+    Limits,
+    Run,
+    RunState,
+    Step,
+    StepKind,
+    spent,
+)
 from lakecore.agents._store import RunStore
 
 __all__ = [
     "ENDED",
     "FAILURES",
+    "MAX_TASK_CHARACTERS",
     "RUNS",
     "STEPS",
     "Agent",

@@ -30,6 +30,7 @@ from lakecore.llm import Ask, By
 
 MAX_RESULT_CHARACTERS: Final = 16_000
 MAX_CALLS_A_TURN: Final = 8
+EVERY: Final = "*"
 _MUTE: Final = 2
 """Answers in a row without a word and without a call, before a run has failed."""
 
@@ -75,7 +76,7 @@ class Agent:
 
     def run(self, run: Run) -> Run:
         """Begin a run, and go on until it ends or waits for a person."""
-        unknown = sorted(set(run.tools) - self._tools.keys())
+        unknown = sorted(set(run.tools) - self._tools.keys() - {EVERY})
         if unknown:
             raise InvalidInput(
                 "there is no such tool", expected=", ".join(sorted(self._tools)), found=unknown[0]
@@ -151,7 +152,7 @@ class Agent:
         left_nano = None
         if run.limits.max_cost_nano is not None:
             left_nano = run.limits.max_cost_nano - spent(steps).cost_nano
-        listed = [self._tools[name].to_openai() for name in run.tools if name in self._tools]
+        listed = [self._tools[name].to_openai() for name in self._names(run)]
         ask = Ask(
             messages=messages(run, steps),
             model=run.model,
@@ -209,10 +210,15 @@ class Agent:
         told = replace(step, outcome=answer.outcome, result=text, pending=answer.pending)
         self._ended(run, steps, told)
 
+    def _names(self, run: Run) -> list[str]:
+        """Of the tools that a run may use."""
+        return [name for name in self._tools if EVERY in run.tools or name in run.tools]
+
     def _tool(self, run: Run, step: Step) -> ToolAnswer:
-        tool = self._tools.get(step.name) if step.name in run.tools else None
+        names = self._names(run)
+        tool = self._tools[step.name] if step.name in names else None
         if tool is None:
-            known = ", ".join(sorted(run.tools)) or "none"
+            known = ", ".join(names) or "none"
             return ToolAnswer(f"there is no tool of that name; there are: {known}", "no_tool")
         try:
             arguments = json.loads(step.arguments or "{}")

@@ -101,7 +101,7 @@ class Run:
     Attributes:
         actor: in whose name everything is done.
         key: the id of their API key, by which calls are metered.
-        tools: names of the tools that it may use.
+        tools: names of the tools that it may use; ``*`` is all.
         pending: the id of the change that it waits for.
         reason: why it failed: one of the words in `FAILURES`, or an outcome of the ladder.
     """

@@ -11,6 +11,7 @@ from lakecore.base import InvalidInput, NotFound
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from lakecore.agents import Run
     from lakecore.auth import Principal
     from lakecore.catalog import Dataset
     from lakecore.changes import ChangeResult
@@ -107,6 +108,16 @@ class ActingLake(Lake):
                 if entry.dataset_id == dataset_id and version is not None:
                     return entry, version
         raise NotFound("there is no such mutation of a dataset", found=mutation_id)
+
+    def _agent_principal(self, actor: str | None) -> Principal:
+        self._principal.actor(actor)
+        return self._principal
+
+    def _may_see(self, run: Run) -> bool:
+        """Their own runs; who may read everything sees everybody's."""
+        from lakecore.auth import may
+
+        return run.actor == self._principal.name or may(self._principal, "read")
 
     def _author(self, actor: str | None, source: str, reason: str) -> Author:
         """Always the principal; `Refused` where a call names somebody else."""

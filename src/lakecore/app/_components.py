@@ -20,6 +20,7 @@ from lakecore.storage import Store, open_store
 from lakecore.telemetry import Traces
 
 if TYPE_CHECKING:
+    from lakecore.app._agents import AgentDesk
     from lakecore.app._workspace_source import WorkspaceSource
     from lakecore.auth import Keys
     from lakecore.changes import (
@@ -249,6 +250,12 @@ class Components:
         return make_ladder(self)
 
     @cached_property
+    def agents(self) -> AgentDesk:
+        from lakecore.app._agents import AgentDesk
+
+        return AgentDesk(self)
+
+    @cached_property
     def query(self) -> QueryEngine:
         from lakecore.query import QueryEngine
         from lakecore.query import QuerySettings as EngineSettings
@@ -279,6 +286,8 @@ class Components:
         return facts(dataset, view) | {"columns": columns}
 
     def close(self) -> None:
+        if "agents" in self.__dict__:
+            self.agents.close()
         if "ladder" in self.__dict__:
             self.ladder.close()
         if "records" in self.__dict__:

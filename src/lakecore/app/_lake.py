@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from lakecore.app._agents import AgentsFace
 from lakecore.app._alter import AlterFace
 from lakecore.app._auth import AuthFace
 from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 
 class Lake(
+    AgentsFace,
     TimeFace,
     AlterFace,
     AuthFace,

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 def record_kinds(parts: Components) -> list[RecordKind]:
     """Every kind of record that this Lakecore writes."""
+    from lakecore.app._agents import agent_kinds
     from lakecore.app._models import usage_kind
 
-    return [usage_kind()]
+    return [usage_kind(), *agent_kinds()]
 
 
 def make_recorder(parts: Components) -> Recorder:

@@ -123,6 +123,7 @@ def open_gateway(
     def acting_as(principal: Principal) -> ActingLake:
         return ActingLake(lake, principal)
 
+    parts.agents.watch()
     app = create_app(
         acting_as,
         settings,

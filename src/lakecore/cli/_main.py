@@ -50,7 +50,10 @@ SECTIONS = {
         "backup": "copies of the lake in another place, and lakes made of them",
     },
     "Rules": {"truth": "the rules that decide whether a change may happen"},
-    "Models": {"usage": "what models were asked, by whom, and what it cost"},
+    "Models": {
+        "agent": "have a model carry out a task with the lake's tools",
+        "usage": "what models were asked, by whom, and what it cost",
+    },
     "Access": {
         "keys": "API keys: who comes through the gateway, and what they may do",
         "webhooks": "who is told of which events",

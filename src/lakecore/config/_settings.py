@@ -456,6 +456,40 @@ class LlmSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolServerSettings:
+    """An MCP server whose tools agents may use, beside those of the lake."""
+
+    name: str = setting("", "In front of its tools' names: `NAME__tool`.")
+    command: tuple[str, ...] = setting(
+        (), "The program and its arguments, spoken to over standard input and output."
+    )
+    url: str = setting("", "Or where it answers over HTTP.")
+    environment: tuple[str, ...] = setting(
+        (), "Names of environment variables that the program gets; it gets no others of ours."
+    )
+    timeout_s: float = setting(30.0, "Seconds that one call may take.", minimum=0.1, maximum=3_600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentsSettings:
+    """How far an agent's run goes at most; a run may ask for less. See `docs/agents.md`."""
+
+    max_steps: int = setting(24, "Questions to the model.", minimum=1, maximum=1_000)
+    max_tokens: int = setting(
+        400_000, "Tokens of questions and answers together.", minimum=1, maximum=100_000_000
+    )
+    max_seconds: float = setting(
+        600.0, "Seconds, those aside that it waits for people.", minimum=1, maximum=86_400
+    )
+    max_runs: int = setting(
+        4, "Runs at a time, in a process that serves.", minimum=1, maximum=1_000
+    )
+    server: tuple[ToolServerSettings, ...] = setting(
+        (), "MCP servers whose tools agents may use.", tables=ToolServerSettings
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section."""
 
@@ -468,3 +502,4 @@ class Settings:
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     llm: LlmSettings = field(default_factory=LlmSettings)
+    agents: AgentsSettings = field(default_factory=AgentsSettings)

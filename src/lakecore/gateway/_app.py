@@ -20,6 +20,7 @@ from lakecore._version import __version__
 from lakecore.auth import Principal
 from lakecore.base import LakecoreError
 from lakecore.gateway import (
+    _agents,
     _catalog,
     _changes,
     _health,
@@ -57,7 +58,7 @@ from lakecore.gateway._workers import Workers
 _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes),
-    *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks, _models),
+    *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks, _models, _agents),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _GONE: Final = 499
