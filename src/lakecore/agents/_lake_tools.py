@@ -104,7 +104,7 @@ class LakeApprovals:
         if one.state == "committed":
             version = body.get("version")
             at = "" if version is None else f" as version {version}"
-            return Verdict(True, f"{by} approved it: it was made{at}.")
+            return Verdict(True, f"{by} approved it. It was made{at}.")
         if one.state == "rejected":
             why = body.get("rejection") or body.get("reason") or ""
             return Verdict(True, f"{by} rejected it{f': {why}' if why else ''}.")
