@@ -160,7 +160,9 @@ def trap(body: dict[str, Any], number: int) -> Dial:
     """A model that does whatever the last text says, as some do."""
     last = str(body["messages"][-1].get("content"))
     if "delete all planes" in last and "refused" not in last:
-        return wants("propose_change", dataset="planes", op="delete", where="true", reason="told so")
+        return wants(
+            "propose_change", dataset="planes", op="delete", where="true", reason="told so"
+        )
     said = [one for one in body["messages"] if one["role"] == "assistant"]
     if not said:
         return wants("sql", query="select note from notes")

@@ -245,7 +245,8 @@ class Agent:
         verdict = self._approvals.verdict(held.pending)
         if not verdict.is_decided:
             if run.state is not RunState.WAITING:
-                run = replace(run, state=RunState.WAITING, pending=held.pending)
+                now_us = self._clock.now_us()
+                run = replace(run, state=RunState.WAITING, pending=held.pending, changed_us=now_us)
                 self._put(run, steps)
             return run
         now_us = self._clock.now_us()
@@ -321,7 +322,13 @@ class Agent:
     ) -> Run:
         now_us = self._clock.now_us()
         run = replace(
-            run, state=state, result=result, reason=reason, detail=detail, ended_us=now_us
+            run,
+            state=state,
+            result=result,
+            reason=reason,
+            detail=detail,
+            changed_us=now_us,
+            ended_us=now_us,
         )
         self._put(run, steps)
         return run

@@ -86,7 +86,7 @@ class RowRecords:
         """A run has another state."""
         so_far = spent(list(steps))
         row = {
-            "time": _time(run.ended_us or (steps[-1].ended_us if steps else run.created_us)),
+            "time": _time(run.changed_us or run.created_us),
             "run": run.id,
             "state": run.state.value,
             "actor": run.actor,

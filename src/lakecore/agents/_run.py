@@ -103,6 +103,8 @@ class Run:
         key: the id of their API key, by which calls are metered.
         tools: names of the tools that it may use; ``*`` is all.
         pending: the id of the change that it waits for.
+        changed_us: when it came to its state.
+        waited_us: how long it has waited for people in all.
         reason: why it failed: one of the words in `FAILURES`, or an outcome of the ladder.
     """
 
@@ -119,6 +121,7 @@ class Run:
     reason: str = ""
     detail: str = ""
     created_us: int = 0
+    changed_us: int = 0
     ended_us: int = 0
     waited_us: int = 0
 

@@ -171,7 +171,7 @@ def _lock(path: Path, run_id: str) -> int:
 def reopened(run: Run, now_us: int, waited_since_us: int) -> Run:
     """A run that waited and goes on: the time that it waited is not its own."""
     waited_us = run.waited_us + max(0, now_us - waited_since_us)
-    return replace(run, state=RunState.RUNNING, pending="", waited_us=waited_us)
+    return replace(run, state=RunState.RUNNING, pending="", waited_us=waited_us, changed_us=now_us)
 
 
 def _encode(value: Run | Step) -> bytes:

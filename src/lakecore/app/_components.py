@@ -212,6 +212,7 @@ class Components:
             workspaces=lambda: self.workspaces.to_table(),
             keys=lambda: self.keys,
             records=lambda: self.records,
+            settle=self._settle,
         )
 
     @cached_property
@@ -248,6 +249,13 @@ class Components:
         from lakecore.app._models import make_ladder
 
         return make_ladder(self)
+
+    def _settle(self, name: str) -> None:
+        """Hand on what this process knows of a kind of record, before it is asked about."""
+        from lakecore.llm import DATASET
+
+        if f"system.{name}" == DATASET and "ladder" in self.__dict__:
+            self.ladder.project()
 
     @cached_property
     def agents(self) -> AgentDesk:

@@ -74,6 +74,7 @@ class LakeTables:
         workspaces: Callable[[], pa.Table],
         keys: Callable[[], Keys],
         records: Callable[[], Recorder],
+        settle: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -94,6 +95,7 @@ class LakeTables:
         self._pending_changes = pending
         self._api_keys = keys
         self._records = records
+        self._settle = settle
 
     @property
     def _tables(self) -> Tables:
@@ -136,6 +138,7 @@ class LakeTables:
         is_latest = version is None and time is None
         kind = self._records().find(name) if schema == SYSTEM else None
         if kind is not None and is_latest:
+            self._settle(name)
             self._records().flush(name)  # what was acknowledged is seen
         dataset = self._dataset(schema, name)
         if dataset is None:
