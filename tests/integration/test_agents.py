@@ -84,6 +84,7 @@ def ended(served: Served, client: Any, run_id: str, *states: str) -> dict[str, A
 
 
 def test_the_story_over_http(tmp_path: Path) -> None:
+    """Proposed by the agent, held by a rule, approved by a person; who and what it cost."""
     with oracle(refit) as model, lake_with(tmp_path, model) as served:
         agent = served.as_("agent:tidy", "read:planes", "write:planes", "model:*")
         person = served.as_("grace", "read:planes", "approve:planes")
@@ -115,6 +116,7 @@ def test_the_story_over_http(tmp_path: Path) -> None:
 
 
 def test_steps_are_told_as_they_end(tmp_path: Path) -> None:
+    """The stream has each step, what is waited for, and the end."""
     with oracle(refit) as model, lake_with(tmp_path, model) as served:
         agent = served.as_("agent:tidy", "read:planes", "write:planes", "model:*")
         run = good(agent.post("/agent/runs", json={"task": TASK}), 202)
@@ -138,6 +140,7 @@ def test_steps_are_told_as_they_end(tmp_path: Path) -> None:
 
 
 def test_what_the_key_may_not_the_agent_cannot(tmp_path: Path) -> None:
+    """An agent has the rights of the key that began it, and no others."""
     with oracle(refit) as model, lake_with(tmp_path, model) as served:
         reader = served.as_("agent:look", "read:planes", "model:*")
         run = good(reader.post("/agent/runs", json={"task": TASK}), 202)

@@ -168,7 +168,7 @@ class McpTools:
         return Tool(f"{server.name}__{name}", said, dict(one.input_schema), run)
 
     def _wait(self, call: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
-        assert self._loop is not None  # noqa: S101 - tools exist only while the loop runs
+        assert self._loop is not None  # noqa: S101  # tools exist only while the loop runs
         waiting = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
             # Somewhat longer than the call's own bound, which is to be the one that ends it.

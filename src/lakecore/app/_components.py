@@ -252,9 +252,7 @@ class Components:
 
     def _settle(self, name: str) -> None:
         """Hand on what this process knows of a kind of record, before it is asked about."""
-        from lakecore.llm import DATASET
-
-        if f"system.{name}" == DATASET and "ladder" in self.__dict__:
+        if name == "usage" and "ladder" in self.__dict__:
             self.ladder.project()
 
     @cached_property

@@ -27,7 +27,9 @@ def command() -> None:
     """
 
 
-@command.command("run")
+@command.command(
+    "run", epilog="Example: lakecore agent run 'Which planes have no seats?' --max-usd 0.5"
+)
 @click.argument("task")
 @click.option("--actor", metavar="NAME", help="In whose name; agent:NAME is an agent's.")
 @click.option("--model", default="ladder", show_default=True, help="A rung, or the whole ladder.")
@@ -71,7 +73,7 @@ def run(
     _print_run(state, ended)
 
 
-@command.command("resume")
+@command.command("resume", epilog="Example: lakecore agent resume 0199…")
 @click.argument("run_id", metavar="RUN")
 @pass_state
 def resume(state: State, run_id: str) -> None:
@@ -81,7 +83,7 @@ def resume(state: State, run_id: str) -> None:
     _print_run(state, ended)
 
 
-@command.command("cancel")
+@command.command("cancel", epilog="Example: lakecore agent cancel 0199…")
 @click.argument("run_id", metavar="RUN")
 @pass_state
 def cancel(state: State, run_id: str) -> None:
@@ -91,7 +93,7 @@ def cancel(state: State, run_id: str) -> None:
     _print_run(state, ended)
 
 
-@command.command("list")
+@command.command("list", epilog="Example: lakecore agent list --limit 5")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True)
 @pass_state
 def list_(state: State, limit: int) -> None:
@@ -105,7 +107,7 @@ def list_(state: State, limit: int) -> None:
     print_table(("run", "state", "actor", "task"), rows)
 
 
-@command.command("show")
+@command.command("show", epilog="Example: lakecore agent show 0199…")
 @click.argument("run_id", metavar="RUN")
 @pass_state
 def show(state: State, run_id: str) -> None:

@@ -107,6 +107,16 @@ _OBJECTS: Final = (
         "`revoked_us`, `note`; of a new one its text, `key`; in a list `state`, `last_used_us`",
     ),
     (
+        "agent run, agent resume, agent cancel",
+        "a run: `id`, `task`, `actor`, `model`, `pending`, `result`, `reason`, `detail`, `state`",
+    ),
+    ("agent list", "list of runs"),
+    (
+        "agent show",
+        "a run with `steps`: list of {`kind`, `number`, `name`, `arguments`, `outcome`, `result`, "
+        "`pending`}",
+    ),
+    (
         "usage",
         "`calls`, `requests`, `failed`, `denied`, `estimated`, `prompt_tokens`, "
         "`completion_tokens`, `total_tokens`, `cost_usd`, `cost_nano_usd`, `under_way`, "

@@ -41,10 +41,12 @@ def error(n: int) -> tuple[str, str, str]:
     ],
 )
 def test_stuck(calls: tuple[tuple[str, str, str], ...], why: str | None) -> None:
+    """What counts as going in circles, and what does not."""
     found = stuck(steps(*calls))
     assert (found is None) if why is None else (why in str(found))
 
 
 def test_a_call_under_way_is_not_counted() -> None:
+    """Only what was answered can be the same again."""
     under_way = Step(number=4, kind=StepKind.TOOL, name="sql", arguments=A[0])
     assert stuck([*steps(A, A), under_way]) is None
