@@ -1,0 +1,86 @@
+"""The review loop: a score that moves only when a fix is confirmed.
+
+What is here decides, and does no I/O:
+
+==============  =====================================================================
+`_parse`        an answer of a model, JSON or Markdown, as a value
+`_finding`      findings held against the file: no quote in it, no finding
+`_tokens`       whether code changed, or only how it is written
+`_identity`     which finding is which over edits, moves and renames
+`_state`        the life of a finding: one table
+`_noise`        how much a reviewer differs from itself
+`_confirm`      when a fix is confirmed
+`_score`        `model_score` is an opinion, `confirmed_score` is earned
+`_signal`       what a file's reviews say together
+`_trust`        how far a model is trusted, by what became of its findings
+==============  =====================================================================
+
+>>> from lakecore.review import RawFinding, ground
+>>> text = "def check(rule):\\n    return True  # always\\n"
+>>> raw = [RawFinding("unenforced", "return  True", "ignores its rule", "critical")]
+>>> [(one.line, one.category) for one in ground(raw, "rules.py", text).findings]
+[(2, 'unenforced')]
+>>> raw = [RawFinding("security", "eval(rule)", "injection", "major")]
+>>> ground(raw, "rules.py", text).refused[0][1]
+'ungrounded: the quote is not in the file'
+"""
+
+from lakecore.review._confirm import BlindReview, Confirmation, TestRun, Verdict, confirm
+from lakecore.review._finding import (
+    CATEGORIES,
+    SEVERE,
+    SEVERITIES,
+    WEIGHTS,
+    Finding,
+    Grounded,
+    RawFinding,
+    ground,
+)
+from lakecore.review._identity import Matching, line_map, match
+from lakecore.review._noise import Noise, Pair, noise_of, wilson
+from lakecore.review._parse import ANSWER_SCHEMA, Answer, parse
+from lakecore.review._score import confirmed_score, gradient_tier
+from lakecore.review._signal import Point, Signal, SignalClass, classify
+from lakecore.review._state import OPEN, Sign, State, next_state
+from lakecore.review._tokens import contains, is_changed
+from lakecore.review._trust import TrustProfile, by_trust
+
+__all__ = [
+    "ANSWER_SCHEMA",
+    "CATEGORIES",
+    "OPEN",
+    "SEVERE",
+    "SEVERITIES",
+    "WEIGHTS",
+    "Answer",
+    "BlindReview",
+    "Confirmation",
+    "Finding",
+    "Grounded",
+    "Matching",
+    "Noise",
+    "Pair",
+    "Point",
+    "RawFinding",
+    "Sign",
+    "Signal",
+    "SignalClass",
+    "State",
+    "TestRun",
+    "TrustProfile",
+    "Verdict",
+    "by_trust",
+    "classify",
+    "confirm",
+    "confirmed_score",
+    "contains",
+    "gradient_tier",
+    "ground",
+    "is_changed",
+    "line_map",
+    "match",
+    "next_state",
+    "noise_of",
+    "parse",
+    "wilson",
+]
