@@ -25,7 +25,7 @@ What is here decides, and does no I/O:
 'ungrounded: the quote is not in the file'
 """
 
-from lakecore.review._confirm import BlindReview, Confirmation, TestRun, Verdict, confirm
+from lakecore.review._confirm import BlindReview, Confirmation, FixTest, Verdict, confirm
 from lakecore.review._finding import (
     CATEGORIES,
     SEVERE,
@@ -56,6 +56,7 @@ __all__ = [
     "BlindReview",
     "Confirmation",
     "Finding",
+    "FixTest",
     "Grounded",
     "Matching",
     "Noise",
@@ -66,7 +67,6 @@ __all__ = [
     "Signal",
     "SignalClass",
     "State",
-    "TestRun",
     "TrustProfile",
     "Verdict",
     "by_trust",

@@ -47,7 +47,7 @@ class BlindReview:
 
 
 @dataclass(frozen=True, slots=True)
-class TestRun:
+class FixTest:
     """A test that stands for the finding: what it said of the code before and after."""
 
     failed_before: bool
@@ -68,7 +68,7 @@ def confirm(
     code_changed: bool,
     reviews: Sequence[BlindReview],
     noise: Noise | None,
-    test: TestRun | None = None,
+    test: FixTest | None = None,
     min_families: int = MIN_FAMILIES,
 ) -> Confirmation:
     """Decide on one finding that is claimed to be fixed."""

@@ -13,6 +13,8 @@ from typing import Final
 
 Z_95: Final = 1.645
 """One-sided 95 % of the normal distribution."""
+Z_95_BOTH: Final = 1.96
+"""Two-sided."""
 MISS_RISK: Final = 0.05
 MAX_BLIND_REVIEWS: Final = 20
 MIN_PAIRS: Final = 5
@@ -53,6 +55,11 @@ class Noise:
         return Z_95 * math.sqrt(2) * self.sigma
 
     @property
+    def flat_within(self) -> float:
+        """The difference of two scores, up or down, that noise alone stays within at 95 %."""
+        return Z_95_BOTH * math.sqrt(2) * self.sigma
+
+    @property
     def blind_reviews(self) -> int | None:
         """Clean reviews after which a finding that is still there was missed with p <= 0.05.
 
@@ -62,7 +69,8 @@ class Noise:
             return None
         if self.redetection >= 1:
             return 1
-        count = math.ceil(math.log(MISS_RISK) / math.log(1 - self.redetection))
+        exact = math.log(MISS_RISK) / math.log(1 - self.redetection)
+        count = math.ceil(exact - 1e-9)
         return count if count <= MAX_BLIND_REVIEWS else None
 
 

@@ -9,8 +9,8 @@ that holds is the class:
 3. ORBITING      fixes confirmed, and news above the floor twice
 4. CONVERGING    fixes confirmed, the open weight falls (Mann-Kendall, p <= 0.05), and the
                  score rose by more than the floor
-5. PLATEAU       no change of the score and no news above the floor, by a reviewer that finds
-                 at least four of five again
+5. PLATEAU       no change of the score above the floor, and no news above it twice, by a
+                 reviewer that finds at least four of five again
 6. MIXED         anything else
 """
 
@@ -30,6 +30,8 @@ MIN_POINTS: Final = 4
 """With three the least p of a one-sided Mann-Kendall test is 1/6."""
 MIN_REDETECTION: Final = 0.8
 MIN_TOUCHES: Final = 2
+MIN_LOUD: Final = 2
+"""By the floor's own definition one review in twenty has more news without a cause."""
 SIGNIFICANT: Final = 0.05
 _EXACT_POINTS: Final = 8
 
@@ -89,7 +91,7 @@ def classify(points: Sequence[Point], noise: Noise | None) -> Signal:
         )
     news = [novelty(p.found, _earlier(points, at)) for at, p in enumerate(points) if at]
     loud = sum(1 for share in news if share > noise.novelty_p95)
-    if confirmed and loud >= 2:
+    if confirmed and loud >= MIN_LOUD:
         return Signal(
             SignalClass.ORBITING,
             f"{confirmed} confirmed fixed, and {loud} times more news than {noise.novelty_p95:.0%}",
@@ -103,11 +105,11 @@ def classify(points: Sequence[Point], noise: Noise | None) -> Signal:
             f"score {rise:+.1f}, floor {noise.least_change:.1f}",
         )
     drift = slope([point.score for point in points]) * (len(points) - 1)
-    flat = abs(drift) < noise.least_change or drift == 0
-    if flat and not loud and noise.redetection >= MIN_REDETECTION:
+    flat = abs(drift) <= noise.flat_within
+    if flat and loud < MIN_LOUD and noise.redetection >= MIN_REDETECTION:
         return Signal(
             SignalClass.PLATEAU,
-            f"score {drift:+.1f} within the floor of {noise.least_change:.1f}, no news, "
+            f"score {drift:+.1f} within the floor of {noise.flat_within:.1f}, no news, "
             f"{noise.redetection:.0%} found again",
         )
     why = [

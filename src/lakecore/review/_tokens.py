@@ -27,13 +27,16 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _KEYWORDS: Final = frozenset(
-    """
+    re.findall(
+        r"\w+",
+        """
     and as async await break case class const continue def default del do elif else enum except
     export extends False finally fn for from func function go if impl import in interface is
     lambda let loop match mod mut new None nonlocal nil not null or pass pub raise ref return
     self Self static struct super switch this throw trait true false True try type undefined
     unsafe use var where while with yield
-    """.split()
+    """,
+    )
 )
 _DEFINITION: Final = (
     r"\b(?:def|class|fn|func|function|let|let mut|const|var|static|struct|enum|type|trait|mod|for)"
