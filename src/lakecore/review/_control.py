@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,20 +52,24 @@ class Control:
 
 
 def plant(
-    text: str, seed: str, *, within: range | None = None, avoid: range | None = None
+    text: str,
+    seed: str,
+    *,
+    within: Container[int] | None = None,
+    avoid: Container[int] = (),
 ) -> Control | None:
     """A copy with one fault; None where the text has no line to put one.
 
     Args:
         seed: the same text and seed give the same fault.
         within: lines that it may be on, of a file of which a part is reviewed.
-        avoid: lines that it must not touch: those of the finding under review.
+        avoid: lines that it must not touch: those of findings under review.
     """
     lines = text.splitlines(keepends=True)
     places = [
         (number, match.span(), new, what)
         for number, line in enumerate(lines, 1)
-        if (within is None or number in within) and (avoid is None or number not in avoid)
+        if (within is None or number in within) and number not in avoid
         if not _COMMENT.match(line)
         for old, new, what in _SWAPS
         if (match := re.search(old, line)) and not _is_in_text(line, match.start())
