@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from lakecore.base import Clock, InvalidInput
+from lakecore.base import Clock, InvalidInput, NotFound, uuid7
 from lakecore.code import SourceKind
 from lakecore.review._examine import Text
 from lakecore.review._gate import FileOutcome
-from lakecore.review._memory import FileMemory, Memory, replay
+from lakecore.review._make import finding_row
+from lakecore.review._memory import FileMemory, Memory, Tracked, replay
 from lakecore.review._plan import Plan, RunResult, RunSettings
 from lakecore.review._ports import FileRef, Files, Models, Records
 from lakecore.review._prompt import Bar, question
 from lakecore.review._rows import FINDINGS, REVIEWS
 from lakecore.review._run import Run
 from lakecore.review._split import tokens_of
-from lakecore.review._state import State
+from lakecore.review._state import Sign, State, can, next_state
 
 MAX_FILES: Final = 20_000
 _ANSWER_TOKENS: Final = 800
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Loop:
@@ -51,8 +55,15 @@ class Loop:
     def memory(self, *, without_run: str | None = None) -> Memory:
         """What is known; `without_run` leaves the rows of one run out."""
         return replay(
-            self.rows(REVIEWS, without_run), self.rows(FINDINGS, without_run), self.bar.id
+            self.rows(REVIEWS, without_run),
+            self.rows(FINDINGS, without_run),
+            self.bar.id,
+            now=self.now(),
         )
+
+    def now(self) -> datetime:
+        """By the loop's clock."""
+        return _EPOCH + timedelta(microseconds=self.clock.now_us())
 
     def plan(self) -> Plan:
         """What a run would ask now."""
@@ -67,6 +78,45 @@ class Loop:
             on_file: told of each file, with how many are done, of how many.
         """
         return Run(self, run_id, on_file or (lambda outcome, done, of: None)).run()
+
+    def ignore(
+        self, finding_id: str, *, who: str, reason: str, until: datetime | None = None
+    ) -> Tracked:
+        """Leave a finding out of the gate, on a person's word, until a time.
+
+        A reason that begins with ``wrong`` says that the finding is none: it counts against the
+        model that made it.
+
+        Raises:
+            NotFound: there is no such finding under this bar.
+            InvalidInput: no reason, or a finding that is not open.
+        """
+        if not reason.strip():
+            raise InvalidInput("a reason is needed", where=finding_id)
+        memory = self.memory()
+        for known in memory.files.values():
+            one = known.tracked.get(finding_id)
+            if one is None:
+                continue
+            if not can(one.state, Sign.IGNORE):
+                raise InvalidInput("this finding is not open", found=one.state.value)
+            state = next_state(one.state, Sign.IGNORE)
+            now = replace(one, state=state, reason=reason, who=who, until=until)
+            self._decide(now, Sign.IGNORE, memory.iteration)
+            return now
+        raise NotFound("there is no such finding", found=finding_id, where=self.repository)
+
+    def _decide(self, one: Tracked, sign: Sign, iteration: int) -> None:
+        """A person's row: it is of the last iteration, and of no run."""
+        row = finding_row(one, sign) | {
+            "time": self.now(),
+            "repository": self.repository,
+            "bar": self.bar.id,
+            "run_id": "",
+            "iteration": iteration,
+            "batch": "",
+        }
+        self.records.append(FINDINGS, [row], [f"{uuid7()}:{one.id}"])
 
     def rows(self, kind: str, without_run: str | None) -> list[Mapping[str, Any]]:
         rows = self.records.read(kind, self.repository)

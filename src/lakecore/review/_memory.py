@@ -12,7 +12,7 @@ from lakecore.review._noise import Noise, Pair, noise_of
 from lakecore.review._rows import AGAIN, BLIND, REVIEW
 from lakecore.review._score import confirmed_score
 from lakecore.review._signal import Point, Signal, classify
-from lakecore.review._state import OPEN, Sign, State
+from lakecore.review._state import OPEN, Sign, State, next_state
 from lakecore.review._trust import TrustProfile
 
 
@@ -126,9 +126,17 @@ class Memory:
 
 
 def replay(
-    reviews: Iterable[Mapping[str, Any]], findings: Iterable[Mapping[str, Any]], bar: str
+    reviews: Iterable[Mapping[str, Any]],
+    findings: Iterable[Mapping[str, Any]],
+    bar: str,
+    *,
+    now: datetime,
 ) -> Memory:
-    """What rows say; those of other bars are left out."""
+    """What rows say; those of other bars are left out.
+
+    Args:
+        now: what is ignored until before then counts again.
+    """
     memory = Memory()
     signs: dict[int, list[Mapping[str, Any]]] = {}
     rows: dict[int, list[Mapping[str, Any]]] = {}
@@ -144,6 +152,10 @@ def replay(
             rows.setdefault(row["iteration"], [])
     for number in sorted(rows):
         _replay_iteration(memory, sorted(rows[number], key=_time), signs.get(number, ()))
+    for known in memory.files.values():
+        for id_, one in known.tracked.items():
+            if one.state is State.IGNORED and one.until is not None and one.until <= now:
+                known.tracked[id_] = replace(one, state=next_state(one.state, Sign.LAPSED))
     return memory
 
 

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import InvalidInput
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 STOPPING: Final = frozenset(("budget", "no_rung"))
 """Outcomes after which no further question is asked: the run goes on when it is run again."""
 _AHEAD: Final = 4
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Run:
@@ -303,7 +302,7 @@ class Run:
         return frozenset(order[: min(self._settings.again, lacking)])
 
     def _now(self) -> datetime:
-        return _EPOCH + timedelta(microseconds=self._loop.clock.now_us())
+        return self._loop.now()
 
     def _result(self, plan: Plan, failed: Mapping[str, str]) -> RunResult:
         memory = self._loop.memory()

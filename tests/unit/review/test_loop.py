@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.fakes.oracle_models import FAULT, OracleModels
 from tests.fakes.records import MemoryRecords
 from tests.unit.review.repositories import Project, faulty, mended
 
-from lakecore.base import InvalidInput, ManualClock
+from lakecore.base import InvalidInput, ManualClock, NotFound
 from lakecore.code import Repository
 from lakecore.review import State
 from lakecore.review._files import GitFiles, Selection
@@ -44,17 +45,18 @@ class Bench:
         for path in self.project.root.rglob("*.py"):
             self.models.clean |= {line.strip() for line in path.read_text().splitlines()}
         with Repository.open(self.project.root) as repository:
-            files = GitFiles(repository, "HEAD", Selection(("**/*.py",)))
-            loop = Loop(
-                "rules",
-                files,
-                self.models,
-                self.records,
-                bar,
-                clock=self.clock,
-                settings=self.settings,
-            )
-            return loop.run(run_id or f"run-{next(self.numbers)}")
+            return self.loop(repository, bar).run(run_id or f"run-{next(self.numbers)}")
+
+    def loop(self, repository: Repository, bar: Bar = BAR) -> Loop:
+        return Loop(
+            "rules",
+            GitFiles(repository, "HEAD", Selection(("**/*.py",))),
+            self.models,
+            self.records,
+            bar,
+            clock=self.clock,
+            settings=self.settings,
+        )
 
     def edit(self, path: str, change: Callable[[str], str]) -> None:
         self.project.write(path, change(self.project.read(path)))
@@ -219,6 +221,28 @@ def told(bench: Bench) -> list[str]:
     rows = [row for by_id in bench.records.rows.values() for row in by_id.values()]
     told = [row for row in rows if row.get("outcome", "ok") == "ok"]
     return sorted(repr(sorted((k, v) for k, v in row.items() if k != "time")) for row in told)
+
+
+def test_an_ignored_finding_counts_again_when_that_ends(bench: Bench) -> None:
+    for path in PATHS[1:]:
+        bench.edit(path, mended)
+    first = bench.run()
+    assert first.gate.exit_code == 1
+    [finding] = first.memory.files[PATHS[0]].tracked
+    with Repository.open(bench.project.root) as repository:
+        loop = bench.loop(repository)
+        with pytest.raises(InvalidInput):
+            loop.ignore(finding, who="ada", reason=" ")
+        with pytest.raises(NotFound):
+            loop.ignore("none", who="ada", reason="no harm")
+        until = loop.now() + timedelta(days=1)
+        loop.ignore(finding, who="ada", reason="no harm", until=until)
+    bench.edit(PATHS[0], UNMOVED["a comment"])
+    second = bench.run()
+    assert (second.gate.exit_code, bench.states(second, PATHS[0])) == (0, [State.IGNORED])
+    bench.clock.advance(86_400_000_000)
+    third = bench.run()
+    assert (third.gate.exit_code, bench.states(third, PATHS[0])) == (1, [State.PERSISTENT])
 
 
 def test_a_run_is_of_one_revision_and_bar(bench: Bench) -> None:
