@@ -18,6 +18,7 @@ from lakecore.app._maintain import MaintainFace
 from lakecore.app._models import ModelsFace
 from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
+from lakecore.app._review import ReviewFace
 from lakecore.app._time import TimeFace
 from lakecore.app._truth import TruthFace
 from lakecore.app._webhooks import WebhooksFace
@@ -45,6 +46,7 @@ class Lake(
     MaintainFace,
     ModelsFace,
     ReconcileFace,
+    ReviewFace,
     WorkspacesFace,
     WebhooksFace,
 ):

@@ -13,8 +13,9 @@ def record_kinds(parts: Components) -> list[RecordKind]:
     """Every kind of record that this Lakecore writes."""
     from lakecore.app._agents import agent_kinds
     from lakecore.app._models import usage_kind
+    from lakecore.app._review import review_kinds
 
-    return [usage_kind(), *agent_kinds()]
+    return [usage_kind(), *agent_kinds(), *review_kinds()]
 
 
 def make_recorder(parts: Components) -> Recorder:

@@ -54,6 +54,7 @@ SECTIONS = {
         "agent": "have a model carry out a task with the lake's tools",
         "usage": "what models were asked, by whom, and what it cost",
     },
+    "Code": {"review": "review code over iterations; a score rises when a fix is confirmed"},
     "Access": {
         "keys": "API keys: who comes through the gateway, and what they may do",
         "webhooks": "who is told of which events",

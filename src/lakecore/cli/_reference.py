@@ -107,6 +107,32 @@ _OBJECTS: Final = (
         "`revoked_us`, `note`; of a new one its text, `key`; in a list `state`, `last_used_us`",
     ),
     (
+        "review run",
+        "`run`, `iteration`, `exit_code`, `reason`, `blocking`, `files`, `reviewed`, `missing`, "
+        "`confirmed`, `cost_usd`; with `--estimate` `files`, `unchanged`, `unreadable`, "
+        "`questions`, `prompt_tokens`, `completion_tokens`, `cost_usd`: rung to dollars",
+    ),
+    (
+        "review status",
+        "list of {`path`, `score`, `confirmed_score`, `open`, `signal`, `reason`}",
+    ),
+    (
+        "review report",
+        "list of iterations: `iteration`, `files`, `reviewed`, `mean_score`, `mean_confirmed`, "
+        "`first_attempt`, `structured`, `verified_components`, `tiers`, `movement`, `signals`, "
+        "`files_moved`",
+    ),
+    (
+        "review findings, review ignore",
+        "a list of findings, or one: `id`, `state`, `severity`, `category`, `path`, `line`, "
+        "`end_line`, `symbol`, `claim`, `quote`, `confidence`, `model`, `reason`, `who`, `until`",
+    ),
+    (
+        "review trust",
+        "list of {`model`, `trust`, `confirmed`, `refuted`, `control_hits`, `control_misses`, "
+        "`grounded`, `ungrounded`, `precision`, `recall`}",
+    ),
+    (
         "agent run, agent resume, agent cancel",
         "a run: `id`, `task`, `actor`, `model`, `pending`, `result`, `reason`, `detail`, `state`",
     ),

@@ -1,6 +1,10 @@
 """The review loop: a score that moves only when a fix is confirmed.
 
-What is here decides, and does no I/O:
+    files -> examine -> follow -> confirm -> rows          (`_run`, one iteration; `_loop`)
+             (ask)      (which    (blind     (`system.reviews`,
+                         is which) looks)     `system.findings`)
+
+What decides does no I/O:
 
 ==============  =====================================================================
 `_parse`        an answer of a model, JSON or Markdown, as a value
@@ -26,6 +30,9 @@ What is here decides, and does no I/O:
 """
 
 from lakecore.review._confirm import BlindReview, Confirmation, FixTest, Verdict, confirm
+from lakecore.review._drift import CanaryRun, Drift, drift
+from lakecore.review._export import FORMATS, export, finding_body
+from lakecore.review._files import GitFiles, Selection
 from lakecore.review._finding import (
     CATEGORIES,
     SEVERE,
@@ -36,9 +43,17 @@ from lakecore.review._finding import (
     RawFinding,
     ground,
 )
+from lakecore.review._gate import FileOutcome, Gate, gate
 from lakecore.review._identity import Matching, line_map, match
+from lakecore.review._loop import Loop
+from lakecore.review._memory import FileMemory, Memory, Tracked, replay, trust_of
 from lakecore.review._noise import Noise, Pair, noise_of, wilson
 from lakecore.review._parse import ANSWER_SCHEMA, Answer, parse
+from lakecore.review._plan import Plan, RunResult, RunSettings
+from lakecore.review._ports import Call, FileRef, Files, Models, Records, Reply
+from lakecore.review._prompt import PROMPTS, Bar
+from lakecore.review._report import IterationReport, Movement, iterations
+from lakecore.review._rows import FINDINGS, REVIEW, REVIEWS, findings_schema, reviews_schema
 from lakecore.review._score import confirmed_score, gradient_tier
 from lakecore.review._signal import Point, Signal, SignalClass, classify
 from lakecore.review._state import OPEN, Sign, State, next_state
@@ -48,25 +63,52 @@ from lakecore.review._trust import TrustProfile, by_trust
 __all__ = [
     "ANSWER_SCHEMA",
     "CATEGORIES",
+    "FINDINGS",
+    "FORMATS",
     "OPEN",
+    "PROMPTS",
+    "REVIEW",
+    "REVIEWS",
     "SEVERE",
     "SEVERITIES",
     "WEIGHTS",
     "Answer",
+    "Bar",
     "BlindReview",
+    "Call",
+    "CanaryRun",
     "Confirmation",
+    "Drift",
+    "FileMemory",
+    "FileOutcome",
+    "FileRef",
+    "Files",
     "Finding",
     "FixTest",
+    "Gate",
+    "GitFiles",
     "Grounded",
+    "IterationReport",
+    "Loop",
     "Matching",
+    "Memory",
+    "Models",
+    "Movement",
     "Noise",
     "Pair",
+    "Plan",
     "Point",
     "RawFinding",
+    "Records",
+    "Reply",
+    "RunResult",
+    "RunSettings",
+    "Selection",
     "Sign",
     "Signal",
     "SignalClass",
     "State",
+    "Tracked",
     "TrustProfile",
     "Verdict",
     "by_trust",
@@ -74,13 +116,22 @@ __all__ = [
     "confirm",
     "confirmed_score",
     "contains",
+    "drift",
+    "export",
+    "finding_body",
+    "findings_schema",
+    "gate",
     "gradient_tier",
     "ground",
     "is_changed",
+    "iterations",
     "line_map",
     "match",
     "next_state",
     "noise_of",
     "parse",
+    "replay",
+    "reviews_schema",
+    "trust_of",
     "wilson",
 ]

@@ -118,7 +118,7 @@ class Loop:
         }
         self.records.append(FINDINGS, [row], [f"{uuid7()}:{one.id}"])
 
-    def rows(self, kind: str, without_run: str | None) -> list[Mapping[str, Any]]:
+    def rows(self, kind: str, without_run: str | None = None) -> list[Mapping[str, Any]]:
         rows = self.records.read(kind, self.repository)
         return [row for row in rows if row["run_id"] != without_run]
 

@@ -19,11 +19,12 @@ SEEDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "1000"))
 
 def verdict(*reviews: BlindReview, **given: object) -> Verdict:
     fields: dict[str, object] = {"code_changed": True, "noise": NOISE, **given}
-    return confirm(reviews=reviews, **fields).verdict  # type: ignore[arg-type] - as given
+    return confirm(reviews=reviews, **fields).verdict  # type: ignore[arg-type]  # as given
 
 
 @pytest.mark.parametrize("test", [None, FIXED])
 def test_all_that_is_needed_confirms(test: FixTest | None) -> None:
+    """Enough clean looks by awake reviewers of two families."""
     assert verdict(CLEAN, OTHER, test=test) is Verdict.CONFIRMED
 
 
@@ -42,10 +43,12 @@ def test_all_that_is_needed_confirms(test: FixTest | None) -> None:
     ids=["one", "one family", "asleep", "clipped", "as it was", "no floor", "blind", "empty test"],
 )
 def test_what_leaves_it_open(reviews: tuple[BlindReview, ...], given: dict[str, object]) -> None:
+    """Each thing that is missing leaves the claim open."""
     assert verdict(*reviews, **given) is Verdict.INCONCLUSIVE
 
 
 def test_one_that_finds_it_again_refutes_it() -> None:
+    """One look, or a failing test, refutes."""
     again = BlindReview("qwen", found_again=True, found_control=False)
     assert verdict(CLEAN, OTHER, again) is Verdict.REFUTED
     assert verdict(CLEAN, OTHER, test=FixTest(True, passes_after=False)) is Verdict.REFUTED

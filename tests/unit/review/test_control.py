@@ -27,6 +27,7 @@ func Check(a int, b int) bool {
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
 def test_in_our_own_modules(module: Path) -> None:
+    """One line differs, it means something else, and it is still Python."""
     text = module.read_text()
     for seed in range(8):
         control = plant(text, str(seed))
@@ -44,6 +45,7 @@ def test_in_our_own_modules(module: Path) -> None:
 
 
 def test_places_that_are_kept_out() -> None:
+    """No fault where one must not be."""
     for seed in range(20):
         control = plant(GO, str(seed), avoid=range(6, 9))
         assert control is not None
@@ -53,6 +55,7 @@ def test_places_that_are_kept_out() -> None:
 
 
 def test_found_is_a_matter_of_place() -> None:
+    """Only a finding at the planted line finds it."""
     control = plant(GO, "1", avoid=range(6, 9))
     assert control is not None
     at = Finding("correctness", "r.go", "Check", control.after, "any words", "minor", 5, 5)

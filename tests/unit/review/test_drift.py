@@ -27,15 +27,18 @@ def alarms(recall: float, score: float) -> int:
 
 
 def test_the_same_model_is_quiet() -> None:
+    """At most one alarm in twenty without a cause."""
     assert alarms(0.7, 5) <= 0.05 * SEEDS
 
 
 @pytest.mark.parametrize(("recall", "score"), [(0.35, 5), (0.7, 6.5), (0.7, 3.5), (1.0, 5)])
 def test_another_one_is_not(recall: float, score: float) -> None:
+    """A worse, better or differently scoring model is noticed."""
     assert alarms(recall, score) >= 0.9 * SEEDS
 
 
 def test_limits_take_some_runs() -> None:
+    """Before there are limits there is no alarm."""
     source = random.Random(0)
     runs = [canary(source, 0.0, 0) for _ in range(BASELINE_RUNS)]
     assert not drift(runs[:-1]).is_alarm

@@ -40,6 +40,7 @@ IGNORED = Tracked(
 
 
 def test_sarif() -> None:
+    """Places, fingerprints, levels and suppressions of SARIF 2.1.0."""
     log = json.loads(export([NASTY, IGNORED], "sarif", version="1.2.3"))
     assert log["version"] == "2.1.0"
     [run] = log["runs"]
@@ -55,6 +56,7 @@ def test_sarif() -> None:
 
 
 def test_csv_is_no_spreadsheet_formula() -> None:
+    """A cell that would be a formula is text."""
     rows = list(csv.DictReader(io.StringIO(export([NASTY, IGNORED], "csv", version="1"))))
     assert rows[0]["claim"].startswith("'=HYPERLINK")
     assert rows[0]["quote"] == NASTY.finding.quote
@@ -62,6 +64,7 @@ def test_csv_is_no_spreadsheet_formula() -> None:
 
 
 def test_markdown_marks_are_text() -> None:
+    """Marks in claims and quotes do nothing."""
     text = export([NASTY, IGNORED], "markdown", version="1")
     assert "\\<b\\>" in text
     assert "\\[x\\]" in text
@@ -72,4 +75,5 @@ def test_markdown_marks_are_text() -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_nothing(form: str) -> None:
+    """No findings are exported in every form."""
     assert export([], form, version="1")

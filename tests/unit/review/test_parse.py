@@ -43,6 +43,7 @@ Score: 4/10
 
 
 def test_both_forms_say_the_same() -> None:
+    """JSON and Markdown of one review are one value."""
     jsonschema.validate(BODY, ANSWER_SCHEMA)
     structured, prose = parse(json.dumps(BODY)), parse(MARKDOWN)
     assert structured is not None
@@ -65,12 +66,14 @@ def test_both_forms_say_the_same() -> None:
     ],
 )
 def test_json_is_found_in_what_is_around_it(text: str) -> None:
+    """Fences and talk around an object do not hide it."""
     answer = parse(text.replace("{}", json.dumps(BODY)))
     assert answer is not None
     assert (answer.output_format, len(answer.findings)) == ("json", 1)
 
 
 def test_the_forensic_form() -> None:
+    """Critical failures with evidence are findings, too."""
     failures = [{"category": "unwired", "evidence": "fn auth()", "reason": "never called"}]
     answer = parse(json.dumps({"verdict": "fail", "score": "3/10", "critical_failures": failures}))
     assert answer is not None
@@ -84,10 +87,12 @@ def test_the_forensic_form() -> None:
     ["", "I am sorry, I cannot do that.", "[]", "null", "{}", '{"score": 11}', "{" * 5_000],
 )
 def test_what_is_no_review(text: str) -> None:
+    """Prose, nothing, and values out of range are no review."""
     assert parse(text) is None
 
 
 @given(st.text(max_size=300) | st.recursive(st.none() | st.text(), st.lists).map(json.dumps))
 def test_nothing_breaks_it(text: str) -> None:
+    """Any text is read or refused."""
     answer = parse(text)
     assert answer is None or answer.score is None or 0 <= answer.score <= 10

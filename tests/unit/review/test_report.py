@@ -22,6 +22,7 @@ def row(iteration: int, path: str, score: float | None, **given: Any) -> dict[st
 
 
 def test_two_iterations() -> None:
+    """Means, movement, attempts, tiers and signals of an iteration."""
     rows = [row(3, path, score) for path, score in (("a", 3), ("b", 4), ("c", 5), ("d", 4))]
     rows += [
         row(4, "a", 6, confirmed_score=5.0),
@@ -44,6 +45,7 @@ def test_two_iterations() -> None:
 
 
 def test_nothing_reviewed() -> None:
+    """No review is no score, not 0."""
     [only] = iterations([row(1, "a", None, confirmed_score=None)])
     assert (only.mean_score, only.mean_confirmed, only.reviewed) == (None, None, 0)
     assert iterations([]) == []

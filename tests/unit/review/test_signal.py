@@ -65,6 +65,7 @@ HISTORIES: dict[SignalClass, Callable[[DialledReviewer], list[Point]]] = {
 
 
 def test_confusion_matrix() -> None:
+    """Histories of known truth get their class in nine of ten cases."""
     matrix: dict[SignalClass, Counter[SignalClass]] = {}
     for truth, history in HISTORIES.items():
         counts: Counter[SignalClass] = Counter()
@@ -99,6 +100,7 @@ def test_edits_that_mend_nothing_are_never_progress() -> None:
 
 
 def test_without_a_floor_or_points_nothing_is_said() -> None:
+    """Too little to say is INSUFFICIENT."""
     four = [Point(5, frozenset(), 0)] * 4
     assert classify(four[:3], QUIET).name is SignalClass.INSUFFICIENT
     assert classify(four, None).name is SignalClass.INSUFFICIENT
@@ -110,6 +112,7 @@ def test_without_a_floor_or_points_nothing_is_said() -> None:
     [([4, 3, 2, 1], 1 / 24), ([1, 2, 3, 4], 1.0), ([3, 2, 1], 1 / 6), ([1, 1, 1, 1], 1.0)],
 )
 def test_falling(values: list[float], chance: float) -> None:
+    """The exact one-sided Mann-Kendall p."""
     assert falling(values) == pytest.approx(chance)
 
 
@@ -121,5 +124,6 @@ def test_falling_by_the_normal_approximation() -> None:
 
 
 def test_slope() -> None:
+    """The median of all steps."""
     assert slope([1, 2, 3, 4, 100]) == 1
     assert slope([1]) == 0

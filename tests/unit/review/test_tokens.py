@@ -26,11 +26,13 @@ FILE = "def load(path):\n    total = open(path)\n    return total\n"
     ],
 )
 def test_what_changes(old: str, new: str, language: str, changed: bool) -> None:
+    """Spacing and comments are no change; operators, values and foreign names are."""
     assert is_changed(old, new, language) is changed
     assert is_changed(new, old, language) is changed
 
 
 def test_a_definition_under_another_name_is_no_change() -> None:
+    """A renaming is none only where it is whole and the name is the file's own."""
     old, new = "total = open(path)", "opened = open(path)"
     renamed = FILE.replace("total", "opened")
     assert not is_changed(old, new, "python", old_file=FILE, new_file=renamed)
@@ -44,6 +46,7 @@ def test_a_definition_under_another_name_is_no_change() -> None:
 
 
 def test_two_names_do_not_become_one() -> None:
+    """A renaming that merges two names is a change."""
     old = "a = 1\nb = 2\nreturn a - b"
     new = "a = 1\na = 2\nreturn a - a"
     assert is_changed(old, new, "python", old_file=old, new_file=new)
@@ -59,4 +62,5 @@ def test_two_names_do_not_become_one() -> None:
     ],
 )
 def test_contains(quote: str, there: bool) -> None:
+    """Code is found again whatever its spacing and comments."""
     assert contains(FILE, quote, "python") is there

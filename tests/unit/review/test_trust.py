@@ -6,6 +6,7 @@ from lakecore.review import TrustProfile, by_trust
 
 
 def test_order() -> None:
+    """Known and right first; unknown last."""
     good = TrustProfile("good", confirmed=40, refuted=2, control_hits=40, control_misses=2)
     bad = TrustProfile("bad", confirmed=2, refuted=40, control_hits=40, control_misses=2)
     asleep = TrustProfile("asleep", confirmed=40, refuted=2, control_hits=2, control_misses=40)

@@ -1,0 +1,405 @@
+"""``lakecore review``: the review loop over a git repository."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from lakecore._version import __version__
+from lakecore.cli._context import State, pass_state
+from lakecore.cli._group import group
+from lakecore.cli._options import parse_time
+from lakecore.cli._output import note, print_json, print_table, print_text
+
+if TYPE_CHECKING:
+    from lakecore.app import Lake
+    from lakecore.review import FileOutcome, Gate, IterationReport, Memory, RunResult, Tracked
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_SEVERITIES: Final = ("critical", "major", "minor", "info")
+_FORMATS: Final = ("table", "json", "csv", "markdown", "sarif")
+_MICRO: Final = 1_000_000
+
+
+@group(name="review", epilog="Example: lakecore review run --glob 'src/**/*.py'")
+def command() -> None:
+    """Review code with models, over iterations: a score rises when a fix is confirmed.
+
+    Any git repository; only what is committed is read. Findings whose quote is not in the file
+    are thrown away, and what was not looked at is never green.
+    """
+
+
+def _where(function: _F) -> _F:
+    """The options that say which repository, under which bar."""
+    for option in (
+        click.option(
+            "--temperature", type=float, default=0.0, show_default=True, help="Part of the bar."
+        ),
+        click.option(
+            "--answer",
+            "output_format",
+            type=click.Choice(["json", "markdown"]),
+            default="json",
+            show_default=True,
+            help="The form of answers; part of the bar.",
+        ),
+        click.option(
+            "--prompt",
+            default="forensic",
+            show_default=True,
+            help="forensic, soft, or a file of your own; part of the bar.",
+        ),
+        click.option("--name", help="Under which name it is kept; default: its folder's."),
+        click.option(
+            "--repo",
+            "repository",
+            default=".",
+            show_default=True,
+            type=click.Path(exists=True, file_okay=False),
+            help="A folder of the repository.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _options(lake: Lake, given: dict[str, Any]) -> dict[str, Any]:
+    """What the options of `_where` say, as the face takes it."""
+    bar = lake.reviews.bar(
+        given.pop("prompt"),
+        output_format=given.pop("output_format"),
+        temperature=given.pop("temperature"),
+    )
+    return {"bar": bar, "name": given.pop("name")}
+
+
+@command.command("run", epilog="Example: lakecore review run --since main --estimate")
+@_where
+@click.argument("paths", nargs=-1)
+@click.option("--rev", "revision", default="HEAD", show_default=True, help="What is reviewed.")
+@click.option("--glob", "patterns", multiple=True, help="Which files; '!' in front leaves out.")
+@click.option("--since", metavar="REV", help="Only files that differ from this revision.")
+@click.option("--churn", type=click.IntRange(1), help="Only so many, the most often changed.")
+@click.option(
+    "--proposal",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A text that says what is about to be fixed: where to look.",
+)
+@click.option("--run", "run_id", metavar="ID", help="Finish the run of this id.")
+@click.option("--everything", is_flag=True, help="Also files that are as they were.")
+@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option("--max-tokens", type=click.IntRange(100), default=12_000, help="Of one question.")
+@click.option(
+    "--least",
+    type=click.Choice(_SEVERITIES),
+    default="major",
+    show_default=True,
+    help="The mildest severity that fails the gate.",
+)
+@click.option("--estimate", is_flag=True, help="Say what it would ask, and ask nothing.")
+@pass_state
+def run(
+    state: State,
+    /,
+    repository: str,
+    paths: tuple[str, ...],
+    revision: str,
+    patterns: tuple[str, ...],
+    since: str | None,
+    churn: int | None,
+    proposal: Path | None,
+    run_id: str | None,
+    everything: bool,
+    workers: int,
+    max_tokens: int,
+    least: str,
+    estimate: bool,
+    **given: Any,
+) -> None:
+    """Review files, follow their findings, confirm what is claimed to be fixed.
+
+    Exit codes: 0 nothing open, 1 open findings, 3 not all of it could be reviewed: run it again
+    with the same --run.
+    """
+    from lakecore.review import RunSettings, Selection, gate
+
+    settings = RunSettings(
+        max_tokens=max_tokens,
+        workers=workers,
+        everything=everything,
+        proposal="" if proposal is None else proposal.read_text(encoding="utf-8"),
+    )
+    with state.open_lake() as lake:
+        options = _options(lake, given) | {
+            "revision": revision,
+            "selection": Selection(tuple(patterns), since, churn, tuple(paths)),
+            "settings": settings,
+        }
+        if estimate:
+            _print_plan(state, lake, repository, options)
+            return
+        result = lake.reviews.run(repository, run_id=run_id, on_file=_progress, **options)
+    decided = gate(result.outcomes, least=least)
+    _print_result(state, result, decided)
+    sys.exit(decided.exit_code)
+
+
+@command.command("status", epilog="Example: lakecore review status --repo ../project")
+@_where
+@pass_state
+def status(state: State, /, repository: str, **given: Any) -> None:
+    """Each file: its scores, its open findings, its signal class and why."""
+    with state.open_lake() as lake:
+        memory = lake.reviews.memory(repository, **_options(lake, given))
+    rows = _status(memory)
+    if state.as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("file", "score", "confirmed", "open", "signal", "why"),
+        [
+            [
+                row["path"],
+                _number(row["score"]),
+                _number(row["confirmed_score"]),
+                str(row["open"]),
+                row["signal"],
+                row["reason"],
+            ]
+            for row in rows
+        ],
+    )
+
+
+@command.command("report", epilog="Example: lakecore review report")
+@_where
+@pass_state
+def report(state: State, /, repository: str, **given: Any) -> None:
+    """The figures of each iteration under the bar."""
+    with state.open_lake() as lake:
+        reports = lake.reviews.reports(repository, **_options(lake, given))
+    if state.as_json:
+        print_json([one.to_body() for one in reports])
+        return
+    columns = ("iteration", "files", "mean", "confirmed", "↑ ↓ =", "first attempt", "as JSON")
+    print_table((*columns, "verified", "auto/dry_run/sim/block"), [_iteration(r) for r in reports])
+    if reports and reports[-1].signals:
+        counts = ", ".join(f"{name} {n}" for name, n in sorted(reports[-1].signals.items()))
+        print_text(f"signals: {counts}")
+
+
+@command.command("findings", epilog="Example: lakecore review findings --format sarif")
+@_where
+@click.option("--state", "states", multiple=True, help="Only these; default: what is open.")
+@click.option("--all", "every", is_flag=True, help="All, whatever their state.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="table", show_default=True)
+@pass_state
+def findings(
+    state: State, /, repository: str, states: tuple[str, ...], every: bool, form: str, **given: Any
+) -> None:
+    """The findings, with the code that they quote."""
+    from lakecore.base import InvalidInput
+    from lakecore.review import State as FindingState
+    from lakecore.review import export, finding_body
+
+    known = [one.value for one in FindingState]
+    for name in states:
+        if name not in known:
+            raise InvalidInput("no such state", expected=", ".join(known), found=name[:80])
+    with state.open_lake() as lake:
+        memory = lake.reviews.memory(repository, **_options(lake, given))
+    found = [
+        one
+        for path in sorted(memory.files)
+        for one in _in_order(memory.files[path].tracked.values())
+        if every or (one.state.value in states if states else one.is_open)
+    ]
+    if state.as_json and form == "table":
+        form = "json"
+    if form != "table":
+        click.echo(export(found, form, version=__version__), nl=False)
+        return
+    rows = []
+    for one in found:
+        body = finding_body(one)
+        place = f"{body['path']}:{body['line']}"
+        rows.append([body["id"][:12], body["severity"], body["state"], place, body["claim"][:80]])
+    print_table(("finding", "severity", "state", "where", "claim"), rows)
+
+
+@command.command("ignore", epilog="Example: lakecore review ignore 3fa1… --reason 'by design'")
+@_where
+@click.argument("finding")
+@click.option("--reason", required=True, help="Why. 'wrong: …' counts against the model.")
+@click.option("--until", metavar="TIME", help="When it counts again; default: never.")
+@click.option("--actor", help="Who says so; default: the lake's actor.")
+@pass_state
+def ignore(
+    state: State,
+    /,
+    repository: str,
+    finding: str,
+    reason: str,
+    until: str | None,
+    actor: str | None,
+    **given: Any,
+) -> None:
+    """Leave FINDING, an id or the beginning of one, out of the gate: who, why, until when."""
+    from lakecore.base import NotFound
+    from lakecore.review import finding_body
+
+    moment = None if until is None else parse_time(until, option="--until")
+    with state.open_lake() as lake:
+        options = _options(lake, given)
+        memory = lake.reviews.memory(repository, **options)
+        ids = [id_ for known in memory.files.values() for id_ in known.tracked]
+        meant = [id_ for id_ in ids if id_.startswith(finding)]
+        if len(meant) != 1:
+            raise NotFound(
+                "no finding, or several, are called that", found=f"{finding[:80]}: {len(meant)}"
+            )
+        done = lake.reviews.ignore(
+            repository, meant[0], reason=reason, until=moment, who=actor, **options
+        )
+    if state.as_json:
+        print_json(finding_body(done))
+    else:
+        print_text(f"{done.id}: ignored{f' until {until}' if until else ''}")
+
+
+@command.command("trust", epilog="Example: lakecore review trust --jsonl > model_trust.jsonl")
+@click.option("--jsonl", is_flag=True, help="A line of JSON for each model.")
+@pass_state
+def trust(state: State, jsonl: bool) -> None:
+    """Every model by what became of its findings; its own confidence is no part of it."""
+    import json
+
+    with state.open_lake() as lake:
+        profiles = lake.reviews.trust()
+    bodies = [
+        {
+            "model": one.model,
+            "trust": one.trust,
+            "confirmed": one.confirmed,
+            "refuted": one.refuted,
+            "control_hits": one.control_hits,
+            "control_misses": one.control_misses,
+            "grounded": one.grounded,
+            "ungrounded": one.ungrounded,
+            "precision": list(one.precision),
+            "recall": list(one.recall),
+        }
+        for one in profiles
+    ]
+    if jsonl:
+        for body in bodies:
+            print_text(json.dumps(body))
+    elif state.as_json:
+        print_json(bodies)
+    else:
+        columns = ("model", "trust", "confirmed", "refuted", "control_hits", "control_misses")
+        print_table(columns, [[str(body[name]) for name in columns] for body in bodies])
+
+
+def _print_plan(state: State, lake: Lake, repository: str, options: dict[str, Any]) -> None:
+    plan = lake.reviews.plan(repository, **options)
+    costs = [
+        (rung.name, rung.prices.cost_nano(plan.prompt_tokens, plan.completion_tokens) / 1e9)
+        for rung in lake.ladder.rungs
+    ]
+    if state.as_json:
+        print_json(
+            {
+                "files": [ref.path for ref in plan.files],
+                "unchanged": list(plan.unchanged),
+                "unreadable": [list(one) for one in plan.unreadable],
+                "questions": plan.questions,
+                "prompt_tokens": plan.prompt_tokens,
+                "completion_tokens": plan.completion_tokens,
+                "cost_usd": dict(costs),
+            }
+        )
+        return
+    print_text(
+        f"{len(plan.files)} files, {plan.questions} questions, about {plan.prompt_tokens:,} + "
+        f"{plan.completion_tokens:,} tokens; {len(plan.unchanged)} are as they were, "
+        f"{len(plan.unreadable)} are no text"
+    )
+    for name, usd in costs:
+        print_text(f"  all of it by {name}: about {usd:.4f} dollars, confirmations aside")
+
+
+def _progress(outcome: FileOutcome, done: int, of: int) -> None:
+    told = outcome.why or f"{len(outcome.findings)} findings"
+    note(f"{done:>5} of {of}  {outcome.path}: {told}")
+
+
+def _print_result(state: State, result: RunResult, decided: Gate) -> None:
+    if state.as_json:
+        print_json(
+            {
+                "run": result.run_id,
+                "iteration": result.iteration,
+                "exit_code": decided.exit_code,
+                "reason": decided.reason,
+                "blocking": list(decided.blocking),
+                "files": len(result.outcomes),
+                "reviewed": result.reviewed,
+                "missing": list(result.missing),
+                "confirmed": result.confirmed,
+                "cost_usd": result.cost_microusd / _MICRO,
+            }
+        )
+        return
+    print_text(
+        f"iteration {result.iteration}: {decided.reason}; {result.confirmed} fixes confirmed; "
+        f"{result.cost_microusd / _MICRO:.4f} dollars"
+    )
+    if result.missing:
+        count = len(result.missing)
+        print_text(f"{count} files are missing: lakecore review run --run {result.run_id} …")
+
+
+def _status(memory: Memory) -> list[dict[str, Any]]:
+    signals = memory.signals()
+    return [
+        {
+            "path": path,
+            "score": known.points[-1].score if known.points else None,
+            "confirmed_score": known.confirmed_score,
+            "open": sum(one.is_open for one in known.tracked.values()),
+            "signal": signals[path].name.value if path in signals else "INSUFFICIENT",
+            "reason": signals[path].reason if path in signals else "not reviewed yet",
+        }
+        for path, known in sorted(memory.files.items())
+    ]
+
+
+def _in_order(found: Any) -> list[Tracked]:
+    return sorted(
+        found, key=lambda one: (_SEVERITIES.index(one.finding.severity), one.finding.line)
+    )
+
+
+def _iteration(one: IterationReport) -> list[str]:
+    moved = one.movement
+    return [
+        str(one.iteration),
+        f"{one.reviewed}/{one.files}",
+        _number(one.mean_score),
+        _number(one.mean_confirmed),
+        f"{moved['↑']} {moved['↓']} {moved['=']}",
+        f"{one.first_attempt}/{one.files}",
+        f"{one.structured}/{one.files}",
+        str(one.verified_components),
+        "/".join(str(count) for count in one.tiers.values()),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
