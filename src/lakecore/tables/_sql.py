@@ -88,9 +88,14 @@ class Assignments:
                 self._literals[name] = literal_column(value, schema.field(name))
         self.schema = pa.schema([field for field in schema if field.name in values])
         self.evaluate(schema.empty_table())
+        self.columns = set(values) | self._read_columns()
+        """What is assigned, and what the expressions read."""
 
     def evaluate(self, rows: pa.Table) -> pa.Table:
-        """The new values of the assigned columns for every one of `rows`."""
+        """The new values of the assigned columns for every one of `rows`.
+
+        `rows` have at least one column, and all that the expressions read.
+        """
         results: dict[str, Any] = {}
         if self._expressions:
             frame = _frame(self._context, rows)
@@ -109,6 +114,16 @@ class Assignments:
                 first = pa.array(np.zeros(rows.num_rows, dtype=np.int64))
                 columns.append(self._literals[field.name].take(first))
         return pa.table(columns, schema=self.schema)
+
+    def _read_columns(self) -> set[str]:
+        if not self._expressions:
+            return set()
+        frame = _frame(self._context, self._full.empty_table())
+        parsed = [
+            _parse(frame, text, self._full).alias(f"v{position}")
+            for position, text in enumerate(self._expressions.values())
+        ]
+        return set(_columns_of(frame.select(*parsed), self._full))
 
 
 def _context() -> SessionContext:
