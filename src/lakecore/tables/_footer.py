@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lakecore.base import CorruptData
-from lakecore.tables._thrift import I16, I64, LIST, STRUCT, Struct, read_struct, write_struct
+from lakecore.tables._thrift import I64, LIST, STRUCT, Struct, read_struct, write_struct
 
 MAGIC: Final = b"PAR1"
 TAIL_BYTES: Final = 8
@@ -28,15 +28,12 @@ _TOTAL_BYTE_SIZE: Final = 2
 _GROUP_ROWS: Final = 3
 _GROUP_OFFSET: Final = 5
 _GROUP_COMPRESSED_SIZE: Final = 6
-_ORDINAL: Final = 7
-_MAX_ORDINAL: Final = (1 << 15) - 1
 _KNOWN_OF_GROUP: Final = {
     _COLUMNS,
     _TOTAL_BYTE_SIZE,
     _GROUP_ROWS,
     _GROUP_OFFSET,
     _GROUP_COMPRESSED_SIZE,
-    _ORDINAL,
 }
 # ColumnChunk
 _CHUNK_OFFSET: Final = 2
@@ -105,7 +102,7 @@ class Footer:
                 for number, value in fields.items()
                 if number not in (_NUM_ROWS, _ROW_GROUPS)
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise CorruptData("not the footer of a Parquet file", found=error) from error
         return cls(common, groups)
 
@@ -114,7 +111,7 @@ class Footer:
         where they begin."""
         found: list[Struct] = []
         rows = 0
-        for ordinal, (count, chunks) in enumerate(groups):
+        for count, chunks in groups:
             rows += count
             found.append(
                 {
@@ -125,8 +122,6 @@ class Footer:
                     _GROUP_COMPRESSED_SIZE: (I64, sum(c.size_bytes for c, _ in chunks)),
                 }
             )
-            if ordinal <= _MAX_ORDINAL:
-                found[-1][_ORDINAL] = (I16, ordinal)
         fields: Struct = {**self.common, _NUM_ROWS: (I64, rows)}
         fields[_ROW_GROUPS] = (LIST, (STRUCT, found))
         return write_struct(fields)

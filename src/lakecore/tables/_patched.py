@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from lakecore.tables._types import TableSettings
 
 _TAIL_BYTES: Final = 64 * KIB
-_MAX_FOOTER_BYTES: Final = 16 * MIB
+_MAX_FOOTER_BYTES: Final = 2 * MIB
 _COPY_BYTES: Final = MIB
 
 

@@ -38,6 +38,7 @@ Struct = dict[int, tuple[int, Any]]
 
 _MAX_DEPTH: Final = 64
 _INTEGERS: Final = (I16, I32, I64)
+_MAX_SHIFT: Final = 63
 _LONG: Final = 15
 
 
@@ -125,6 +126,8 @@ class _Reader:
         while (byte := self._byte()) & 0x80:
             value |= (byte & 0x7F) << shift
             shift += 7
+            if shift > _MAX_SHIFT:
+                raise CorruptData("a Thrift number is too long")
         return value | byte << shift
 
 
