@@ -18,6 +18,7 @@ from pyarrow import types as pat
 
 from lakecore.base import InvalidInput
 from lakecore.journal import changed, json_text, row_json
+from lakecore.reconcile._cancel import taken
 from lakecore.reconcile._events import Piece, parts_of
 from lakecore.reconcile._rows import Underivable
 from lakecore.reconcile._sides import Sides
@@ -87,10 +88,10 @@ def _updates(
     for name in after.schema.names:
         if name in key:
             continue
-        new = _taken(after.column(name), at_new)
+        new = taken(after.column(name), at_new)
         index = before.schema.get_field_index(name)
         old = (
-            _taken(before.column(index), at_old)
+            taken(before.column(index), at_old)
             if index >= 0
             else pa.chunked_array([pa.nulls(len(at_new), new.type)])
         )
@@ -123,18 +124,6 @@ def _differ(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Any:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
             return pl.Series(json_text(old)).ne(pl.Series(json_text(new))).to_numpy()
     return changed(old, new)
-
-
-def _taken(column: pa.ChunkedArray, positions: Any) -> pa.ChunkedArray:
-    """`column` at `positions`; as it is where these are all of it, in order."""
-    count = len(positions)
-    if (
-        count
-        and positions[0] + count - 1 == positions[-1]
-        and bool((np.diff(positions) == 1).all())
-    ):
-        return column.slice(int(positions[0]), count)
-    return column.take(pa.array(positions))
 
 
 def _others(positions: Any, count: int) -> Any:

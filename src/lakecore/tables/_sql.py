@@ -26,6 +26,7 @@ _JARGON: Final = re.compile(
 )
 """Which part of the engine an error comes from: of no use to who wrote the expression."""
 _UNKNOWN_FIELD: Final = re.compile(r"No field named (?:\"((?:[^\"]|\"\")+)\"|([^\s.]+))")
+_ROWS: Final = "rows"
 _REFUSED: Final = ("Exists", "Subquery", "AggregateFunction", "WindowFunction")
 
 
@@ -137,7 +138,12 @@ def _frame(context: SessionContext, rows: pa.Table) -> DataFrame:
     batches = rows.combine_chunks().to_batches()
     if not batches:
         batches = [pa.RecordBatch.from_pylist([], schema=rows.schema)]
-    return context.create_dataframe([batches])
+    # A context keeps what it was given under a name; the frame keeps its rows without one.
+    context.register_record_batches(_ROWS, [batches])
+    try:
+        return context.table(_ROWS)
+    finally:
+        context.deregister_table(_ROWS)
 
 
 def _parse(frame: DataFrame, text: str, schema: pa.Schema) -> Expr:

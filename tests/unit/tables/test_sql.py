@@ -116,3 +116,18 @@ def test_expressions_that_do_not_fit_some_row() -> None:
     assignments = Assignments({"seats": Sql("id * 1000000000")}, SCHEMA)
     with pytest.raises(InvalidInput, match="column 'seats', row 3"):
         assignments.evaluate(ROWS)
+
+
+def test_rows_are_not_kept() -> None:
+    """A condition and assignments over any number of chunks hold none of them."""
+    schema = pa.schema([("id", pa.int64()), ("amount", pa.float64())])
+    condition = Condition("id % 2 = 0", schema)
+    assignments = Assignments({"amount": Sql("amount + 1")}, schema)
+    before = pa.total_allocated_bytes()
+    for first in range(0, 1_000_000, 50_000):
+        ids = pa.array(range(first, first + 50_000), pa.int64())
+        rows = pa.table([ids, ids.cast(pa.float64())], schema=schema)
+        assert condition.matches(rows.select(["id"])).sum() == 25_000
+        assert assignments.evaluate(rows).num_rows == 50_000
+    del ids, rows
+    assert pa.total_allocated_bytes() - before < 1_000_000
