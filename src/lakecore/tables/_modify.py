@@ -21,7 +21,8 @@ from lakecore.tables._keys import (
 )
 from lakecore.tables._operations import journal_batch
 from lakecore.tables._prune import files_that_may_match
-from lakecore.tables._rewrite import NO_ROWS, Reach, Rewriter, RowHashes, Touch
+from lakecore.tables._rewrite import NO_ROWS, Reach, Rewriter, Touch
+from lakecore.tables._row_hashes import RowHashes
 from lakecore.tables._sql import Assignments, Condition, describe
 from lakecore.tables._state import DataFile, TableState
 

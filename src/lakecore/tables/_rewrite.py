@@ -10,7 +10,6 @@ of one that is only the columns that matter are, and what does not change is cop
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as pat
 
-from lakecore.journal import MultisetHash, changed, json_text, multiset_hash, row_json
+from lakecore.journal import changed, row_json
 from lakecore.tables._attempt import Attempt, pairs_of, parts_of
 from lakecore.tables._delta_log import AddFile
 from lakecore.tables._events import Change, rekeyed_contexts
@@ -29,8 +28,9 @@ from lakecore.tables._lane import Lane
 from lakecore.tables._late_rows import LateRows
 from lakecore.tables._patched import PatchedFile, layout_of
 from lakecore.tables._places import file_path
-from lakecore.tables._review import row_change
+from lakecore.tables._row_hashes import RowHashes
 from lakecore.tables._state import DataFile
+from lakecore.tables._updates import GatheredUpdates, Updates
 from lakecore.tables._write import FileWriter
 
 if TYPE_CHECKING:
@@ -66,92 +66,7 @@ class Reach:
     columns: Collection[str] | None
 
 
-_UPDATE_ROWS: Final = 1 << 14
-"""Values of a column whose events are built at once: several threads share a chunk's."""
-_FEW_ROWS: Final = 1 << 11
-"""Fewer of a chunk wait for those of others: a call for ten events costs what one for hundreds
-does."""
-
 NO_ROWS = np.zeros(0, dtype=np.intp)
-
-
-@dataclass(frozen=True, slots=True)
-class _Updates:
-    """Values of one column that change, and the keys of their rows."""
-
-    keys: pa.Table
-    old: pa.ChunkedArray
-    new: pa.ChunkedArray
-    owners: Positions | None
-
-    def __len__(self) -> int:
-        return int(self.keys.num_rows)
-
-    def slice(self, start: int, count: int) -> _Updates:
-        owners = None if self.owners is None else self.owners[start : start + count]
-        keys, old, new = (part.slice(start, count) for part in (self.keys, self.old, self.new))
-        return _Updates(keys, old, new, owners)
-
-    @classmethod
-    def joined(cls, parts: list[_Updates]) -> _Updates:
-        """Those of one mutation, or of one group of mutations, together."""
-        owners = [part.owners for part in parts if part.owners is not None]
-        return cls(
-            pa.concat_tables([part.keys for part in parts]).combine_chunks(),
-            pa.chunked_array([chunk for part in parts for chunk in part.old.chunks]),
-            pa.chunked_array([chunk for part in parts for chunk in part.new.chunks]),
-            np.concatenate(owners) if owners else None,
-        )
-
-
-@dataclass(slots=True)
-class RowHashes:
-    """Multiset hashes of rows that an unkeyed mutation adds and removes; for several threads."""
-
-    added: MultisetHash | None = None
-    removed: MultisetHash | None = None
-    added_rows: int = 0
-    removed_rows: int = 0
-    size_bytes: int = 0
-    """Of all these rows, as Arrow."""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, rows: pa.Table) -> None:
-        """Rows that the table gains."""
-        found = multiset_hash(rows)
-        with self._lock:
-            self.added = found if self.added is None else self.added + found
-            self.added_rows += rows.num_rows
-            self.size_bytes += rows.nbytes
-
-    def remove(self, rows: pa.Table) -> None:
-        """Rows that the table loses."""
-        found = multiset_hash(rows)
-        with self._lock:
-            self.removed = found if self.removed is None else self.removed + found
-            self.removed_rows += rows.num_rows
-            self.size_bytes += rows.nbytes
-
-    def journal(self, attempt: Attempt, removed: pa.Table | None, added: pa.Table | None) -> None:
-        """Have rows hashed beside; row i of one side becomes row i of the other."""
-        if removed is not None:
-            attempt.later(self.remove, removed)
-        if added is not None:
-            attempt.later(self.add, added)
-        if attempt.review.exact:
-            attempt.later(row_change, removed, added)
-
-    def details(self) -> dict[str, object]:
-        """Counts and hashes as they stand in the event's context."""
-        found: dict[str, object] = {
-            "rows_added": self.added_rows,
-            "rows_removed": self.removed_rows,
-        }
-        if self.added is not None and self.added_rows:
-            found["added"] = self.added.hex()
-        if self.removed is not None and self.removed_rows:
-            found["removed"] = self.removed.hex()
-        return found
 
 
 _FILES: Final = 2
@@ -176,10 +91,12 @@ class Rewriter:
     _files: dict[int, AddFile] = field(default_factory=dict, repr=False)
     _started: int = 0
     _late: LateRows = field(default_factory=LateRows, repr=False)
-    _waiting: dict[str, list[_Updates]] = field(default_factory=dict, repr=False)
-    """By column: changed values of chunks that have few."""
+    _updates: GatheredUpdates = field(init=False, repr=False)
     _unbounded: dict[str, list[str]] | None = field(default=None, repr=False)
     _unfinished: list[FileWriter | PatchedFile] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self._updates = GatheredUpdates(self.attempt)
 
     def __enter__(self) -> Rewriter:
         return self
@@ -190,7 +107,7 @@ class Rewriter:
         """Every file is durable when the block ends normally; else none is left unfinished."""
         try:
             if error is None:
-                self._flush_updates()
+                self._updates.send()
                 self._journal_moved()
                 for lane in self._lanes:
                     lane.wait()
@@ -344,7 +261,7 @@ class Rewriter:
 
     def _delete(self, chunk: pa.Table, removed: Positions) -> None:
         attempt = self.attempt
-        self._flush_updates()
+        self._updates.send()
         attempt.deleted += len(removed)
         rows = chunk if len(removed) == chunk.num_rows else chunk.take(pa.array(removed))
         attempt.judge(rows, None)
@@ -418,26 +335,7 @@ class Rewriter:
                 keys = chunk.select(list(key)).take(pa.array(positions[fields]))
                 sides = olds[name].filter(where), values.column(name).filter(where)
                 of_each = None if owners is None else owners[fields]
-                self._tell_updates(name, _Updates(keys, *sides, of_each))
-
-    def _tell_updates(self, name: str, updates: _Updates) -> None:
-        """Have the changed values of a column journaled: at once, or with those of later chunks."""
-        waiting = self._waiting.setdefault(name, [])
-        waiting.append(updates)
-        if sum(len(each) for each in waiting) >= _FEW_ROWS:
-            self._send_updates(name)
-
-    def _flush_updates(self) -> None:
-        for name in list(self._waiting):
-            self._send_updates(name)
-
-    def _send_updates(self, name: str) -> None:
-        attempt, key = self.attempt, self.attempt.dataset.key
-        waiting = self._waiting.pop(name)
-        found = waiting[0] if len(waiting) == 1 else _Updates.joined(waiting)
-        for start in range(0, len(found), _UPDATE_ROWS):
-            part = found.slice(start, _UPDATE_ROWS)
-            attempt.later(_updates, part, key, name)
+                self._updates.add(name, Updates(keys, *sides, of_each))
 
     def _rekey(self, old: pa.Table, new: pa.Table) -> None:
         attempt = self.attempt
@@ -504,17 +402,6 @@ def _inserts(
         new=row_json(rows),
         contexts=contexts,
         owners=owners,
-    )
-
-
-def _updates(updates: _Updates, key: tuple[str, ...], name: str) -> Change:
-    return Change(
-        action="update",
-        entity_ids=entity_ids(updates.keys, key),
-        field=name,
-        old=json_text(updates.old),
-        new=json_text(updates.new),
-        owners=updates.owners,
     )
 
 
