@@ -7,14 +7,14 @@ the planner refuses because it is given an expression and never a query.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakecore.base import InvalidInput
+from lakecore.base import Bug, InvalidInput
 from lakecore.tables._schema import cast_column, nearest
 from lakecore.tables._types import Sql
 
@@ -56,9 +56,11 @@ class Condition:
         """What the optimiser makes of it, to compare with statistics."""
 
     def matches(self, rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """True for the rows that the condition holds for; null is not true."""
-        frame = _frame(self._context, rows)
-        plan = frame.select(_parse(frame, self._text, self._schema).alias("hit"))
+        """True for the rows that the condition holds for; null is not true.
+
+        `rows` have at least `columns`.
+        """
+        plan = _select(self._context, rows, [self._text], self._schema)
         hits = _run(plan, self._text, self._schema).column(0)
         if pa.types.is_null(hits.type):
             return np.zeros(rows.num_rows, dtype=np.bool_)
@@ -99,13 +101,9 @@ class Assignments:
         """
         results: dict[str, Any] = {}
         if self._expressions:
-            frame = _frame(self._context, rows)
-            parsed = [
-                _parse(frame, text, self._full).alias(f"v{position}")
-                for position, text in enumerate(self._expressions.values())
-            ]
+            plan = _select(self._context, rows, list(self._expressions.values()), self._full)
             text = ", ".join(self._expressions.values())
-            evaluated = _run(frame.select(*parsed), text, self._full)
+            evaluated = _run(plan, text, self._full)
             results = dict(zip(self._expressions, evaluated.columns, strict=True))
         columns = []
         for field in self.schema:
@@ -119,12 +117,9 @@ class Assignments:
     def _read_columns(self) -> set[str]:
         if not self._expressions:
             return set()
-        frame = _frame(self._context, self._full.empty_table())
-        parsed = [
-            _parse(frame, text, self._full).alias(f"v{position}")
-            for position, text in enumerate(self._expressions.values())
-        ]
-        return set(_columns_of(frame.select(*parsed), self._full))
+        texts = list(self._expressions.values())
+        plan = _select(self._context, self._full.empty_table(), texts, self._full)
+        return set(_columns_of(plan, self._full))
 
 
 def _context() -> SessionContext:
@@ -144,6 +139,25 @@ def _frame(context: SessionContext, rows: pa.Table) -> DataFrame:
         return context.table(_ROWS)
     finally:
         context.deregister_table(_ROWS)
+
+
+def _select(
+    context: SessionContext, rows: pa.Table, texts: Sequence[str], schema: pa.Schema
+) -> DataFrame:
+    """Expressions over `rows`, which have what is read of `schema`, not all that is named."""
+    named = " ".join(texts).casefold()
+    present = set(rows.schema.names)
+    # `1 = 1 or seats > 5` names a column that nobody reads: it has to be there all the same.
+    absent = [f for f in schema if f.name not in present and f.name.casefold() in named]
+    for item in absent:
+        rows = rows.append_column(item, pa.nulls(rows.num_rows, item.type))
+    frame = _frame(context, rows)
+    plan = frame.select(
+        *(_parse(frame, text, schema).alias(f"v{at}") for at, text in enumerate(texts))
+    )
+    if absent and (read := {item.name for item in absent} & set(_columns_of(plan, rows.schema))):
+        raise Bug("a column is read that is not there", found=", ".join(sorted(read)))
+    return plan
 
 
 def _parse(frame: DataFrame, text: str, schema: pa.Schema) -> Expr:
