@@ -61,12 +61,7 @@ def keyed_pieces(sides: Sides, key: Sequence[str], counts: Counts) -> Iterator[P
 
 
 def _pieces(before: pa.Table, after: pa.Table, key: list[str], counts: Counts) -> Iterator[Piece]:
-    names = [f"k{position}" for position in range(len(key))]
-    olds, news = (_keys(rows, key, names) for rows in (before, after))
-    if [olds[name].dtype for name in names] != [news[name].dtype for name in names]:
-        raise Underivable("the key column is of another type than before")
-    both = news.join(olds, on=names, how="inner", suffix="_old", maintain_order="left")
-    at_new, at_old = both["row"].to_numpy(), both["row_old"].to_numpy()
+    at_old, at_new = _matched(before, after, key)
     gone = _others(at_old, before.num_rows)
     counts.deleted += len(gone)
     for rows in parts_of(before.take(pa.array(gone))):
@@ -78,6 +73,29 @@ def _pieces(before: pa.Table, after: pa.Table, key: list[str], counts: Counts) -
     for rows in parts_of(after if len(come) == after.num_rows else after.take(pa.array(come))):
         counts.fields += rows.num_rows
         yield Piece(action="insert", entity_ids=entity_ids(rows, key), new=row_json(rows))
+
+
+def _matched(before: pa.Table, after: pa.Table, key: list[str]) -> tuple[Any, Any]:
+    """Positions of rows with one key on both sides. Raises `Underivable`."""
+    names = [f"k{position}" for position in range(len(key))]
+    news = _keys(after, key, names)
+    if _same_keys(before, after, key):
+        # A file that is rewritten keeps the order of its rows, mostly.
+        places = np.arange(after.num_rows)
+        return places, places
+    olds = _keys(before, key, names)
+    if [olds[name].dtype for name in names] != [news[name].dtype for name in names]:
+        raise Underivable("the key column is of another type than before")
+    both = news.join(olds, on=names, how="inner", suffix="_old", maintain_order="left")
+    return both["row_old"].to_numpy(), both["row"].to_numpy()
+
+
+def _same_keys(before: pa.Table, after: pa.Table, key: list[str]) -> bool:
+    """Whether both have the same keys in the same order."""
+    if before.num_rows != after.num_rows:
+        return False
+    pairs = [(before.column(name), after.column(name)) for name in key]
+    return all(old.type == new.type and old.equals(new) for old, new in pairs)
 
 
 def _updates(
