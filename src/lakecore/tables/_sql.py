@@ -148,7 +148,11 @@ def _select(
     named = " ".join(texts).casefold()
     present = set(rows.schema.names)
     # `1 = 1 or seats > 5` names a column that nobody reads: it has to be there all the same.
-    absent = [f for f in schema if f.name not in present and f.name.casefold() in named]
+    absent = [
+        item
+        for item in schema
+        if item.name not in present and item.name.casefold().replace('"', '""') in named
+    ]
     for item in absent:
         rows = rows.append_column(item, pa.nulls(rows.num_rows, item.type))
     frame = _frame(context, rows)
