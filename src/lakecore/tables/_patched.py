@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES: Final = 64 * KIB
 _MAX_FOOTER_BYTES: Final = 2 * MIB
-_COPY_BYTES: Final = MIB
+_COPY_BYTES: Final = 8 * MIB
+"""At a time: from a bucket, one request."""
 
 
 def layout_of(store: Store, path: str, schema: pa.Schema, settings: TableSettings) -> Footer | None:
@@ -198,15 +199,25 @@ class PatchedFile:
             if pat.is_floating(column.type) and any_nan(column):
                 self._nan_columns.add(name)
         placed: list[tuple[Chunk, int]] = []
+        position = self._size_bytes
+        start = end = 0
         for chunk in group.chunks:
             replaced = new.pop(chunk.path, None)
-            placed.append((replaced or chunk, self._size_bytes))
+            placed.append((replaced or chunk, position))
+            position += (replaced or chunk).size_bytes
+            if replaced is None:
+                self._nan_columns |= {chunk.path[0].decode()} & self._unbounded
+            if replaced is None and chunk.start == end:
+                # Neighbours are copied together: from a bucket, each copy is a request.
+                end += chunk.size_bytes
+                continue
+            self._copy(start, end)
+            start = end = 0
             if replaced is not None:
                 self._write(data[replaced.start : replaced.start + replaced.size_bytes])
-                continue
-            self._copy(chunk)
-            if chunk.path[0].decode() in self._unbounded:
-                self._nan_columns.add(chunk.path[0].decode())
+            else:
+                start, end = chunk.start, chunk.start + chunk.size_bytes
+        self._copy(start, end)
         if new:
             raise Bug("columns that the file does not have", found=sorted(new))
         self._groups.append((group.rows, placed))
@@ -218,23 +229,24 @@ class PatchedFile:
         self._upload = upload
         self._write(MAGIC)
 
-    def _copy(self, chunk: Chunk) -> None:
+    def _copy(self, start: int, end: int) -> None:
+        """Copy these bytes of the other file."""
         source = self._source
         if source is None:
             raise Bug("a file that is not open", where=self._source_path)
-        if source.tell() != chunk.start:
-            source.seek(chunk.start)
-        left = chunk.size_bytes
-        while left:
-            part = source.read(min(left, _COPY_BYTES))
+        if start < end:
+            source.seek(start)
+        while start < end:
+            part = source.read(min(end - start, _COPY_BYTES))
             if not part:
                 raise CorruptData(
                     "a data file of the table is cut off",
-                    expected=f"{chunk.start + chunk.size_bytes} bytes",
+                    expected=f"{end} bytes",
+                    found=start,
                     where=self._source_path,
                 )
             self._write(part)
-            left -= len(part)
+            start += len(part)
 
     def _write(self, data: Any) -> None:
         if self._sink is None:
