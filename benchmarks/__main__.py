@@ -13,6 +13,7 @@ from benchmarks.pairs import report
 ALL = (
     "ingest",
     "changes",
+    "reconcile",
     "workspaces",
     "query",
     "cli",

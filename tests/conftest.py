@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from tests.servers import azure_account, describe_servers, model_server, s3_endpoint, small_disk
+from tests.servers import (
+    azure_account,
+    describe_servers,
+    model_server,
+    s3_endpoint,
+    small_disk,
+    spark_endpoint,
+)
 
-__all__ = ["azure_account", "model_server", "s3_endpoint", "small_disk"]
+__all__ = ["azure_account", "model_server", "s3_endpoint", "small_disk", "spark_endpoint"]
 
 
 def pytest_report_header() -> list[str]:

@@ -1,4 +1,4 @@
-"""Servers and disks that the tests start themselves: S3 (moto), Azure (Azurite), a small tmpfs."""
+"""Servers and disks that the tests start themselves: S3, Azure, Spark Connect, a small tmpfs."""
 
 from __future__ import annotations
 
@@ -130,6 +130,15 @@ def azure_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
             "endpoint": f"http://127.0.0.1:{port}/{_AZURE_ACCOUNT}",
             "allow_http": "true",
         }
+
+
+@pytest.fixture(scope="session")
+def spark_endpoint() -> Iterator[str]:
+    """A Spark Connect server (Sail), which reads and writes Delta tables on this disk."""
+    port = _free_port()
+    command = [sys.executable, "-m", "pysail", "spark", "server"]
+    with _running([*command, "--ip", "127.0.0.1", "--port", str(port)], port):
+        yield f"sc://127.0.0.1:{port}"
 
 
 def s3_options(endpoint: str) -> dict[str, str]:

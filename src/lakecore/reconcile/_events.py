@@ -108,16 +108,19 @@ class EventWriter:
             "old_value": piece.old,
             "new_value": piece.new,
         }
-        arrays = []
+        arrays, repeated = [], []
         for field in staged_schema():
             values = columns.get(field.name)
             if values is None:
                 value = pa.scalar(constant.get(field.name), field.type)
                 arrays.append(pa.repeat(value, count))
-            else:
-                arrays.append(values if values.type == field.type else values.cast(field.type))
+                repeated.append(field.name)
+                continue
+            if isinstance(values, pa.ChunkedArray):
+                values = values.combine_chunks()
+            arrays.append(values if values.type == field.type else values.cast(field.type))
         events = pa.table(arrays, schema=staged_schema())
-        return prepare_events(events, json_is_known=True)
+        return prepare_events(events, json_is_known=True, constant=repeated)
 
 
 def texts(*values: str | None) -> pa.Array:

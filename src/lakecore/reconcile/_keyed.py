@@ -18,6 +18,7 @@ from pyarrow import types as pat
 
 from lakecore.base import InvalidInput
 from lakecore.journal import changed, json_text, row_json
+from lakecore.reconcile._cancel import taken
 from lakecore.reconcile._events import Piece, parts_of
 from lakecore.reconcile._rows import Underivable
 from lakecore.reconcile._sides import Sides
@@ -60,12 +61,7 @@ def keyed_pieces(sides: Sides, key: Sequence[str], counts: Counts) -> Iterator[P
 
 
 def _pieces(before: pa.Table, after: pa.Table, key: list[str], counts: Counts) -> Iterator[Piece]:
-    names = [f"k{position}" for position in range(len(key))]
-    olds, news = (_keys(rows, key, names) for rows in (before, after))
-    if [olds[name].dtype for name in names] != [news[name].dtype for name in names]:
-        raise Underivable("the key column is of another type than before")
-    both = news.join(olds, on=names, how="inner", suffix="_old", maintain_order="left")
-    at_new, at_old = both["row"].to_numpy(), both["row_old"].to_numpy()
+    at_old, at_new = _matched(before, after, key)
     gone = _others(at_old, before.num_rows)
     counts.deleted += len(gone)
     for rows in parts_of(before.take(pa.array(gone))):
@@ -79,6 +75,29 @@ def _pieces(before: pa.Table, after: pa.Table, key: list[str], counts: Counts) -
         yield Piece(action="insert", entity_ids=entity_ids(rows, key), new=row_json(rows))
 
 
+def _matched(before: pa.Table, after: pa.Table, key: list[str]) -> tuple[Any, Any]:
+    """Positions of rows with one key on both sides. Raises `Underivable`."""
+    names = [f"k{position}" for position in range(len(key))]
+    news = _keys(after, key, names)
+    if _same_keys(before, after, key):
+        # A file that is rewritten keeps the order of its rows, mostly.
+        places = np.arange(after.num_rows)
+        return places, places
+    olds = _keys(before, key, names)
+    if [olds[name].dtype for name in names] != [news[name].dtype for name in names]:
+        raise Underivable("the key column is of another type than before")
+    both = news.join(olds, on=names, how="inner", suffix="_old", maintain_order="left")
+    return both["row_old"].to_numpy(), both["row"].to_numpy()
+
+
+def _same_keys(before: pa.Table, after: pa.Table, key: list[str]) -> bool:
+    """Whether both have the same keys in the same order."""
+    if before.num_rows != after.num_rows:
+        return False
+    pairs = [(before.column(name), after.column(name)) for name in key]
+    return all(old.type == new.type and old.equals(new) for old, new in pairs)
+
+
 def _updates(
     before: pa.Table, after: pa.Table, at_old: Any, at_new: Any, key: list[str], counts: Counts
 ) -> Iterator[Piece]:
@@ -87,10 +106,10 @@ def _updates(
     for name in after.schema.names:
         if name in key:
             continue
-        new = _taken(after.column(name), at_new)
+        new = taken(after.column(name), at_new)
         index = before.schema.get_field_index(name)
         old = (
-            _taken(before.column(index), at_old)
+            taken(before.column(index), at_old)
             if index >= 0
             else pa.chunked_array([pa.nulls(len(at_new), new.type)])
         )
@@ -123,18 +142,6 @@ def _differ(old: pa.ChunkedArray, new: pa.ChunkedArray) -> Any:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
             return pl.Series(json_text(old)).ne(pl.Series(json_text(new))).to_numpy()
     return changed(old, new)
-
-
-def _taken(column: pa.ChunkedArray, positions: Any) -> pa.ChunkedArray:
-    """`column` at `positions`; as it is where these are all of it, in order."""
-    count = len(positions)
-    if (
-        count
-        and positions[0] + count - 1 == positions[-1]
-        and bool((np.diff(positions) == 1).all())
-    ):
-        return column.slice(int(positions[0]), count)
-    return column.take(pa.array(positions))
 
 
 def _others(positions: Any, count: int) -> Any:

@@ -24,6 +24,7 @@ import pyarrow as pa
 from lakecore.base import AlreadyExists
 from lakecore.base.limits import MIB
 from lakecore.journal import MultisetHash, Target, foreign_commit_id
+from lakecore.reconcile._cancel import pairing_columns, unpaired
 from lakecore.reconcile._entry import Entry, FileAction, read_entry
 from lakecore.reconcile._events import EventWriter, Piece, context_text, texts
 from lakecore.reconcile._keyed import Counts, check_key_schema, keyed_pieces
@@ -267,8 +268,8 @@ class _Change:
         rows = sum(reader.measure(file)[0] for _, reader, file in self._all())
         with TemporaryDirectory(prefix="lakecore-reconcile-") as folder:
             sets = RowSets(parts_for(rows, self._memory_bytes, MAX_PARTS), Path(folder))
-            for side in self._files:
-                sets.write(side, self._rows(side))
+            for side, rest in self._unpaired(Path(folder)):
+                sets.write(side, rest)
             removed, added = sets.difference()
         told.counts = Counts(inserted=added.count, deleted=removed.count)
         told.rows = removed.count + added.count
@@ -280,6 +281,23 @@ class _Change:
         if told.rows:
             told.kind = "batch" if told.why else "changes"
             told.action = _row_set_action(removed.count, added.count)
+
+    def _unpaired(self, folder: Path) -> Iterator[tuple[Side, Iterable[pa.Table]]]:
+        """The rows of each side, without most of those that are on both."""
+        schema = self._new.arrow
+        columns = pairing_columns(schema)
+        if not (columns and all(self._files.values()) and self._old.arrow.equals(schema)):
+            yield from ((side, self._rows(side)) for side in self._files)
+            return
+        size = sum(reader.measure(file)[1] for _, reader, file in self._all())
+        sides = Sides(columns, max(1, min(MAX_PARTS, -(-size // self._memory_bytes))), folder)
+        for side in self._files:
+            sides.write(side, schema, self._rows(side))
+        for part in range(sides.parts):
+            removed, added = unpaired(
+                sides.read("removed", part), sides.read("added", part), columns
+            )
+            yield from (("removed", [removed]), ("added", [added]))
 
     def schema_only(self, write: Callable[[Piece], None]) -> None:
         """The events of columns, properties and the protocol."""

@@ -31,8 +31,9 @@ deltalake reads tables; it does not write them. Who loses the race for a version
 `_branches`        the face of these
 `_time`            the face of restore, diff, revert, columns (`_logged`, `_decode`: read back)
 `_prune`, `_keys`  which files can be hit; which keys are valid (`_new_keys`: and new)
-`_rewrite`         copy-on-write of one file, and its events (`_events`)
+`_rewrite`         copy-on-write of one file, and its events (`_events`, `_updates`, `_row_hashes`)
 `_write`, `_read`  Parquet data files, in bounded memory (`_statistics`: their bounds)
+`_patched`         a file made of another, its columns copied (`_footer`, `_thrift`: where)
 `_delta_log`       the bytes of a commit (pure)
 `_schema`          Arrow schemas as Delta has them, casts without loss (pure)
 `_upkeep`          upkeep: no row changes (`_compact`: small files put together)

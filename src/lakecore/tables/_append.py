@@ -17,7 +17,8 @@ from lakecore.tables._keys import check_key_columns, check_keys
 from lakecore.tables._lane import Lane
 from lakecore.tables._new_keys import check_new_keys
 from lakecore.tables._operations import check_input, journal_batch, tables_of
-from lakecore.tables._rewrite import RowHashes, journal_inserts
+from lakecore.tables._rewrite import journal_inserts
+from lakecore.tables._row_hashes import RowHashes
 from lakecore.tables._schema import cast_table
 from lakecore.tables._state import TableState
 from lakecore.tables._types import TableSettings

@@ -13,7 +13,8 @@ from lakecore.journal import row_json
 from lakecore.tables._attempt import Attempt, parts_of
 from lakecore.tables._difference import RowChanges
 from lakecore.tables._operations import journal_batch, tables_of
-from lakecore.tables._rewrite import NO_ROWS, Rewriter, RowHashes, Touch
+from lakecore.tables._rewrite import NO_ROWS, Rewriter, Touch
+from lakecore.tables._row_hashes import RowHashes
 from lakecore.tables._schema import cast_table
 from lakecore.tables._three_way import MAX_KEPT_CONFLICTS, WHOLE, Resolutions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -138,6 +138,9 @@ class Shares:
         return 0 if counts is None else int(counts[owner])
 
 
+_MAX_REPEATED: Final = 64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTemplate:
     """What every event of one attempt has in common."""
@@ -146,6 +149,8 @@ class EventTemplate:
     owners: Sequence[Owner]
     version: int
     timestamp_us: int
+    _repeated: dict[tuple[str, object], pa.Array] = field(default_factory=dict, repr=False)
+    """Columns of one value, at the longest length that was asked for: parts of them serve."""
 
     @property
     def entity_type(self) -> str:
@@ -189,19 +194,28 @@ class EventTemplate:
         sides = {"old_value": change.old, "new_value": change.new}
         columns |= {name: values for name, values in sides.items() if values is not None}
         arrays = []
-        for field in schema:
-            if field.name in columns:
-                arrays.append(_as_text(columns[field.name]))
+        for item in schema:
+            if item.name in columns:
+                arrays.append(_as_text(columns[item.name]))
             else:
-                arrays.append(pa.repeat(pa.scalar(constant[field.name], field.type), count))
+                arrays.append(self._constant(item, constant[item.name], count))
         return pa.table(arrays, schema=schema), frozenset(constant) - frozenset(columns)
+
+    def _constant(self, item: pa.Field, value: object, count: int) -> pa.Array:
+        known = self._repeated.get((item.name, value))
+        if known is None or len(known) < count:
+            if len(self._repeated) >= _MAX_REPEATED:
+                self._repeated.clear()
+            known = pa.repeat(pa.scalar(value, item.type), count)
+            self._repeated[item.name, value] = known
+        return known.slice(0, count)
 
     def moved(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Events of another template as those of this one's version and time."""
         for name, value in (("version", self.version), ("timestamp", self.timestamp_us)):
-            field = batch.schema.field(name)
-            column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
-            batch = batch.set_column(batch.schema.get_field_index(name), field, column)
+            item = batch.schema.field(name)
+            column = pa.repeat(pa.scalar(value, item.type), batch.num_rows)
+            batch = batch.set_column(batch.schema.get_field_index(name), item, column)
         return batch
 
     def _owned(self, owners: Owners) -> dict[str, pa.Array]:
@@ -218,6 +232,9 @@ class EventTemplate:
 
 
 def _as_text(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    if isinstance(values, pa.ChunkedArray) and values.num_chunks != 1:
+        # In pieces of one length, events would be hashed and staged in as many.
+        values = values.combine_chunks()
     return values if values.type == pa.string() else values.cast(pa.string())
 
 

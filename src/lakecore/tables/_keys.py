@@ -29,6 +29,9 @@ def entity_ids(rows: pa.Table, key: Sequence[str]) -> pa.ChunkedArray:
         column = rows.column(key[0])
         if pat.is_string(column.type):
             return pc.fill_null(column, "null")
+        if pat.is_integer(column.type):
+            # Digits, however many: what `json_text` quotes loses its quotes below.
+            return pc.fill_null(column.cast(pa.string()), "null")
         # Numbers are bare, dates and decimals quoted: the text itself has no quotes.
         return pc.utf8_trim(_as_string(json_text(column)), characters='"')
     parts = [_as_string(json_text(rows.column(name))) for name in key]

@@ -22,7 +22,7 @@ from lakecore.tables._keys import (
     refuse_duplicates,
 )
 from lakecore.tables._operations import journal_batch, tables_of, whole_input
-from lakecore.tables._rewrite import NO_ROWS, Rewriter, Touch, journal_inserts
+from lakecore.tables._rewrite import NO_ROWS, Reach, Rewriter, Touch, journal_inserts
 from lakecore.tables._schema import cast_table
 from lakecore.tables._state import DataFile, TableState
 from lakecore.tables._types import TableSettings
@@ -116,7 +116,8 @@ class Merge:
                 if len(positions) or self.is_replace:
                     owners = None if self._owners is None else self._owners[sources]
                     hit = _Hit(values, positions, sources, owners, remove_others=self.is_replace)
-                    rewriter.rewrite(file, hit.touch)
+                    reach = None if self.is_replace else Reach(hit.any, values.schema.names)
+                    rewriter.rewrite(file, hit.touch, reach)
         return found
 
     def _insert(self, attempt: Attempt, rows: pa.Table, owners: Any) -> None:
@@ -156,6 +157,11 @@ class _Hit:
         self._sources = sources
         self._owners = owners
         self._remove_others = remove_others
+
+    def any(self, start: int, end: int) -> bool:
+        """Whether some of it is in these rows."""
+        first, last = np.searchsorted(self._positions, (start, end))
+        return bool(last > first)
 
     def touch(self, chunk: pa.Table, start: int) -> Touch:
         """The part of it that falls into a chunk."""

@@ -21,7 +21,8 @@ from lakecore.tables._keys import (
 )
 from lakecore.tables._operations import journal_batch
 from lakecore.tables._prune import files_that_may_match
-from lakecore.tables._rewrite import NO_ROWS, Rewriter, RowHashes, Touch
+from lakecore.tables._rewrite import NO_ROWS, Reach, Rewriter, Touch
+from lakecore.tables._row_hashes import RowHashes
 from lakecore.tables._sql import Assignments, Condition, describe
 from lakecore.tables._state import DataFile, TableState
 
@@ -67,7 +68,7 @@ class Modify:
                 hits = _hits(attempt, file, condition, given)
                 if hits is not None:
                     touch = _toucher(hits, assignments, attempt, bool(key_set))
-                    rewriter.rewrite(file, touch)
+                    rewriter.rewrite(file, touch, _reach(hits, assignments, bool(key_set)))
         if given is not None:
             attempt.missing = given.missing
         if rewriter.rekeyed:
@@ -126,6 +127,20 @@ def _toucher(mask: Any, assignments: Assignments | None, attempt: Attempt, keys:
         return Touch(positions, values, NO_ROWS)
 
     return touch
+
+
+def _reach(mask: Any, assignments: Assignments | None, keys: bool) -> Reach | None:
+    """What of a file an update has to see; None for a delete.
+
+    Rows whose key changes are journaled whole.
+    """
+    if assignments is None:
+        return None
+
+    def hits(start: int, end: int) -> bool:
+        return bool(mask[start:end].any())
+
+    return Reach(hits, None if keys else assignments.columns)
 
 
 def _check_rekeyed(attempt: Attempt, moved: list[tuple[pa.Table, pa.Table]]) -> None:

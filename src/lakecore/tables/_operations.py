@@ -10,7 +10,7 @@ import pyarrow as pa
 from lakecore.base import InvalidInput
 from lakecore.tables._attempt import Attempt
 from lakecore.tables._events import batch_change
-from lakecore.tables._rewrite import RowHashes
+from lakecore.tables._row_hashes import RowHashes
 from lakecore.tables._schema import check_names
 from lakecore.tables._types import TableSettings
 

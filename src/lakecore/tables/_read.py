@@ -49,6 +49,15 @@ class FileReader:
     def chunk_count(self) -> int:
         return len(self._runs)
 
+    def groups(self, index: int) -> list[int]:
+        """The row groups that chunk number `index` is made of."""
+        return self._runs[index]
+
+    def chunk_rows(self, index: int) -> int:
+        """How many rows chunk number `index` has, without reading them."""
+        metadata = self._parquet.metadata
+        return sum(metadata.row_group(group).num_rows for group in self._runs[index])
+
     def chunk(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Chunk number `index`, with all columns or those named, in the schema's order."""
         schema = self._schema
@@ -60,9 +69,7 @@ class FileReader:
             if wanted:
                 rows = self._parquet.read_row_groups(self._runs[index], columns=wanted)
             else:
-                count = sum(
-                    self._parquet.metadata.row_group(group).num_rows for group in self._runs[index]
-                )
+                count = self.chunk_rows(index)
                 return pa.table([pa.nulls(count, field.type) for field in schema], schema=schema)
             return cast_table(rows, schema)
         except LakecoreError:

@@ -27,8 +27,8 @@ from lakecore.tables._difference import (
 from lakecore.tables._logged import LoggedCommit, added_again, check_key_then, missing_files
 from lakecore.tables._new_keys import check_new_keys
 from lakecore.tables._operations import journal_batch
-from lakecore.tables._rewrite import RowHashes
 from lakecore.tables._row_events import row_builders, schema_events
+from lakecore.tables._row_hashes import RowHashes
 from lakecore.tables._schema import cast_table
 from lakecore.tables._state import DataFile, TableState, not_kept
 from lakecore.tables._supported import check_writable

@@ -135,6 +135,11 @@ class Review:
         return self._ruling
 
     @property
+    def columns(self) -> frozenset[str] | None:
+        """The columns that the judge looks at; None for all."""
+        return self._columns
+
+    @property
     def judged(self) -> bool:
         """Whether there is a judge."""
         return self._judge is not None

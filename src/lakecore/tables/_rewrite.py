@@ -3,30 +3,39 @@
 One pass: each chunk is read once, compared, written and journaled. A file in which nothing
 changes is not written; chunks before the first change are read again when there is one.
 Files map one to one, so that however the table is clustered it stays.
+
+Where rows only get other values, and none goes (`Reach`), a chunk that is not hit is not read,
+of one that is only the columns that matter are, and what does not change is copied (`_patched`).
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types as pat
 
-from lakecore.journal import MultisetHash, changed, json_text, multiset_hash, row_json
+from lakecore.journal import changed, row_json
 from lakecore.tables._attempt import Attempt, pairs_of, parts_of
 from lakecore.tables._delta_log import AddFile
 from lakecore.tables._events import Change, rekeyed_contexts
 from lakecore.tables._keys import entity_ids
 from lakecore.tables._lane import Lane
 from lakecore.tables._late_rows import LateRows
-from lakecore.tables._review import row_change
+from lakecore.tables._patched import PatchedFile, layout_of
+from lakecore.tables._places import file_path
+from lakecore.tables._row_hashes import RowHashes
 from lakecore.tables._state import DataFile
+from lakecore.tables._updates import GatheredUpdates, Updates
 from lakecore.tables._write import FileWriter
 
 if TYPE_CHECKING:
+    from lakecore.tables._footer import Footer
+
     Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 
@@ -45,60 +54,19 @@ class Touch:
     owners: Positions | None = None
 
 
-_UPDATE_ROWS: Final = 1 << 14
-"""Values of a column whose events are built at once: several threads share a chunk's."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a change that removes no row has to see of a file.
+
+    `hits(start, end)`: whether it may change one of these rows. `columns`: what it reads or
+    changes in those that it does, the key aside; None for all.
+    """
+
+    hits: Callable[[int, int], bool]
+    columns: Collection[str] | None
+
 
 NO_ROWS = np.zeros(0, dtype=np.intp)
-
-
-@dataclass(slots=True)
-class RowHashes:
-    """Multiset hashes of rows that an unkeyed mutation adds and removes; for several threads."""
-
-    added: MultisetHash | None = None
-    removed: MultisetHash | None = None
-    added_rows: int = 0
-    removed_rows: int = 0
-    size_bytes: int = 0
-    """Of all these rows, as Arrow."""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, rows: pa.Table) -> None:
-        """Rows that the table gains."""
-        found = multiset_hash(rows)
-        with self._lock:
-            self.added = found if self.added is None else self.added + found
-            self.added_rows += rows.num_rows
-            self.size_bytes += rows.nbytes
-
-    def remove(self, rows: pa.Table) -> None:
-        """Rows that the table loses."""
-        found = multiset_hash(rows)
-        with self._lock:
-            self.removed = found if self.removed is None else self.removed + found
-            self.removed_rows += rows.num_rows
-            self.size_bytes += rows.nbytes
-
-    def journal(self, attempt: Attempt, removed: pa.Table | None, added: pa.Table | None) -> None:
-        """Have rows hashed beside; row i of one side becomes row i of the other."""
-        if removed is not None:
-            attempt.later(self.remove, removed)
-        if added is not None:
-            attempt.later(self.add, added)
-        if attempt.review.exact:
-            attempt.later(row_change, removed, added)
-
-    def details(self) -> dict[str, object]:
-        """Counts and hashes as they stand in the event's context."""
-        found: dict[str, object] = {
-            "rows_added": self.added_rows,
-            "rows_removed": self.removed_rows,
-        }
-        if self.added is not None and self.added_rows:
-            found["added"] = self.added.hex()
-        if self.removed is not None and self.removed_rows:
-            found["removed"] = self.removed.hex()
-        return found
 
 
 _FILES: Final = 2
@@ -123,7 +91,12 @@ class Rewriter:
     _files: dict[int, AddFile] = field(default_factory=dict, repr=False)
     _started: int = 0
     _late: LateRows = field(default_factory=LateRows, repr=False)
-    _unfinished: list[FileWriter] = field(default_factory=list, repr=False)
+    _updates: GatheredUpdates = field(init=False, repr=False)
+    _unbounded: dict[str, list[str]] | None = field(default=None, repr=False)
+    _unfinished: list[FileWriter | PatchedFile] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self._updates = GatheredUpdates(self.attempt)
 
     def __enter__(self) -> Rewriter:
         return self
@@ -134,6 +107,7 @@ class Rewriter:
         """Every file is durable when the block ends normally; else none is left unfinished."""
         try:
             if error is None:
+                self._updates.send()
                 self._journal_moved()
                 for lane in self._lanes:
                     lane.wait()
@@ -145,9 +119,24 @@ class Rewriter:
             for writer in self._unfinished:
                 writer.abort(error)
 
-    def rewrite(self, file: DataFile, touch_of: Callable[[pa.Table, int], Touch]) -> None:
-        """Apply `touch_of(chunk, rows before it)` to every chunk of `file`."""
+    def rewrite(
+        self,
+        file: DataFile,
+        touch_of: Callable[[pa.Table, int], Touch],
+        reach: Reach | None = None,
+    ) -> None:
+        """Apply `touch_of(chunk, rows before it)` to every chunk of `file`.
+
+        With `reach`, to every chunk that it says is hit; the chunk then has at least the
+        columns that it names.
+        """
         attempt = self.attempt
+        if reach is not None:
+            path = file_path(attempt.dataset.location, file.path)
+            layout = layout_of(attempt.store, path, attempt.schema, attempt.settings)
+            if layout is not None:
+                self._patch(file, path, layout, touch_of, reach)
+                return
         writer: FileWriter | None = None
         lane = self._lanes[self._started % _FILES]
         untouched: list[int] = []
@@ -155,7 +144,7 @@ class Rewriter:
         with attempt.reader(file) as reader:
             for index in range(reader.chunk_count):
                 chunk = reader.chunk(index)
-                result = self._apply(chunk, touch_of(chunk, start))
+                result, _ = self._apply(chunk, touch_of(chunk, start))
                 start += chunk.num_rows
                 if result is None and writer is None:
                     untouched.append(index)
@@ -171,6 +160,72 @@ class Rewriter:
             lane.run(self._finish, writer, self._started)
             self._started += 1
 
+    def _patch(
+        self,
+        file: DataFile,
+        path: str,
+        layout: Footer,
+        touch_of: Callable[[pa.Table, int], Touch],
+        reach: Reach,
+    ) -> None:
+        """As `rewrite`, copying what does not change."""
+        attempt = self.attempt
+        columns = self._columns(reach)
+        writer: PatchedFile | None = None
+        lane = self._lanes[self._started % _FILES]
+        waiting: list[int] = []
+        start = 0
+        with attempt.reader(file) as reader:
+            for index in range(reader.chunk_count):
+                first, start = start, start + reader.chunk_rows(index)
+                result: pa.Table | None = None
+                names: Collection[str] = ()
+                if reach.hits(first, start):
+                    chunk = reader.chunk(index, columns)
+                    result, names = self._apply(chunk, touch_of(chunk, first))
+                if result is None:
+                    waiting += reader.groups(index)
+                    continue
+                if writer is None:
+                    attempt.remove(file)
+                    writer = self._patched(file, path, layout)
+                if not attempt.dry_run:
+                    lane.run(writer.keep, waiting)
+                    lane.run(writer.replace, reader.groups(index), result.select(names))
+                waiting = []
+        if writer is not None and not attempt.dry_run:
+            lane.run(writer.keep, waiting)
+            lane.run(self._finish, writer, self._started)
+            self._started += 1
+
+    def _patched(self, file: DataFile, path: str, layout: Footer) -> PatchedFile:
+        attempt = self.attempt
+        if self._unbounded is None:
+            self._unbounded = _unbounded(attempt)
+        writer = PatchedFile(
+            attempt.store,
+            attempt.dataset.location,
+            path,
+            layout,
+            attempt.schema,
+            attempt.settings,
+            keys=attempt.dataset.key,
+            unbounded=self._unbounded[file.path],
+        )
+        self._unfinished.append(writer)
+        return writer
+
+    def _columns(self, reach: Reach) -> list[str] | None:
+        """What is read of a chunk: also the key, and what judges look at. None for all."""
+        if reach.columns is None or self.hashes is not None:
+            return None
+        wanted = {*reach.columns, *self.attempt.dataset.key}
+        for owner in self.attempt.owners:
+            if owner.review.columns is None:
+                return None
+            wanted |= owner.review.columns
+        return [name for name in self.attempt.schema.names if name in wanted]
+
     def _journal_moved(self) -> None:
         # After every delete: a key may have been another row's until now.
         attempt, key = self.attempt, self.attempt.dataset.key
@@ -184,27 +239,29 @@ class Rewriter:
         if not self.attempt.dry_run:
             lane.run(writer.write, rows)
 
-    def _finish(self, writer: FileWriter, number: int) -> None:
+    def _finish(self, writer: FileWriter | PatchedFile, number: int) -> None:
         added = writer.finish()
         self._unfinished.remove(writer)
         if added is not None:
             self.attempt.own_files.append(added)
             self._files[number] = added
 
-    def _apply(self, chunk: pa.Table, touch: Touch) -> pa.Table | None:
-        """The chunk as it becomes, None when it stays."""
-        result = None
+    def _apply(self, chunk: pa.Table, touch: Touch) -> tuple[pa.Table | None, Collection[str]]:
+        """The chunk as it becomes, None when it stays; the columns in which values change."""
+        result: pa.Table | None = None
+        names: Collection[str] = ()
         if touch.values is not None and len(touch.positions):
-            result = self._update(chunk, touch.positions, touch.values, touch.owners)
+            result, names = self._update(chunk, touch.positions, touch.values, touch.owners)
         if len(touch.removed):
             self._delete(chunk, touch.removed)
             keep = np.ones(chunk.num_rows, dtype=np.bool_)
             keep[touch.removed] = False
             result = (chunk if result is None else result).filter(pa.array(keep))
-        return result
+        return result, names
 
     def _delete(self, chunk: pa.Table, removed: Positions) -> None:
         attempt = self.attempt
+        self._updates.send()
         attempt.deleted += len(removed)
         rows = chunk if len(removed) == chunk.num_rows else chunk.take(pa.array(removed))
         attempt.judge(rows, None)
@@ -216,7 +273,7 @@ class Rewriter:
 
     def _update(
         self, chunk: pa.Table, positions: Positions, values: pa.Table, owners: Positions | None
-    ) -> pa.Table | None:
+    ) -> tuple[pa.Table | None, Collection[str]]:
         attempt = self.attempt
         everything = len(positions) == chunk.num_rows
         index = pa.array(positions)
@@ -236,7 +293,7 @@ class Rewriter:
             attempt.shares.count("updated", owners[any_change])
             attempt.shares.count("unchanged", owners[~any_change])
         if not count:
-            return None
+            return None, ()
         result = chunk
         for name, mask in masks.items():
             column = _scatter(chunk.column(name), positions[mask], values.column(name), mask)
@@ -244,7 +301,7 @@ class Rewriter:
                 result.schema.get_field_index(name), chunk.schema.field(name), column
             )
         self._journal(chunk, result, positions, any_change, masks, olds, values, owners)
-        return result
+        return result, list(masks)
 
     def _journal(
         self,
@@ -278,13 +335,7 @@ class Rewriter:
                 keys = chunk.select(list(key)).take(pa.array(positions[fields]))
                 sides = olds[name].filter(where), values.column(name).filter(where)
                 of_each = None if owners is None else owners[fields]
-                for start in range(0, keys.num_rows, _UPDATE_ROWS):
-                    part = slice(start, start + _UPDATE_ROWS)
-                    of_part = None if of_each is None else of_each[part]
-                    old, new = (side.slice(start, _UPDATE_ROWS) for side in sides)
-                    attempt.later(
-                        _updates, keys.slice(start, _UPDATE_ROWS), key, name, old, new, of_part
-                    )
+                self._updates.add(name, Updates(keys, *sides, of_each))
 
     def _rekey(self, old: pa.Table, new: pa.Table) -> None:
         attempt = self.attempt
@@ -302,11 +353,36 @@ def _scatter(
     wanted = values.filter(pa.array(mask))
     if len(wanted) == len(column):
         return wanted
+    if not pat.is_nested(column.type):
+        where = np.zeros(len(column), dtype=np.bool_)
+        where[positions] = True
+        replaced = pc.replace_with_mask(one_array(column), pa.array(where), one_array(wanted))
+        return pa.chunked_array([replaced], type=column.type)
     index = np.arange(len(column))
     index[positions] = len(column) + np.arange(len(positions))
     return pa.chunked_array([*column.chunks, *wanted.chunks], type=column.type).take(
         pa.array(index)
     )
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _unbounded(attempt: Attempt) -> dict[str, list[str]]:
+    """By file: the float columns that the log has no bounds of, because they may hold a NaN."""
+    base = attempt.base
+    found: dict[str, list[str]] = {file.path: [] for file in base.files}
+    for item in attempt.schema:
+        if not pat.is_floating(item.type):
+            continue
+        bounds = base.bounds(item.name)
+        known = None if bounds is None else bounds[0].is_valid().to_pylist()
+        for position, file in enumerate(base.files):
+            if known is None or not known[position]:
+                found[file.path].append(item.name)
+    return found
 
 
 def _deletes(rows: pa.Table, key: tuple[str, ...]) -> Change:
@@ -325,24 +401,6 @@ def _inserts(
         entity_ids=entity_ids(rows, key),
         new=row_json(rows),
         contexts=contexts,
-        owners=owners,
-    )
-
-
-def _updates(
-    keys: pa.Table,
-    key: tuple[str, ...],
-    name: str,
-    old: Any,
-    new: Any,
-    owners: Positions | None,
-) -> Change:
-    return Change(
-        action="update",
-        entity_ids=entity_ids(keys, key),
-        field=name,
-        old=json_text(old),
-        new=json_text(new),
         owners=owners,
     )
 

@@ -7,14 +7,14 @@ the planner refuses because it is given an expression and never a query.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakecore.base import InvalidInput
+from lakecore.base import Bug, InvalidInput
 from lakecore.tables._schema import cast_column, nearest
 from lakecore.tables._types import Sql
 
@@ -26,6 +26,7 @@ _JARGON: Final = re.compile(
 )
 """Which part of the engine an error comes from: of no use to who wrote the expression."""
 _UNKNOWN_FIELD: Final = re.compile(r"No field named (?:\"((?:[^\"]|\"\")+)\"|([^\s.]+))")
+_ROWS: Final = "rows"
 _REFUSED: Final = ("Exists", "Subquery", "AggregateFunction", "WindowFunction")
 
 
@@ -55,9 +56,11 @@ class Condition:
         """What the optimiser makes of it, to compare with statistics."""
 
     def matches(self, rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """True for the rows that the condition holds for; null is not true."""
-        frame = _frame(self._context, rows)
-        plan = frame.select(_parse(frame, self._text, self._schema).alias("hit"))
+        """True for the rows that the condition holds for; null is not true.
+
+        `rows` have at least `columns`.
+        """
+        plan = _select(self._context, rows, [self._text], self._schema)
         hits = _run(plan, self._text, self._schema).column(0)
         if pa.types.is_null(hits.type):
             return np.zeros(rows.num_rows, dtype=np.bool_)
@@ -88,18 +91,19 @@ class Assignments:
                 self._literals[name] = literal_column(value, schema.field(name))
         self.schema = pa.schema([field for field in schema if field.name in values])
         self.evaluate(schema.empty_table())
+        self.columns = set(values) | self._read_columns()
+        """What is assigned, and what the expressions read."""
 
     def evaluate(self, rows: pa.Table) -> pa.Table:
-        """The new values of the assigned columns for every one of `rows`."""
+        """The new values of the assigned columns for every one of `rows`.
+
+        `rows` have at least one column, and all that the expressions read.
+        """
         results: dict[str, Any] = {}
         if self._expressions:
-            frame = _frame(self._context, rows)
-            parsed = [
-                _parse(frame, text, self._full).alias(f"v{position}")
-                for position, text in enumerate(self._expressions.values())
-            ]
+            plan = _select(self._context, rows, list(self._expressions.values()), self._full)
             text = ", ".join(self._expressions.values())
-            evaluated = _run(frame.select(*parsed), text, self._full)
+            evaluated = _run(plan, text, self._full)
             results = dict(zip(self._expressions, evaluated.columns, strict=True))
         columns = []
         for field in self.schema:
@@ -109,6 +113,13 @@ class Assignments:
                 first = pa.array(np.zeros(rows.num_rows, dtype=np.int64))
                 columns.append(self._literals[field.name].take(first))
         return pa.table(columns, schema=self.schema)
+
+    def _read_columns(self) -> set[str]:
+        if not self._expressions:
+            return set()
+        texts = list(self._expressions.values())
+        plan = _select(self._context, self._full.empty_table(), texts, self._full)
+        return set(_columns_of(plan, self._full))
 
 
 def _context() -> SessionContext:
@@ -122,7 +133,35 @@ def _frame(context: SessionContext, rows: pa.Table) -> DataFrame:
     batches = rows.combine_chunks().to_batches()
     if not batches:
         batches = [pa.RecordBatch.from_pylist([], schema=rows.schema)]
-    return context.create_dataframe([batches])
+    # A context keeps what it was given under a name; the frame keeps its rows without one.
+    context.register_record_batches(_ROWS, [batches])
+    try:
+        return context.table(_ROWS)
+    finally:
+        context.deregister_table(_ROWS)
+
+
+def _select(
+    context: SessionContext, rows: pa.Table, texts: Sequence[str], schema: pa.Schema
+) -> DataFrame:
+    """Expressions over `rows`, which have what is read of `schema`, not all that is named."""
+    named = " ".join(texts).casefold()
+    present = set(rows.schema.names)
+    # `1 = 1 or seats > 5` names a column that nobody reads: it has to be there all the same.
+    absent = [
+        item
+        for item in schema
+        if item.name not in present and item.name.casefold().replace('"', '""') in named
+    ]
+    for item in absent:
+        rows = rows.append_column(item, pa.nulls(rows.num_rows, item.type))
+    frame = _frame(context, rows)
+    plan = frame.select(
+        *(_parse(frame, text, schema).alias(f"v{at}") for at, text in enumerate(texts))
+    )
+    if absent and (read := {item.name for item in absent} & set(_columns_of(plan, rows.schema))):
+        raise Bug("a column is read that is not there", found=", ".join(sorted(read)))
+    return plan
 
 
 def _parse(frame: DataFrame, text: str, schema: pa.Schema) -> Expr:

@@ -124,22 +124,35 @@ class FileWriter:
 
     def _open(self, first: pa.Table) -> None:
         upload = self._store.upload(f"{self._location}/{self._name}")
-        self._hashed = _Hashed(upload.__enter__())
+        self._hashed = Hashed(upload.__enter__())
         self._sink = pa.PythonFile(self._hashed, mode="w")
         self._upload = upload
-        self._parquet = pq.ParquetWriter(
-            self._sink,
-            self._schema,
-            compression=self._settings.compression,
-            compression_level=self._settings.compression_level,
-            use_dictionary=_repeating(first),
-            metadata_collector=self._footer,
-            # Readers of other languages take the types from Parquet and the Delta schema.
-            store_schema=False,
+        self._parquet = parquet_writer(
+            self._sink, self._schema, self._settings, repeating(first), self._footer
         )
 
 
-class _Hashed:
+def parquet_writer(
+    sink: Any,
+    schema: pa.Schema,
+    settings: TableSettings,
+    dictionary: Collection[str],
+    footer: list[Any] | None = None,
+) -> pq.ParquetWriter:
+    """Writes Parquet as our data files are; at the end, its metadata goes to `footer`."""
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression=settings.compression,
+        compression_level=settings.compression_level,
+        use_dictionary=list(dictionary),
+        metadata_collector=footer,
+        # Readers of other languages take the types from Parquet and the Delta schema.
+        store_schema=False,
+    )
+
+
+class Hashed:
     """A file whose bytes are hashed while they are written."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -164,7 +177,7 @@ class _Hashed:
         self._file.close()
 
 
-def _repeating(rows: pa.Table) -> list[str]:
+def repeating(rows: pa.Table) -> list[str]:
     """The columns worth a dictionary, by a sample: where most values differ, building one
     takes as long as all other encoding and makes the file larger.
     """

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -288,7 +289,8 @@ def changed(lake: Lake, arguments: str, params: Any = None) -> list[tuple[Any, .
 INSERTED = [(0, "N1", "*"), (0, "N2", "*")]
 UPDATED = [(1, "N1", "seats")]
 DELETED = [(2, "N2", "*")]
-ADDED = [(3, "N3", "*"), (3, "planes", "maker")]
+ADDED = [(3, "N3", "*")]
+"""Not the column that came with it: the dataset is no row."""
 
 
 @pytest.mark.parametrize("sealed", [False, True])
@@ -312,6 +314,39 @@ def test_changes_in_sql(
     if sealed:
         lake.journal.seal()
     assert changed(lake, arguments, {"low": 0, "high": 1}) == rows
+
+
+def test_what_is_not_about_rows_is_no_change(lake: Lake, tmp_path: Path) -> None:
+    """Columns, the sum of a file's rows, the sum of another program's commit."""
+    file = tmp_path / "more.csv"
+    file.write_text("tailnum,seats\nN7,7\n")
+    lake.ingest(file, dataset="planes", mode="upsert")
+    lake.alter("planes", drop=["maker"])
+    table = DeltaTable(str(tmp_path / "lake" / lake.dataset("planes").location))
+    table.update(updates={"seats": "8"}, predicate="tailnum = 'N7'")
+    assert lake.reconcile().problems == []
+    assert changed(lake, "'planes', 3") == [(4, "N7", "*"), (6, "N7", "seats")]
+
+
+def test_a_version_that_nobody_can_tell_is_a_change(lake: Lake, tmp_path: Path) -> None:
+    """Rows with double keys are told as sets, and files that are gone as a gap."""
+    place = tmp_path / "lake" / lake.dataset("planes").location
+    table = DeltaTable(str(place))
+    rows = table.to_pyarrow_table().slice(0, 1)
+    write_deltalake(str(place), pa.concat_tables([rows, rows]), mode="append")
+    write_deltalake(str(place), rows, mode="overwrite")
+    lake.reconcile()
+    before = DeltaTable(str(place)).file_uris()
+    write_deltalake(str(place), rows.slice(0, 0), mode="overwrite")
+    for uri in before:
+        Path(uri).unlink()
+    lake.reconcile()
+    found = lake.sql("select version, action from changes('planes', 3) order by 1").to_pylist()
+    assert [tuple(row.values()) for row in found] == [
+        (4, "insert"),
+        (5, "delete"),
+        (6, "gap"),
+    ]
 
 
 def test_a_change_has_everything(lake: Lake) -> None:

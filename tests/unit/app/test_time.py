@@ -30,7 +30,7 @@ def lake() -> Lake:
 def test_the_page_runs() -> None:
     """The Python of docs/time.md answers what the page says."""
     examples = re.findall(r"```pycon\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == 5
+    assert len(examples) == 6
     parser = doctest.DocTestParser()
     test = parser.get_doctest("\n".join(examples), {}, "time.md", "time.md", 0)
     assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0

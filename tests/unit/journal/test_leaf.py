@@ -121,6 +121,29 @@ def test_columns_are_joined_to_the_canonical_bytes(events: list[Event], skipped:
     assert joined is not None
     assert joined.to_pylist() == lines
     assert leaf_lines(table.slice(skipped)).to_pylist() == lines[skipped:]
+    # The same where the caller knows what is shared, for a few events and for many.
+    constant = [name for name in LEAF_FIELDS if len(table.column(name).unique()) == 1]
+    told = joined_lines(table, LEAF_FIELDS, constant=constant)
+    assert told is not None
+    assert told.to_pylist() == lines
+    hashes = leaf_hashes(leaf_lines(table))
+    assert (event_hashes(table, constant) == hashes).all()
+    many = pa.concat_tables([table] * 10)
+    assert (event_hashes(many, constant) == np.concatenate([hashes] * 10)).all()
+
+
+def test_shared_values_that_are_long_or_wrong() -> None:
+    """A context beyond what a leaf holds enters as its digest; a rule is checked once, for all."""
+    long = json.dumps({"text": "x" * 20_000})
+    events = [replace(EVENT, context=long, entity_id=str(n)) for n in range(30)]
+    table = events_to_arrow(events)
+    lines = [leaf_line(event) for event in events]
+    expected = [hashlib.sha256(b"\0" + line).digest() for line in lines]
+    assert [row.tobytes() for row in event_hashes(table, ["context", "actor"])] == expected
+    at = table.schema.get_field_index("actor")
+    wrong = table.set_column(at, "actor", pa.array(["y" * 2_000] * 30))
+    with pytest.raises(InvalidInput, match="too long"):
+        event_hashes(wrong, ["actor"])
 
 
 @settings(max_examples=30, deadline=None)

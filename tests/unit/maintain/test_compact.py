@@ -39,8 +39,10 @@ def test_many_become_one(lake: Lake) -> None:
     assert (step.version, lake.live()) == (5, 1)
     assert lake.rows() == before[-1]
     assert [lake.rows(version=version) for version in range(5)] == before
-    location = lake.catalog.get("planes").location
-    log = lake.store.get(f"{location}/_delta_log/{5:020d}.json").splitlines()
+    dataset = lake.catalog.get("planes")
+    changes = lake.journal.changes(dataset.dataset_id, -1, 5).read_all()
+    assert sorted(changes.column("version").to_pylist()) == [0, 1, 2, 3, 4]
+    log = lake.store.get(f"{dataset.location}/_delta_log/{5:020d}.json").splitlines()
     actions = [json.loads(line) for line in log]
     assert actions[0]["commitInfo"]["operation"] == "OPTIMIZE"
     files = [action.get("add") or action.get("remove") for action in actions[1:]]

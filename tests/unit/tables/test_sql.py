@@ -116,3 +116,46 @@ def test_expressions_that_do_not_fit_some_row() -> None:
     assignments = Assignments({"seats": Sql("id * 1000000000")}, SCHEMA)
     with pytest.raises(InvalidInput, match="column 'seats', row 3"):
         assignments.evaluate(ROWS)
+
+
+def test_rows_are_not_kept() -> None:
+    """A condition and assignments over any number of chunks hold none of them."""
+    schema = pa.schema([("id", pa.int64()), ("amount", pa.float64())])
+    condition = Condition("id % 2 = 0", schema)
+    assignments = Assignments({"amount": Sql("amount + 1")}, schema)
+    before = pa.total_allocated_bytes()
+    for first in range(0, 1_000_000, 50_000):
+        ids = pa.array(range(first, first + 50_000), pa.int64())
+        rows = pa.table([ids, ids.cast(pa.float64())], schema=schema)
+        assert condition.matches(rows.select(["id"])).sum() == 25_000
+        assert assignments.evaluate(rows).num_rows == 50_000
+    del ids, rows
+    assert pa.total_allocated_bytes() - before < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "expected"),
+    [
+        ("1 = 1 or seats > 5", None, [True, True, True]),
+        ("id = 1 and (1 = 1 or seats > 5)", ["id"], [True, False, False]),
+        ("case when true then id = 2 else ratio > 1 end", ["id"], [False, True, False]),
+        ("\"Name\" = 'x' and 1 = 0 and seats > 5", None, [False, False, False]),
+    ],
+)
+def test_a_column_that_is_named_and_not_read(
+    text: str, columns: list[str] | None, expected: list[bool]
+) -> None:
+    """The optimiser leaves it away, and the condition is still one over the table."""
+    condition = Condition(text, SCHEMA)
+    assert columns is None or condition.columns == columns
+    assert condition.matches(ROWS.select(condition.columns)).tolist() == expected
+
+
+def test_what_assignments_read() -> None:
+    """The columns that are assigned and those that expressions need, no others."""
+    some = Assignments({"seats": Sql("coalesce(1, id)"), "ratio": 2.5}, SCHEMA)
+    assert some.columns == {"seats", "ratio", "id"}
+    rows = ROWS.select([name for name in SCHEMA.names if name in some.columns])
+    assert some.evaluate(rows).to_pydict() == {"seats": [1, 1, 1], "ratio": [2.5, 2.5, 2.5]}
+    other = Assignments({"seats": Sql("id * 2"), "Name": Sql('upper("Name")')}, SCHEMA)
+    assert other.columns == {"seats", "id", "Name"}

@@ -96,10 +96,13 @@ def prepare_events(
     Args:
         json_is_known: the values are of `json_text`, `row_json` and `Author.context_text`,
             and need not be parsed once more.
-        constant: names of columns with one value in all rows: it is checked once.
+        constant: names of columns with one value in all rows: it is checked, and written
+            into the leaves, once.
     """
     table = validate_batch(events, json_is_known=json_is_known, constant=constant)
-    return PreparedEvents([(batch, hash_events(_as_table(batch))) for batch in _batches(table)])
+    return PreparedEvents(
+        [(batch, hash_events(_as_table(batch), constant)) for batch in _batches(table)]
+    )
 
 
 class Staging:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 _HASH_THREADS: Final = 2
 
 
-def hash_events(events: pa.Table) -> Hashes:
-    """The leaf hashes of events, shape (n, 32)."""
+def hash_events(events: pa.Table, constant: Collection[str] = ()) -> Hashes:
+    """The leaf hashes of events, shape (n, 32); `constant` columns have one value in all rows."""
     # Polars makes the lines: only what hashes pays for its import.
     from lakecore.journal._events.leaf import event_hashes
 
-    return event_hashes(events)
+    return event_hashes(events, constant)
 
 
 def inputs_ahead(tables: Iterator[pa.Table]) -> Iterator[tuple[pa.ChunkedArray, Hashes]]:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from lakecore.base import format_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord("\\")
@@ -27,13 +27,20 @@ _MAX_BYTES: Final = 1 << 30
 """Of a chunk's texts: joined and escaped they stay below the 2 GiB of 32-bit offsets."""
 
 
-def joined_lines(staged: pa.Table, names: Sequence[str], *, prefix: str = "") -> pa.Array | None:
+def joined_lines(
+    staged: pa.Table,
+    names: Sequence[str],
+    *,
+    prefix: str = "",
+    constant: Collection[str] = (),
+) -> pa.Array | None:
     """The canonical lines of a chunk as `binary`; None where the encoder has to make them.
 
     Args:
         staged: checked rows, at least one; values that are too long are not in it.
         names: the fields in canonical order.
         prefix: stands before each line.
+        constant: names of fields with one value in all rows, where the caller knows.
     """
     if staged.nbytes * 2 > _MAX_BYTES:
         return None
@@ -41,7 +48,10 @@ def joined_lines(staged: pa.Table, names: Sequence[str], *, prefix: str = "") ->
     literal = prefix + "{"
     for number, name in enumerate(names):
         literal += f',"{name}":' if number else f'"{name}":'
-        column = staged.column(name).combine_chunks()
+        column = staged.column(name)
+        if name in constant:
+            column = column.slice(0, 1)
+        column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0)
         if name == "timestamp":

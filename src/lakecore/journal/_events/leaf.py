@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import numpy as np
@@ -46,6 +46,8 @@ LEAF_FIELDS: Final = tuple(sorted(STAGED_FIELDS))
 
 _CHUNK_ROWS: Final = 16_384
 """Lines are made in chunks that stay in the cache."""
+_FEW_ROWS: Final = 8
+"""Up to here one line after the other is faster than columns."""
 
 
 def leaf_line(event: Event) -> bytes:
@@ -89,14 +91,23 @@ def leaf_inputs(events: pa.Table) -> pa.ChunkedArray:
     return _all_lines(events, LEAF_PREFIX)
 
 
-def event_hashes(events: pa.Table) -> Hashes:
-    """The leaf hashes of a table, as `leaf_hashes` of its `leaf_lines`, without keeping lines."""
-    staged = _checked(events)
+def event_hashes(events: pa.Table, constant: Collection[str] = ()) -> Hashes:
+    """The leaf hashes of a table, as `leaf_hashes` of its `leaf_lines`, without keeping lines.
+
+    Of `constant` columns, which have one value in all rows, only the first row is looked at.
+    """
+    staged = _checked(events, constant)
+    if 0 < staged.num_rows <= _FEW_ROWS:
+        digests = [
+            hashlib.sha256(LEAF_PREFIX + leaf_line(event)).digest()
+            for event in arrow_to_events(staged)
+        ]
+        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, HASH_BYTES)
     hashes = np.empty((staged.num_rows, HASH_BYTES), dtype=np.uint8)
     done = 0
     for chunk in _chunks(staged):
         # Hashed while they are in the cache, with the prefix already in place.
-        hashes[done : done + len(chunk)] = sha256_rows(_lines_of(chunk, LEAF_PREFIX))
+        hashes[done : done + len(chunk)] = sha256_rows(_lines_of(chunk, LEAF_PREFIX, constant))
         done += len(chunk)
     return hashes
 
@@ -112,12 +123,14 @@ def _all_lines(events: pa.Table, prefix: bytes) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.large_binary())
 
 
-def _checked(events: pa.Table) -> pa.Table:
+def _checked(events: pa.Table, constant: Collection[str] = ()) -> pa.Table:
     """The staged fields of events that have a leaf."""
     if "leaf" in events.schema.names:
         _check_versions(set(events.column("leaf").unique().to_pylist()))
-    staged = events.select(list(STAGED_FIELDS)).cast(_nullable(staged_schema()))
-    _check_cells(staged)
+    staged = events.select(list(STAGED_FIELDS))
+    if staged.schema.types != staged_schema().types:
+        staged = staged.cast(_nullable(staged_schema()))
+    _check_cells(staged, constant)
     return staged
 
 
@@ -126,17 +139,18 @@ def _chunks(staged: pa.Table) -> Iterator[pa.Table]:
         yield staged.slice(start, _CHUNK_ROWS)
 
 
-def _lines_of(staged: pa.Table, prefix: bytes = b"") -> pa.Array:
+def _lines_of(staged: pa.Table, prefix: bytes = b"", constant: Collection[str] = ()) -> pa.Array:
     """The lines of a chunk, as a binary array."""
-    long_rows = _rows_with_long_values(staged)
+    long_rows = _rows_with_long_values(staged, constant)
     whole = staged
     if long_rows is not None:
+        constant = ()
         # A placeholder keeps the long texts out of the encoder: their rows are replaced.
         for name in JSON_FIELDS:
             at = staged.schema.get_field_index(name)
             short = pc.if_else(long_rows, "", staged.column(name))
             staged = staged.set_column(at, name, short)
-    lines = joined_lines(staged, LEAF_FIELDS, prefix=prefix.decode())
+    lines = joined_lines(staged, LEAF_FIELDS, prefix=prefix.decode(), constant=constant)
     if lines is None:
         lines = _encoded_lines(staged, prefix)
     if long_rows is None:
@@ -171,11 +185,15 @@ def _timestamp_text(staged: pa.Table) -> pl.Expr:
     return pl.col("timestamp").dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
 
 
-def _rows_with_long_values(staged: pa.Table) -> pa.ChunkedArray | None:
+def _rows_with_long_values(
+    staged: pa.Table, constant: Collection[str] = ()
+) -> pa.ChunkedArray | None:
     masks = []
     for name in JSON_FIELDS:
-        sizes = escaped_sizes(staged.column(name), MAX_INLINE_VALUE_BYTES)
-        if (pc.max(sizes).as_py() or 0) > MAX_INLINE_VALUE_BYTES:
+        if name in constant and not _is_long(staged.column(name).slice(0, 1)):
+            continue
+        if _is_long(staged.column(name)):
+            sizes = escaped_sizes(staged.column(name), MAX_INLINE_VALUE_BYTES)
             masks.append(pc.fill_null(pc.greater(sizes, MAX_INLINE_VALUE_BYTES), False))
     if not masks:
         return None
@@ -183,6 +201,11 @@ def _rows_with_long_values(staged: pa.Table) -> pa.ChunkedArray | None:
     for mask in masks[1:]:
         result = pc.or_(result, mask)
     return result
+
+
+def _is_long(column: pa.ChunkedArray) -> bool:
+    sizes = escaped_sizes(column, MAX_INLINE_VALUE_BYTES)
+    return (pc.max(sizes).as_py() or 0) > MAX_INLINE_VALUE_BYTES
 
 
 def _check_versions(versions: set[int | None]) -> None:
@@ -195,13 +218,15 @@ def _check_versions(versions: set[int | None]) -> None:
         )
 
 
-def _check_cells(staged: pa.Table) -> None:
+def _check_cells(staged: pa.Table, constant: Collection[str] = ()) -> None:
+    columns = {name: staged.column(name) for name in staged.schema.names}
+    columns |= {name: columns[name].slice(0, 1) for name in constant}
     for field in staged_schema():
-        column = staged.column(field.name)
+        column = columns[field.name]
         if not field.nullable and column.null_count:
             raise InvalidInput("an event with this null has no leaf", where=f"field {field.name}")
     for name in PLAIN:
-        longest = pc.max(escaped_sizes(staged.column(name), MAX_EVENT_TEXT_BYTES)).as_py() or 0
+        longest = pc.max(escaped_sizes(columns[name], MAX_EVENT_TEXT_BYTES)).as_py() or 0
         if longest > MAX_EVENT_TEXT_BYTES:
             raise InvalidInput(
                 "text is too long for a leaf",
@@ -211,7 +236,7 @@ def _check_cells(staged: pa.Table) -> None:
             )
     bounds = {"timestamp": (MIN_TIMESTAMP_US, MAX_TIMESTAMP_US), "version": (0, MAX_INTEGER)}
     for name, (low, high) in bounds.items():
-        found = pc.min_max(staged.column(name).cast(pa.int64())).as_py()
+        found = pc.min_max(columns[name].cast(pa.int64())).as_py()
         if found["min"] is not None and (found["min"] < low or found["max"] > high):
             raise InvalidInput(
                 "out of range for a leaf",

@@ -28,6 +28,11 @@ COLUMNS: Final = {
 }
 """The columns of changes, and the event's fields that they are."""
 
+ROW_ACTIONS: Final = ("insert", "update", "delete", "replace", "gap")
+"""Of events about rows. ``replace`` and ``gap`` are of versions that another program made and
+that nobody can tell row by row: left out, it would look as if they had changed nothing. Not
+here: columns, upkeep such as compaction, and events that sum others up."""
+
 
 @dataclass(frozen=True, slots=True)
 class VersionFilter(EventFilter):
@@ -71,12 +76,13 @@ class VersionFilter(EventFilter):
 
 
 def changes(snapshot: Snapshot, dataset_id: str, after: int, until: int) -> pa.RecordBatchReader:
-    """One row a changed row and field, sealed ones first; of `COLUMNS`.
+    """One row a changed row and field, sealed ones first; of `COLUMNS`. See `ROW_ACTIONS`.
 
     Row groups of other datasets and versions are passed over by their statistics; of the
     rest the other columns are read only where a row matches.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     wanted = VersionFilter({"dataset_id": dataset_id}, after=after, until=until)
     kept = list(COLUMNS.values())
@@ -86,7 +92,9 @@ def changes(snapshot: Snapshot, dataset_id: str, after: int, until: int) -> pa.R
 
     def batches() -> Iterator[pa.RecordBatch]:
         for table in chain(snapshot.sealed(wanted, columns=kept), snapshot.unsealed(wanted)):
-            yield from table.select(kept).rename_columns(list(COLUMNS)).cast(schema).to_batches()
+            found = table.select(kept).rename_columns(list(COLUMNS)).cast(schema)
+            of_rows = pc.is_in(found.column("action"), pa.array(ROW_ACTIONS))
+            yield from found.filter(of_rows).to_batches()
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakecore.base import InvalidInput
 from lakecore.journal._values import columns
@@ -72,6 +73,8 @@ def _changed(old: pa.Array, new: pa.Array) -> pl.Series:
         raise InvalidInput(
             "only columns of one type can be compared", expected=old.type, found=new.type
         )
+    if (quick := _compared(old, new)) is not None:
+        return columns.to_polars(quick)
     if not _polars_holds(old.type):
         return columns.text_of_column(old).ne_missing(columns.text_of_column(new))
     target = _without_maps(old.type)
@@ -79,6 +82,31 @@ def _changed(old: pa.Array, new: pa.Array) -> pl.Series:
         old, new = old.cast(target), new.cast(target)
     frame = pl.DataFrame({"old": columns.to_polars(old), "new": columns.to_polars(new)})
     return frame.select(pl.col("old").ne_missing(pl.col("new"))).to_series()
+
+
+def _compared(old: pa.Array, new: pa.Array) -> pa.BooleanArray | None:
+    """`changed` of two arrays of a plain type without nulls, which Arrow compares at once."""
+    kind = old.type
+    if old.null_count or new.null_count or kind != new.type:
+        return None
+    if kind in columns.FLOATS:
+        both_nan = pc.and_(pc.is_nan(old), pc.is_nan(new))
+        return pc.and_not(pc.not_equal(old, new), both_nan)
+    is_plain = (
+        kind in columns.SMALL_INTEGERS
+        or kind in (pa.int64(), pa.uint64())
+        or any(is_kind(kind) for is_kind in _COMPARED)
+    )
+    return pc.not_equal(old, new) if is_plain else None
+
+
+_COMPARED: Final = (
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_binary,
+    pa.types.is_date32,
+    pa.types.is_timestamp,
+)
 
 
 def _parts(column: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
