@@ -14,6 +14,7 @@ from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, ver
 from lakecore.app._components import Components
 from lakecore.app._entities import Entities
 from lakecore.app._maintain import MaintainFace
+from lakecore.app._observer import ObserverFace
 from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._time import TimeFace
@@ -41,6 +42,7 @@ class Lake(
     MaintainFace,
     ReconcileFace,
     WorkspacesFace,
+    ObserverFace,
 ):
     """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
 

@@ -10,8 +10,14 @@ if TYPE_CHECKING:
 
 
 def record_kinds(parts: Components) -> list[RecordKind]:
-    """Every kind of record that this Lakecore writes."""
-    return []
+    """Every kind of record that this Lakecore writes; a package that records adds its own."""
+    from lakecore.observer import event_kind, span_kind
+
+    observer = parts.settings.observer
+    return [
+        event_kind(observer.events_retention_days),
+        span_kind(observer.spans_retention_days),
+    ]
 
 
 def make_recorder(parts: Components) -> Recorder:

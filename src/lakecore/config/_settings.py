@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from lakecore.base.limits import GIB, MIB
+from lakecore.base.limits import GIB, KIB, MIB
 
 _NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -235,6 +235,31 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObserverSettings:
+    """What is kept of the events and traces that programs send."""
+
+    events_retention_days: float = setting(
+        90.0, "Days that rows of `system.events` are kept.", minimum=0.01, maximum=36_600
+    )
+    spans_retention_days: float = setting(
+        30.0, "Days that rows of `system.spans` are kept.", minimum=0.01, maximum=36_600
+    )
+    trace_sample_rate: float = setting(
+        1.0,
+        "The part of all traces that is kept. Which, their ids decide: a trace is kept whole, "
+        "or not at all.",
+        minimum=0,
+        maximum=1,
+    )
+    max_text: int = setting(
+        16 * KIB,
+        "Characters of a span's input and output; what is longer is cut.",
+        minimum=0,
+        maximum=1 * MIB,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section."""
 
@@ -245,3 +270,4 @@ class Settings:
     truth: TruthSettings = field(default_factory=TruthSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    observer: ObserverSettings = field(default_factory=ObserverSettings)

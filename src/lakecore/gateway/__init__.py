@@ -22,6 +22,8 @@ When it is full, the answer is 503 with Retry-After, not a longer queue.
 `_journal`, `_tail` /journal (`_events`: what clients may say in an event)
 `_catalog`, `_query`, `_changes`, `_ingest`, `_workspaces`, `_record`, `_truth`, `_keys`
                     the other rooms, by their routes
+`_observer`         /event, /events, /stats, /traces, and OTLP (`_inflate`: gzip, bounded)
+`_langfuse`         what Langfuse's SDK asks for
 `_health`           /health, /ready, /openapi.json
 `_mounted`          doors of other protocols, behind the same guard
 `_serve`            the server on a socket, until it is told to stop

@@ -24,6 +24,8 @@ from lakecore.gateway import (
     _ingest,
     _journal,
     _keys,
+    _langfuse,
+    _observer,
     _query,
     _record,
     _tail,
@@ -45,6 +47,7 @@ _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes),
     *(_workspaces, _record, _truth, _keys, _ingest),
+    *(_observer, _langfuse),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _SLUGS: Final = {404: "no-such-route", 405: "method-not-allowed"}

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 UPLOADS: Final = ("/ingest/file",)
 """Routes whose bodies are files."""
 
+COMPRESSED: Final = ("/event", "/v1/traces", "/api/public/otel/v1/traces")
+"""Routes whose bodies may come as gzip: they are taken apart in bounded pieces."""
+
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _access = logging.getLogger("lakecore.access")
 _log = logging.getLogger(__name__)
@@ -89,6 +92,8 @@ class _Exchange:
         if length.isdigit() and int(length[:20]) > self._limit:
             raise self._too_long()
         encoding = _header(self._scope, b"content-encoding").strip().lower()
+        if encoding == "gzip" and self._scope["path"] in COMPRESSED:
+            return
         if encoding not in ("", "identity"):
             raise HttpProblem(
                 415, "unsupported-media-type", "bodies are taken as they are", found=encoding
