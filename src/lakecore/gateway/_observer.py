@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from lakecore.base import uuid8
+from lakecore.base import InvalidInput, uuid8
 from lakecore.base.limits import MIB
 from lakecore.gateway._answers import DEFAULT_LIMIT, MAX_LIMIT, json_answer
 from lakecore.gateway._body import check_type, content_type
@@ -193,7 +193,12 @@ def parse_list(data: bytes, *, lines: bool) -> list[Any]:
 
 
 def _take_traces(observer: ObserverPort, kind: str, encoding: str, data: bytes) -> Accepted:
-    return observer.accept_traces(inflated(data, encoding, MAX_TRACE_BYTES), kind)
+    body = inflated(data, encoding, MAX_TRACE_BYTES)
+    try:
+        return observer.accept_traces(body, kind)
+    except InvalidInput as error:
+        # What OTLP says to answer, so that an exporter does not send it again.
+        raise HttpProblem(400, "bad-request", error.message, found=error.found) from None
 
 
 def _response(rejected: int, why: str) -> bytes:

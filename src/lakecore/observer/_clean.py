@@ -50,7 +50,7 @@ _SECRET_TEXT: Final = re.compile(
     r"\b(?i:bearer|basic)\s{1,4}(?=[A-Za-z+/._~=-]{0,256}[0-9])"
     r"|\b(?i:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|auth[_-]?token)"
     r"[\\\"']{0,3}\s{0,4}[:=]\s{0,4}[\\\"']{0,3}"
-    r"|://[^/\s:@]{0,128}:"
+    r"|://[^/\s:@]{0,128}:(?=[^\s/@]{1,256}@)"
     r")(?:(?<=://)|(?<=[\s:=\\\"']))"
     r"(?P<value>[^\s\"'\\&,;@]{4,})"
     r"|\bsk-[A-Za-z0-9_-]{16,}"

@@ -25,9 +25,10 @@ def tree_of(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for row in sorted(rows, key=lambda row: (row["time"], row["span_id"])):
         spans.setdefault(row["span_id"], {**_readable(row), "children": []})
     roots: list[dict[str, Any]] = []
+    openings = _openings(spans)
     for span_id, span in spans.items():
         parent = spans.get(span["parent_id"]) if span["parent_id"] else None
-        if parent is None or _is_below(spans, span["parent_id"], span_id):
+        if parent is None or span_id in openings:
             roots.append(span)
         else:
             parent["children"].append(span)
@@ -51,11 +52,11 @@ def cut(roots: list[dict[str, Any]], depth: int) -> None:
         level = [child for span in level for child in span["children"]]
     for span in level:
         flat: list[dict[str, Any]] = []
-        waiting = list(span["children"])
+        waiting = span["children"][::-1]
         while waiting:
-            below = waiting.pop(0)
+            below = waiting.pop()
             flat.append(below)
-            waiting = below["children"] + waiting
+            waiting += below["children"][::-1]
             below["children"] = []
         span["children"] = flat
 
@@ -70,23 +71,17 @@ def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _is_below(spans: Mapping[str, Mapping[str, Any]], one: str, other: str) -> bool:
-    """Whether the way up from `one` comes to `other`, or to no end; parents form a cycle then."""
-    seen: set[str] = set()
-    at: str | None = one
-    while at is not None and at in spans:
-        if at == other or at in seen:
-            # Only who closes the circle first becomes a root; the others hang below it.
-            return at == other and other == min(_circle(spans, other))
-        seen.add(at)
-        at = spans[at]["parent_id"]
-    return False
-
-
-def _circle(spans: Mapping[str, Mapping[str, Any]], start: str) -> list[str]:
-    found = [start]
-    at = spans[start]["parent_id"]
-    while at != start:
-        found.append(at)
-        at = spans[at]["parent_id"]
+def _openings(spans: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Of each circle of parents, the span that becomes a root: the one with the least id."""
+    found: set[str] = set()
+    way_of: dict[str, int] = {}
+    for way, start in enumerate(spans):
+        path: list[str] = []
+        at: str | None = start
+        while at is not None and at in spans and at not in way_of:
+            way_of[at] = way
+            path.append(at)
+            at = spans[at]["parent_id"]
+        if at is not None and way_of.get(at) == way:
+            found.add(min(path[path.index(at) :]))
     return found
