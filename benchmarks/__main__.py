@@ -20,6 +20,7 @@ ALL = (
     "truth",
     "journal-append",
     "journal-read",
+    "observer",
 )
 
 

@@ -62,6 +62,12 @@ _SECRET_TEXT: Final = re.compile(
     r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
 )
 
+_HINTS: Final = (
+    *("bearer", "basic", "pass", "pwd", "secret", "api", "token", "://", "sk-", "gh", "akia"),
+    *("asia", "xox", "aiza", "eyj", "private key", "lc_"),
+)
+"""One of these, in lower case, is in every text with a secret that is known by its form."""
+
 
 @lru_cache(maxsize=4_096)
 def is_secret_name(name: str) -> bool:
@@ -82,12 +88,11 @@ def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS) -> tuple[str, bool]
     is_ahead = len(text) > limit + _AHEAD
     if is_ahead:
         text = text[: limit + _AHEAD]
-    if "\ud800" <= max(text, default="") <= "\udfff":
-        text = text.encode("utf-8", "replace").decode()
-    if _SECRET_TEXT.search(text) is not None:
-        text = _SECRET_TEXT.sub(_blotted, text)
-    if "lc_" in text:
-        text = redact(text)
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()  # halves of surrogate pairs
+    # Looking for these words first takes a tenth of the time.
+    if any(map(text.lower().__contains__, _HINTS)):
+        text = redact(_SECRET_TEXT.sub(_blotted, text))
     # What was cut off ahead may have been within a secret: its first half must not show.
     end = min(limit, len(text) - _MARGIN) if is_ahead else limit
     return (text, False) if len(text) <= end else (text[: max(0, end)] + CUT, True)

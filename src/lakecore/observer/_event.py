@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from lakecore.base import InvalidInput, uuid7
@@ -31,6 +32,7 @@ _MAX_S: Final = 253_402_300_799
 _KNOWN: Final = frozenset(
     ("id", "time", "source", "kind", "level", "message", "trace_id", "span_id", "duration_ms")
 )
+_KNOWN_AND_DATA: Final = _KNOWN | {"data"}
 
 
 def event_row(
@@ -112,6 +114,8 @@ def _time(value: object, now_us: int) -> tuple[int, int | None]:
 
 def _data(event: Mapping[str, Any]) -> Mapping[str, Any]:
     data = event.get("data")
+    if isinstance(data, Mapping) and _KNOWN_AND_DATA.issuperset(event):
+        return data
     others = {name: value for name, value in event.items() if name not in _KNOWN}
     if isinstance(data, Mapping):
         del others["data"]
@@ -119,8 +123,13 @@ def _data(event: Mapping[str, Any]) -> Mapping[str, Any]:
     return others if data is not None else {k: v for k, v in others.items() if k != "data"}
 
 
+@lru_cache(maxsize=4_096)
+def _is_name(value: str) -> bool:
+    return _NAME.fullmatch(value) is not None
+
+
 def _name(value: object, where: str) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
+    if not isinstance(value, str) or not _is_name(value):
         raise InvalidInput(
             "not a name",
             expected="1 to 64 letters, digits and _ . : / @ -",
