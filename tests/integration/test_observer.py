@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from tests.gateways import Served, good, serving, slug
 
 SENDER = ("write:system.events", "write:system.spans")
+ROUNDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "0"))
 READER = ("read:system.events", "read:system.spans")
 
 
@@ -238,6 +239,24 @@ def test_some_are_no_events(served: Served) -> None:
     assert slug(sender.post("/event", json=[{"kind": "x"}]), 422) == "invalid-input"
 
 
+def test_deep_and_large_events(served: Served) -> None:
+    """What is deep or large is cut and says so; what no parser takes is no JSON."""
+    sender = served.as_("deep", *SENDER)
+    headers = {"Content-Type": "application/json"}
+    deep = b'{"source": "deep", "data": ' + b'{"a":' * 200 + b"1" + b"}" * 201
+    assert good(sender.post("/event", content=deep, headers=headers), 202)["accepted"] == 1
+    bottomless = b'{"source": "deep", "data": ' + b"[" * 500_000
+    assert sender.post("/event", content=bottomless, headers=headers).status_code == 400
+    large = {"source": "large", "data": {str(n): "x" * 5_000 for n in range(100)}}
+    assert good(sender.post("/event", json=large), 202)["accepted"] == 1
+    found = good(served.client.get("/events", params={"principal": "deep"}))["items"]
+    assert [(event["source"], event["is_cut"]) for event in found] == [
+        ("large", True),
+        ("deep", True),
+    ]
+    assert len(json.dumps(found)) < 100_000
+
+
 def test_who_may(served: Served) -> None:
     """Sending and reading are scopes over the datasets; what one may not read is not counted."""
     sender = served.as_("only-sends", *SENDER)
@@ -338,6 +357,55 @@ def test_a_flood(tmp_path: Path) -> None:
         while flooded.client.post("/event", json={"source": "after"}).status_code != 202:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+KILLED = """
+import sys
+import lakecore
+from lakecore.app import open_gateway
+
+with lakecore.open(sys.argv[1], actor="ada", config=sys.argv[2]) as lake:
+    gateway = open_gateway(lake)
+    gateway.run(lambda: print(gateway.url, flush=True))
+"""
+
+
+def test_a_gateway_that_is_killed(tmp_path: Path) -> None:
+    """SIGKILL while events come: whatever was answered 202 is in the lake, once."""
+    import lakecore
+
+    config = tmp_path / "lakecore.toml"
+    config.write_text("[gateway]\nport = 0\n[lake]\nrecords_interval_s = 0.2\n")
+    arguments = [str(tmp_path / "lake"), str(config)]
+    acknowledged: list[int] = []
+    for turn in range(max(1, ROUNDS)):
+        server = subprocess.Popen(
+            [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True
+        )
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        killer = threading.Timer(0.5, server.kill)
+        with httpx.Client(base_url=url, timeout=60) as client:
+            try:
+                for number in range(turn * 100_000, turn * 100_000 + 100_000):
+                    event = {"source": "killed", "n": number}
+                    if client.post("/event", json=event).status_code == 202:
+                        acknowledged.append(number)
+                    if number % 100_000 == 10:
+                        killer.start()
+            except httpx.TransportError:
+                pass
+        killer.join()
+        server.wait(30)
+        server.stdout.close()
+    assert len(acknowledged) > 10
+    with lakecore.open(tmp_path / "lake", actor="ada") as lake:
+        rows = lake.sql("select data from system.events").to_pylist()
+        found = [json.loads(row["data"])["n"] for row in rows]
+        assert len(found) == len(set(found))
+        assert set(acknowledged) <= set(found)
+        assert len(found) - len(acknowledged) <= max(1, ROUNDS)
+        assert lake.verify().status == "green"
 
 
 def test_in_python(tmp_path: Path) -> None:
