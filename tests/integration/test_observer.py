@@ -303,6 +303,10 @@ def test_a_bomb(served: Served) -> None:
         assert slug(served.client.post(path, content=bomb, headers=headers), 413) == "too-large"
         broken = served.client.post(path, content=b"nothing", headers=headers)
         assert broken.status_code == 400
+        long = served.client.post(
+            path, content=b" " * (17 << 20), headers={"Content-Type": "application/json"}
+        )
+        assert slug(long, 413) == "too-large"
         half = gzip.compress(b"[]" * 1_000)[:-8]
         assert served.client.post(path, content=half, headers=headers).status_code == 400
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import ClientDisconnect
 
 from lakecore.base import LakecoreError, Unavailable, uuid7
+from lakecore.base.limits import MIB
 from lakecore.gateway._problems import MEDIA_TYPE, HttpProblem, bug_of, problem_of, status_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ UPLOADS: Final = ("/ingest/file",)
 """Routes whose bodies are files."""
 
 COMPRESSED: Final = ("/event", "/v1/traces", "/api/public/otel/v1/traces")
-"""Routes whose bodies may come as gzip: they are taken apart in bounded pieces."""
+"""Routes of programs that report: their bodies may come as gzip, and are not as long as others."""
+REPORT_BYTES: Final = 16 * MIB
 
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _access = logging.getLogger("lakecore.access")
@@ -78,6 +80,8 @@ class _Exchange:
         self._timeout_s = settings.timeout_s
         is_upload = scope["path"] in UPLOADS
         self._limit = settings.max_upload_bytes if is_upload else settings.max_body_bytes
+        if scope["path"] in COMPRESSED:
+            self._limit = min(self._limit, REPORT_BYTES)
         self._read = 0
         self._is_read = False
         self._status = 0

@@ -12,6 +12,7 @@ from lakecore.base import InvalidInput, uuid8
 from lakecore.base.limits import MIB
 from lakecore.gateway._answers import DEFAULT_LIMIT, MAX_LIMIT, json_answer
 from lakecore.gateway._body import check_type, content_type
+from lakecore.gateway._edge import REPORT_BYTES
 from lakecore.gateway._guard import Access, Caller, caller_of, needs
 from lakecore.gateway._inflate import encoding_of, inflated
 from lakecore.gateway._problems import HttpProblem
@@ -28,7 +29,7 @@ PROTOBUF: Final = "application/x-protobuf"
 EVENTS: Final = "system.events"
 SPANS: Final = "system.spans"
 MAX_EVENT_BYTES: Final = 8 * MIB
-MAX_TRACE_BYTES: Final = 16 * MIB
+MAX_TRACE_BYTES: Final = REPORT_BYTES
 """Of a body, once it is taken apart."""
 
 _SEND: Final = Access("write", "asked")
