@@ -46,13 +46,11 @@ _SECRET_NAME: Final = re.compile(
     r"(?:$|[^a-z])"
 )
 _SECRET_TEXT: Final = re.compile(
-    r"(?P<keep>"
-    r"\b(?i:bearer|basic)\s{1,4}(?=[A-Za-z+/._~=-]{0,256}[0-9])"
-    r"|\b(?i:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|auth[_-]?token)"
-    r"[\\\"']{0,3}\s{0,4}[:=]\s{0,4}[\\\"']{0,3}"
-    r"|://[^/\s:@]{0,128}:(?=[^\s/@]{1,256}@)"
-    r")(?:(?<=://)|(?<=[\s:=\\\"']))"
-    r"(?P<value>[^\s\"'\\&,;@]{4,})"
+    r"(?P<scheme>\b(?i:bearer|basic)\s{1,4})(?=[A-Za-z+/._~=-]{0,256}[0-9])[^\s\"'\\,;]{4,}"
+    r"|(?P<name>(?<![A-Za-z])(?i:password|passwd|pwd|secret|token|(?:private|api|access)[_-]?key"
+    r"|secret(?:[_-]access)?[_-]key)[\\\"']{0,3}\s{0,4}[:=]\s{0,4}[\\\"']{0,3})"
+    r"(?!(?i:bearer|basic)\s)[^\s\"'\\&,;]{3,}"
+    r"|(?P<user>://[^/\s:@]{0,128}:)[^\s/@]{1,256}(?=@)"
     r"|\bsk-[A-Za-z0-9_-]{16,}"
     r"|\bgh[oprsu]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
@@ -187,4 +185,5 @@ class Cleaner:
 
 
 def _blotted(match: re.Match[str]) -> str:
-    return f"{match['keep'] or ''}{BLOT}"
+    """What stands before the secret, and a blot."""
+    return f"{match['scheme'] or match['name'] or match['user'] or ''}{BLOT}"
