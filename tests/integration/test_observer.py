@@ -102,6 +102,32 @@ def test_the_opentelemetry_sdk(served: Served, compression: Compression) -> None
     assert "0123456789abcdef" not in text
 
 
+BY_ENVIRONMENT = """
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+with provider.get_tracer("tests").start_as_current_span("step"):
+    pass
+provider.shutdown()
+"""
+
+
+def test_opentelemetry_by_its_environment(served: Served) -> None:
+    """A program that knows nothing of Lakecore, and two variables."""
+    names = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": served.url,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{served.key('env', *SENDER)}",
+        "OTEL_SERVICE_NAME": "by-environment",
+    }
+    subprocess.run(
+        [sys.executable, "-c", BY_ENVIRONMENT], env={**os.environ, **names}, check=True, timeout=120
+    )
+    assert good(served.client.get("/stats"))["by_source"]["by-environment"] == 1
+
+
 LANGFUSE = """
 from langfuse import Langfuse, observe
 
