@@ -23,6 +23,7 @@ ALL = (
     "journal-read",
     "gateway",
     "models",
+    "observer",
 )
 
 

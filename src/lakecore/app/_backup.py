@@ -33,9 +33,12 @@ def create_backup(
 ) -> Created:
     """Make one more backup of an open lake at a place of its own.
 
+    Records that wait on this machine are written to their tables before.
+
     Args:
         options: how the place is reached, as for `lakecore.storage.open_store`.
     """
+    lake._parts.records.flush()
     with _opened(destination, options) as store:
         return create(lake._parts.store, lake.journal, store, clock=lake._parts.clock)
 

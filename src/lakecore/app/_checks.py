@@ -273,6 +273,7 @@ def status(parts: Components) -> dict[str, Any]:
         "rows": sum(view.row_count for view in present),
         "size_bytes": sum(view.size_bytes for view in present),
         "journal": journal,
+        "records": parts.records.stats(),
         "advice": [
             advice
             for advice in (_compact_advice(journal), maintain_advice(parts, datasets))
@@ -299,6 +300,7 @@ def doctor(parts: Components) -> DoctorReport:
             _probe_state(parts),
             _probe_sealing(parts),
             _probe_upkeep(parts),
+            _probe_records(parts),
         ]
     )
 
@@ -385,3 +387,19 @@ def _probe_upkeep(parts: Components) -> Finding:
         return Finding(name=name, ok=False, text=str(error), hint=error.hint)
     text = "no small files wait to be put together" if advice is None else "small files wait"
     return Finding(name=name, ok=True, text=text, hint=advice)
+
+
+def _probe_records(parts: Components) -> Finding:
+    """Whether the lake's own records get into it."""
+    stats = parts.records.stats()
+    refused = stats["refused_rows"]
+    return Finding(
+        name="records get into the lake",
+        ok=not refused,
+        text=f"{refused:,} are put aside: their tables do not take them"
+        if refused
+        else f"{stats['waiting_rows']:,} wait for it",
+        hint="see the log for the reason; with its cause gone, the next process tries again"
+        if refused
+        else None,
+    )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lakecore.config import Settings
     from lakecore.llm import Ladder
     from lakecore.maintain import Background, Maintainer
+    from lakecore.observer import Observer
     from lakecore.query import QueryEngine
     from lakecore.reconcile import Reconciler
     from lakecore.records import Recorder
@@ -221,6 +222,12 @@ class Components:
         from lakecore.app._records import make_recorder
 
         return make_recorder(self)
+
+    @cached_property
+    def observer(self) -> Observer:
+        from lakecore.app._observer import make_observer
+
+        return make_observer(self)
 
     @cached_property
     def maintainer(self) -> Maintainer:

@@ -16,6 +16,7 @@ from lakecore.app._components import Components
 from lakecore.app._entities import Entities
 from lakecore.app._maintain import MaintainFace
 from lakecore.app._models import ModelsFace
+from lakecore.app._observer import ObserverFace
 from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._review import ReviewFace
@@ -49,6 +50,7 @@ class Lake(
     ReviewFace,
     WorkspacesFace,
     WebhooksFace,
+    ObserverFace,
 ):
     """One lake, open. Made by `lakecore.open`; a context manager; threads may share it.
 

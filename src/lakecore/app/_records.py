@@ -10,12 +10,20 @@ if TYPE_CHECKING:
 
 
 def record_kinds(parts: Components) -> list[RecordKind]:
-    """Every kind of record that this Lakecore writes."""
+    """Every kind of record that this Lakecore writes; a package that records adds its own."""
     from lakecore.app._agents import agent_kinds
     from lakecore.app._models import usage_kind
     from lakecore.app._review import review_kinds
+    from lakecore.observer import event_kind, span_kind
 
-    return [usage_kind(), *agent_kinds(), *review_kinds()]
+    observer = parts.settings.observer
+    return [
+        usage_kind(),
+        *agent_kinds(),
+        *review_kinds(),
+        event_kind(observer.events_retention_days),
+        span_kind(observer.spans_retention_days),
+    ]
 
 
 def make_recorder(parts: Components) -> Recorder:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from lakecore.base.limits import GIB, MIB
+from lakecore.base.limits import GIB, KIB, MIB
 
 _NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -490,6 +490,31 @@ class AgentsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObserverSettings:
+    """What is kept of the events and traces that programs send."""
+
+    events_retention_days: float = setting(
+        90.0, "Days that rows of `system.events` are kept.", minimum=0.01, maximum=36_600
+    )
+    spans_retention_days: float = setting(
+        30.0, "Days that rows of `system.spans` are kept.", minimum=0.01, maximum=36_600
+    )
+    trace_sample_rate: float = setting(
+        1.0,
+        "The part of all traces that is kept. Which, their ids decide: a trace is kept whole, "
+        "or not at all.",
+        minimum=0,
+        maximum=1,
+    )
+    max_text: int = setting(
+        16 * KIB,
+        "Characters of a span's input and output; what is longer is cut.",
+        minimum=0,
+        maximum=1 * MIB,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section."""
 
@@ -503,3 +528,4 @@ class Settings:
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     llm: LlmSettings = field(default_factory=LlmSettings)
     agents: AgentsSettings = field(default_factory=AgentsSettings)
+    observer: ObserverSettings = field(default_factory=ObserverSettings)

@@ -27,8 +27,10 @@ from lakecore.gateway import (
     _ingest,
     _journal,
     _keys,
+    _langfuse,
     _metrics,
     _models,
+    _observer,
     _query,
     _record,
     _tail,
@@ -59,6 +61,7 @@ _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes),
     *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks, _models, _agents),
+    *(_observer, _langfuse),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _GONE: Final = 499

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import ClientDisconnect
 
 from lakecore.base import Bug, LakecoreError, Unavailable, uuid7
-from lakecore.base.limits import KIB
+from lakecore.base.limits import KIB, MIB
 from lakecore.gateway._encoding import CODINGS, unpack
 from lakecore.gateway._forms import error_answer
 from lakecore.gateway._problems import HttpProblem, status_of
@@ -28,6 +28,10 @@ UPLOADS: Final = ("/ingest/file",)
 MAX_HEAD_BYTES: Final = 64 * KIB
 MIN_BYTES_PER_S: Final = 1_024
 """A body that comes more slowly, over its whole time but the first `timeout_s`, is not awaited."""
+
+REPORTS: Final = ("/event", "/v1/traces", "/api/public/otel/v1/traces")
+"""Routes of programs that report: their bodies are not as long as others."""
+REPORT_BYTES: Final = 16 * MIB
 
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _log = logging.getLogger(__name__)
@@ -116,6 +120,8 @@ class _Exchange:
         self._workers = workers
         self._is_upload = scope["path"] in UPLOADS
         self._limit = settings.max_upload_bytes if self._is_upload else settings.max_body_bytes
+        if scope["path"] in REPORTS:
+            self._limit = min(self._limit, REPORT_BYTES)
         self._held_bytes = 0
         self._coding = ""
         self._read = 0

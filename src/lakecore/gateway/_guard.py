@@ -11,6 +11,8 @@ a lake is had by no other way.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,11 +40,14 @@ class Access:
         over: ``lake``: the action over everything; ``path``: over the dataset that the path
             names; ``asked``: over something, and the handler asks what exactly.
         is_open: without a key, too.
+        basic: the key may come as the password of HTTP's Basic scheme: for clients that know no
+            other way.
     """
 
     action: str | None
     over: Literal["lake", "path", "asked"] = "lake"
     is_open: bool = False
+    basic: bool = False
 
 
 OPEN: Final = Access(None, is_open=True)
@@ -111,7 +116,7 @@ async def guard(request: Request) -> None:
     if access.is_open:
         rooms.rates.take(address_of(request), time.monotonic())
         return
-    principal = await _principal(rooms, request)
+    principal = await _principal(rooms, request, access)
     request.state.principal = principal
     dataset = request.path_params.get("dataset") if access.over == "path" else None
     if access.action is None:
@@ -130,14 +135,14 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-async def _principal(rooms: Rooms, request: Request) -> Principal:
+async def _principal(rooms: Rooms, request: Request, access: Access) -> Principal:
     if rooms.authenticator is None:
         rooms.rates.take(address_of(request), time.monotonic())
         _check_local(request)
         return rooms.local
     now_s = time.monotonic()
     try:
-        text = _key_text(request)
+        text = _key_text(request, access)
         found = rooms.authenticator.at_once(text)
         if found is None:
             found = await rooms.workers.call(
@@ -160,14 +165,25 @@ def address_of(request: Request) -> str:
     return f"address {address_group(client_of(request) or '')}"
 
 
-def _key_text(request: Request) -> str | None:
+def _key_text(request: Request, access: Access) -> str | None:
     header = request.headers.get("authorization")
     if header is None:
         return request.headers.get("x-api-key")
     scheme, _, text = header.partition(" ")
+    if access.basic and scheme.lower() == "basic":
+        return _password(text)
     if scheme.lower() != "bearer":
         raise Unauthenticated("a key is needed", hint="Authorization: Bearer lc_…")
     return text.strip()
+
+
+def _password(text: str) -> str:
+    """The password of Basic credentials; who they name does not matter: the key says who."""
+    try:
+        pair = base64.b64decode(text.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise Unauthenticated("a key is needed", hint="as the password of Basic") from None
+    return pair.partition(":")[2]
 
 
 def _check_local(request: Request) -> None:

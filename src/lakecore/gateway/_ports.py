@@ -66,5 +66,53 @@ class LakePort(Protocol):
         ...
 
 
+class Accepted(Protocol):
+    """What became of events or spans; what is accepted is durable."""
+
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def refused(self) -> list[tuple[int, str]]: ...
+    @property
+    def refused_count(self) -> int: ...
+
+
+class ObserverPort(Protocol):
+    """The observer in one principal's name: `lake.observer` of the lake that `ActingAs` gives.
+
+    `TooManyRequests` says that there is no room, and that nothing of the call was kept.
+    """
+
+    def accept(self, events: Sequence[object], *, prefix: str | None = None) -> Accepted:
+        """Keep events; those that are none are refused one by one."""
+        ...
+
+    def accept_traces(self, data: bytes, kind: str) -> Accepted:
+        """Keep the spans of an OTLP request."""
+        ...
+
+    def accept_scores(self, scores: Sequence[object]) -> Accepted:
+        """Keep scores of Langfuse's SDK."""
+        ...
+
+    def events(self, filters: Mapping[str, str | None], **asked: Any) -> dict[str, Any]:
+        """A page of events."""
+        ...
+
+    def stats(self, **asked: Any) -> dict[str, Any]:
+        """Counts and rates."""
+        ...
+
+    def traces(self, filters: Mapping[str, str | None], **asked: Any) -> dict[str, Any]:
+        """A page of traces."""
+        ...
+
+    def trace(self, trace_id: str) -> dict[str, Any]:
+        """One trace as a tree."""
+        ...
+
+
 ActingAs = Callable[["Principal"], Any]
 """The lake in a principal's name: a `LakePort`, with the calls of the rooms that use it."""

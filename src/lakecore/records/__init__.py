@@ -8,6 +8,10 @@ The spool is a file in this machine's state directory, shared by its processes. 
 numbered, and each commit says up to which number the spool's batches are in the table: so each
 is in it once, whoever was killed when, and however many machines append.
 
+A package that records declares its kinds; `app` lists them (`app/_records.py`), and hands the
+recorder to the package as a port of its own. SQL sees `system.<name>` from then on, empty before
+the first record.
+
 ==============  ======================================================================
 `_kind`         a kind of record: dataset, columns, how long it is kept (pure)
 `_rows`         rows as a kind's columns; batches as bytes (pure)

@@ -21,15 +21,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+
 from lakecore.base import (
     AlreadyExists,
+    Bug,
     Conflict,
     CorruptData,
-    Inconclusive,
-    LakecoreError,
-    RepairData,
-    Retry,
-    Stop,
+    FixRequest,
     Unavailable,
 )
 from lakecore.journal import Author, alone
@@ -37,8 +36,6 @@ from lakecore.records import _rows
 from lakecore.tables import Once
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lakecore.catalog import Catalog, Dataset
     from lakecore.records._kind import RecordKind
     from lakecore.records._spool import Batch, Spool
@@ -53,8 +50,11 @@ VERSION_DAYS: Final = 1.0
 
 _MAX_TRIES: Final = 32
 _BATCHES: Final = 4_096
-_PASSING: Final = (Retry, Stop, RepairData, Inconclusive, OSError, MemoryError)
-"""What says nothing about the rows: it is tried again."""
+_POISON: Final = (
+    *(FixRequest, Bug),
+    *(pa.ArrowException, ValueError, TypeError, ArithmeticError, LookupError),
+)
+"""What may be the rows' fault. All else says nothing about them: it is tried again."""
 
 
 class Flusher:
@@ -93,11 +93,11 @@ class Flusher:
                 )
             names = self._spool.datasets() if dataset is None else [dataset]
             rows = 0
-            first: LakecoreError | OSError | None = None
+            first: Exception | None = None
             for name in names:
                 try:
                     rows += self._flush(name)
-                except (LakecoreError, OSError) as error:  # one must not hold up the others
+                except Exception as error:  # one must not hold up the others; raised below
                     first = first or error
             self.refused_bytes = self._spool.refused_bytes()
             if first is not None:
@@ -108,6 +108,8 @@ class Flusher:
         spool_id = self._spool.spool_id()
         if spool_id is None:
             return 0
+        # What comes from now on is the next flush's: else one would never end, in small commits.
+        until = self._spool.last()
         home = self._home(name)
         mark = f"lakecore-records:{spool_id}"
         flushed = tries = 0
@@ -115,7 +117,7 @@ class Flusher:
         while True:
             after = self._tables.number_of(home, mark)
             self._spool.forget(name, after)
-            batches = self._spool.read(name, after, limit)
+            batches = self._spool.read(name, after, until, limit)
             if not batches:
                 return flushed
             try:
@@ -129,9 +131,9 @@ class Flusher:
                 tries += 1
                 if tries >= _MAX_TRIES:
                     raise
-            except _PASSING:
-                raise
-            except Exception as error:  # whatever its rows made of it: it must not wedge the rest
+            except OSError:
+                raise  # Arrow's own is one, too
+            except _POISON as error:  # it must not wedge the rest
                 if self._tables.number_of(home, mark) != after:
                     continue
                 if len(batches) == 1:

@@ -14,7 +14,6 @@ import pyarrow as pa
 from lakecore.base import (
     Clock,
     InvalidInput,
-    LakecoreError,
     NotFound,
     OutOfSpace,
     ReadOnly,
@@ -272,6 +271,8 @@ class Recorder:
     def close(self) -> None:
         """Flush, and let go. What cannot be flushed stays durable for the next process."""
         with self._guard:
+            if self._ended:
+                return
             self._ended = True
             thread = self._thread
         self._changed.set()
@@ -280,9 +281,10 @@ class Recorder:
             thread.join()
         try:
             self.flush()
-        except (LakecoreError, OSError) as error:
+        except Exception as error:  # they are durable
             _log.warning("records wait for the next process: %s", error)
-        self._spool.close()
+        finally:
+            self._spool.close()
 
     # -- inside -----------------------------------------------------------------------
 

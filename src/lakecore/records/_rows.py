@@ -88,11 +88,19 @@ def _of_mappings(kind: RecordKind, rows: Sequence[Mapping[str, Any]]) -> pa.Reco
     known = frozenset(kind.schema.names)
     if any(not known.issuperset(row) for row in rows):
         rows = [_with_extra(kind, row, known, at) for at, row in enumerate(rows)]
-    columns = []
-    for field in kind.schema:
-        cells = [row.get(field.name) for row in rows]
-        columns.append(_column(kind, field, cells))
+    try:
+        times = [field.name for field in kind.schema if pa.types.is_timestamp(field.type)]
+        if not any(_is_naive(row.get(name)) for name in times for row in rows):
+            return pa.RecordBatch.from_pylist(list(rows), schema=kind.schema)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        pass
+    # One by one, to name the value that does not fit.
+    columns = [_column(kind, field, [row.get(field.name) for row in rows]) for field in kind.schema]
     return pa.RecordBatch.from_arrays(columns, schema=kind.schema)
+
+
+def _is_naive(value: object) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is None
 
 
 def _with_extra(
@@ -109,37 +117,21 @@ def _with_extra(
 
 
 def _column(kind: RecordKind, field: pa.Field, cells: list[Any]) -> pa.Array:
-    try:
-        if pa.types.is_timestamp(field.type):
-            for cell in cells:
-                if isinstance(cell, datetime) and cell.tzinfo is None:
-                    raise InvalidInput("a time without its zone", found=cell.isoformat())
-        return pa.array(cells, field.type)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError, InvalidInput) as error:
-        raise _misfit(kind, field, cells, error) from error
-
-
-def _misfit(kind: RecordKind, field: pa.Field, cells: list[Any], error: Exception) -> InvalidInput:
-    """The error for the first cell that does not fit by itself."""
+    is_time = pa.types.is_timestamp(field.type)
     for at, cell in enumerate(cells):
-        naive = isinstance(cell, datetime) and cell.tzinfo is None
         try:
             pa.array([cell], field.type)
+            if not (is_time and _is_naive(cell)):
+                continue
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            naive = True
-        if naive:
-            return InvalidInput(
-                "a value does not fit the column",
-                expected=field.type if not pa.types.is_timestamp(field.type) else "aware, or µs",
-                found=repr(cell)[:200],
-                where=f"{kind.dataset}, row {at}, column {field.name!r}",
-            )
-    return InvalidInput(
-        "values do not fit the column",
-        expected=field.type,
-        found=str(error)[:200],
-        where=f"{kind.dataset}, column {field.name!r}",
-    )
+            pass
+        raise InvalidInput(
+            "a value does not fit the column",
+            expected="a time with its zone, or microseconds" if is_time else field.type,
+            found=repr(cell)[:200],
+            where=f"{kind.dataset}, row {at}, column {field.name!r}",
+        )
+    return pa.array(cells, field.type)
 
 
 def _of_arrow(kind: RecordKind, rows: pa.RecordBatch | pa.Table) -> pa.RecordBatch:

@@ -43,7 +43,7 @@ CREATE TABLE seen (first INTEGER PRIMARY KEY, ids BLOB NOT NULL);
 _INSERT: Final = "INSERT INTO batch (number, dataset, rows, crc, data) VALUES (?, ?, ?, ?, ?)"
 _READ: Final = """
 SELECT number, rows, crc, data FROM batch
-WHERE dataset = ? AND number > ? AND refused IS NULL ORDER BY number LIMIT ?
+WHERE dataset = ? AND number > ? AND number <= ? AND refused IS NULL ORDER BY number LIMIT ?
 """
 _FORGET: Final = "DELETE FROM batch WHERE dataset = ? AND number <= ? AND refused IS NULL"
 _DATASETS: Final = "SELECT DISTINCT dataset FROM batch WHERE refused IS NULL ORDER BY dataset"
@@ -141,9 +141,13 @@ class Spool:
 
     def spool_id(self) -> str | None:
         """Its name; None as long as nothing was ever appended."""
-        with self._database.read() as reader:
-            found = None if reader is None else self._read_meta(reader)
+        found = self._look()
         return None if found is None else found[0]
+
+    def last(self) -> int:
+        """The number of the last batch that was appended; 0: there was none."""
+        found = self._look()
+        return 0 if found is None else found[1]
 
     def datasets(self) -> list[str]:
         """Those that have something waiting."""
@@ -157,14 +161,17 @@ class Spool:
                 reader is not None and reader.execute(_WAITING, (dataset,)).fetchone() is not None
             )
 
-    def read(self, dataset: str, after: int, limit: int) -> list[Batch]:
-        """The first batches behind a number, in a part of bounded size; `limit` of them at most."""
+    def read(self, dataset: str, after: int, until: int, limit: int) -> list[Batch]:
+        """The first batches behind a number, up to another: a part of bounded size.
+
+        At most `limit` of them.
+        """
         found: list[Batch] = []
         size = rows = 0
         with self._database.read() as reader:
             if reader is None:
                 return found
-            for number, count, crc, data in reader.execute(_READ, (dataset, after, limit)):
+            for number, count, crc, data in reader.execute(_READ, (dataset, after, until, limit)):
                 seen = zlib.crc32(data)
                 damage = "" if seen == crc else f"expected CRC {crc:08x}, found {seen:08x}"
                 found.append(Batch(number, count, data, damage))
@@ -247,7 +254,8 @@ class Spool:
                 entry.is_done = True
 
     def _store(self, writer: sqlite3.Connection, group: Sequence[Entry]) -> None:
-        _, last = self._meta(writer)
+        _, before = self._meta(writer)
+        last = before
         used = _used_bytes(writer)
         for entry in group:
             if used + len(entry.data) > entry.limit_bytes:
@@ -266,11 +274,16 @@ class Spool:
             writer.execute(_INSERT, (number, entry.dataset, entry.rows, crc, entry.data))
             last = number
             used += len(entry.data)
-        writer.execute("UPDATE meta SET last = ?", (last,))
+        if last != before:
+            writer.execute("UPDATE meta SET last = ?", (last,))
         self.stored_bytes = used
 
     def _next(self, last: int) -> int:
         return max(last + 1, self._clock.now_us())
+
+    def _look(self) -> tuple[str, int] | None:
+        with self._database.read() as reader:
+            return None if reader is None else self._read_meta(reader)
 
     def _meta(self, writer: sqlite3.Connection) -> tuple[str, int]:
         found = self._read_meta(writer)

@@ -312,7 +312,7 @@ def test_doctor(lake: Lake) -> None:
     """Each probe says what it looked at; all is well on this disk."""
     report = lake.doctor()
     assert report.ok
-    assert len(report.findings) == 6
+    assert len(report.findings) == 7
     assert report.to_dict()["findings"][0]["ok"] is True
     assert not any("probe" in path.name for path in Path(lake.url[7:]).iterdir())
 

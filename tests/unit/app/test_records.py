@@ -74,6 +74,32 @@ def test_maintain_removes_what_is_over(lake: Lake) -> None:
     assert numbers(lake) == [2]
 
 
+def test_what_waits_is_told(lake: Lake) -> None:
+    """`status` counts what waits; `doctor` names what was put aside."""
+    records = lake._parts.records
+    records.append("steps", some(1, 2))
+    assert lake.status()["records"]["waiting_rows"] == 2
+    probe = "records get into the lake"
+    assert {finding.name: finding.ok for finding in lake.doctor().findings}[probe]
+    (batch,) = records._spool.read("system.steps", 0, 1 << 62, 1)
+    records._spool.refuse(batch.number, "not these")
+    (finding,) = [finding for finding in lake.doctor().findings if finding.name == probe]
+    assert (finding.ok, "2 are put aside" in finding.text) == (False, True)
+
+
+def test_a_backup_has_what_was_acknowledged(lake: Lake, tmp_path: Path) -> None:
+    """Records that wait are written before, and are in the lake that is made of it."""
+    from lakecore.app import create_backup, restore_backup
+
+    lake._parts.records.append("steps", some(1))
+    create_backup(lake, tmp_path / "backup")
+    restore_backup(tmp_path / "backup", tmp_path / "restored")
+    with lakecore.open(tmp_path / "restored", actor="bob") as restored:
+        assert numbers(restored) == [1]
+        restored._parts.records.append("steps", some(2))
+        assert numbers(restored) == [1, 2]
+
+
 def _tables(lake: Lake) -> list[dict[str, str]]:
     query = "select table_name as name from information_schema.tables where table_schema = 'system'"
     return list(lake.sql(query).to_pylist())

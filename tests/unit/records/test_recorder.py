@@ -44,6 +44,24 @@ def test_one_commit_a_flush(parts: Parts) -> None:
     assert recorder.stats()["waiting_rows"] == 0
 
 
+def test_a_flush_ends(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes while a flush is under way is the next one's: one commit a flush."""
+    recorder = parts.recorder()
+    append = parts.tables.append
+    more = iter(range(100, 200))
+
+    def busy(*arguments: Any, **options: Any) -> Any:
+        recorder.append("steps", some(next(more)))
+        return append(*arguments, **options)
+
+    monkeypatch.setattr(parts.tables, "append", busy)
+    recorder.append("steps", some(1))
+    recorder.flush()
+    assert (parts.numbers(), parts.version()) == ([1], 0)
+    recorder.flush()
+    assert (parts.numbers(), parts.version()) == ([1, 100], 1)
+
+
 def test_what_a_dataset_is(parts: Parts) -> None:
     """The first flush registers it with its description; its versions are kept for a day."""
     recorder = parts.recorder()
