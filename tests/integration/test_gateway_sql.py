@@ -14,6 +14,9 @@ import httpx
 import pytest
 from tests.gateways import PLANES, Served, good, serving, slug
 
+import lakecore
+from lakecore.base import Refused
+
 ENDLESS = {"sql": "select count(*) from generate_series(1, 100000000000) a where a.value % 7 = 3"}
 
 
@@ -113,6 +116,19 @@ def test_members_are_for_what_they_are_for(served: Served) -> None:
     """A query takes no reason, a change no limit."""
     assert ask(served.client, "select 1", reason="x").status_code == 422
     assert ask(served.client, "delete from planes", limit=1).status_code == 422
+    assert rows(served) == PLANES
+
+
+def test_who_asks_read_only_changes_nothing(served: Served) -> None:
+    """Whatever the key allows; `lakecore.Client` asks so."""
+    answer = ask(served.client, "delete from planes", read_only=True)
+    assert slug(answer, 403) == "refused"
+    assert good(ask(served.client, "select 1 as one", read_only=True))["items"] == [{"one": 1}]
+    with (
+        lakecore.Client(served.url, served.key("ada", "read:*", "write:*")) as client,
+        pytest.raises(Refused),
+    ):
+        client.sql("delete from planes").to_arrow()
     assert rows(served) == PLANES
 
 

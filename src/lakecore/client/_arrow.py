@@ -141,7 +141,7 @@ def ask(
         connection.send(
             "POST",
             "/query/sql",
-            body=body,
+            body={**body, "read_only": True},
             headers={"Accept": ARROW},
             read_timeout_s=read_timeout_s,
         )

@@ -44,7 +44,8 @@ _PAUSE_S: Final = 0.05
 class Sql(Model):
     """One SELECT, EXPLAIN, DESCRIBE or SHOW statement; or one that changes rows.
 
-    `limit` is for queries, `reason` and `tier` are for changes.
+    `limit` is for queries, `reason` and `tier` are for changes. With `read_only` what changes
+    rows is refused, whatever the key allows.
     """
 
     sql: str
@@ -54,6 +55,7 @@ class Sql(Model):
     memory_limit_bytes: int | None = None
     reason: str = ""
     tier: Tier = "auto"
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ def _begin(
     """Plan a statement, and compute the first of its rows; in a thread."""
     from lakecore.query import SqlChange
 
-    found = caller.looking().statement(asked.sql, asked.params, **limits)
+    lake = caller.looking()
+    found = (lake.sql if asked.read_only else lake.statement)(asked.sql, asked.params, **limits)
     running.started(found)
     try:
         if isinstance(found, SqlChange):
