@@ -16,6 +16,7 @@ extra ``review``); everything else is text. All of it is bounded, and says where
     compare(old, new, language)    equal but for comments, layout, strings, values; or different
     tests_in(code, path, text)     which symbols are tests
     renamed_symbols(old, new)      which symbol became which
+    redacted(text)                 without what looks like a secret
 
 >>> from lakecore.code import Language, parse
 >>> code = parse("LIMIT = 3\\n\\ndef over(n):\\n    return n > LIMIT\\n", Language.PYTHON)
@@ -40,6 +41,7 @@ from lakecore.code._records import (
     TreeEntry,
     shown,
 )
+from lakecore.code._redact import redacted
 from lakecore.code._renames import renamed_symbols
 from lakecore.code._repository import Found, Line, Repository
 from lakecore.code._source import (
@@ -86,6 +88,7 @@ __all__ = [
     "language_of",
     "parse",
     "read_file",
+    "redacted",
     "renamed_symbols",
     "shown",
     "symbols",
