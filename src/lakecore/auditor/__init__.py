@@ -4,8 +4,8 @@ A program reads the message, finds claims that can be checked (files, names, num
 and files, values "from 3 to 5", dependencies, "wired", "removed", "renamed", "no behaviour
 change"), and looks each of them up in the diff and the tree. No model is asked for a verdict.
 
-    message ─ find_claims ─→ Claim ─┐
-    commit ── Facts (diff, tree, symbols, tests, manifests; looked up when needed) ─┴→ judge → Finding
+    message ─ find_claims ─→ Claim ──────────────────────────┐
+    commit ── Facts (diff, tree, symbols, tests, manifests) ─┴→ judge ─→ Finding
     Audit(repository, "A..B")  CommitAudit each, one at a time; tally, exit code
     render(audit, "sarif")     table, JSON, SARIF 2.1.0, Markdown, written as it goes
     send_status(…)             one commit status, to Gitea or GitHub
@@ -40,8 +40,12 @@ from lakecore.auditor._model import (
     Tally,
     Verdict,
 )
+from lakecore.auditor._render import FORMATS, JSON_VERSION, commit_document, render, summary
+from lakecore.auditor._status import Status, StatusTarget, make_status, send_status
 
 __all__ = [
+    "FORMATS",
+    "JSON_VERSION",
     "Action",
     "Audit",
     "AuditLimits",
@@ -54,10 +58,17 @@ __all__ = [
     "Evidence",
     "Finding",
     "Kind",
+    "Status",
+    "StatusTarget",
     "Tally",
     "Verdict",
     "audit",
     "audit_commit",
+    "commit_document",
     "find_claims",
     "make_prompt",
+    "make_status",
+    "render",
+    "send_status",
+    "summary",
 ]

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
 from lakecore.auditor._doubt import Doubter, make_prompt, read_reply
 from lakecore.auditor._extract import MAX_CLAIMS, find_claims
 from lakecore.auditor._facts import Facts
 from lakecore.auditor._judge import judge
-from lakecore.auditor._message import MAX_AUDITED_CHARS
-from lakecore.auditor._model import Claim, CommitAudit, Doubt, Finding, Kind, Tally, Verdict
+from lakecore.auditor._message import MAX_AUDITED_CHARS, squashed_from
+from lakecore.auditor._model import Claim, CommitAudit, Doubt, Finding, Tally, Verdict
 from lakecore.base import CorruptData, Inconclusive, LakecoreError
 from lakecore.code import Commit, GitLimits, Repository
 
@@ -152,8 +151,15 @@ def audit_commit(
     facts = Facts(repository, commit)
     notes = list(_notes(commit, claims))
     findings = []
+    listed = squashed_from(commit.message)
     for claim in claims:
         finding = _judge(claim, facts)
+        if finding.verdict is Verdict.CONTRADICTED and claim.start >= listed:
+            finding = dataclasses.replace(
+                finding,
+                verdict=Verdict.UNVERIFIABLE,
+                reason=f"one of several commits put together says so; {finding.reason}",
+            )
         findings.append(finding)
     audited = CommitAudit(
         sha=commit.sha,
@@ -172,7 +178,7 @@ def audit_commit(
 
 def _notes(commit: Commit, claims: tuple[Claim, ...]) -> Iterator[str]:
     if commit.boundary and claims:
-        yield "a shallow clone ends here: what the commit changed is not known (git fetch --unshallow)"
+        yield "a shallow clone ends here: what it changed is not known (git fetch --unshallow)"
     if commit.clipped:
         yield "the message or the list of files is longer than what is read"
     if len(commit.message) > MAX_AUDITED_CHARS:

@@ -225,6 +225,17 @@ class Facts:
         return found
 
     @cached_property
+    def in_rust_tests(self) -> bool:
+        """Whether an added line stands among tests that are beside the code."""
+        for file in self.diff.files:
+            if language_of(file.change.path) is not Language.RUST or not file.hunks:
+                continue
+            code = parse(self.source(file.change, after=True).text, Language.RUST)
+            if any(_in_rust_tests(code, hunk.new_start) for hunk in file.hunks if hunk.added):
+                return True
+        return False
+
+    @cached_property
     def compared(self) -> tuple[Compared, ...]:
         """Every changed file of code that can be read, at most 400."""
         found = []
@@ -293,7 +304,7 @@ def _is_code(path: str) -> bool:
 
 
 def _roles(code: Code, name: str) -> dict[int, str]:
-    """What a name is on each line; a use counts more than an import, that more than a definition."""
+    """What a name is on each line; a use counts most, then an import, then a definition."""
     roles: dict[int, str] = {}
     rank = {"definition": 0, "import": 1, "": 2}
     for token in code.tokens:

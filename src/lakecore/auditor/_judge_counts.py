@@ -32,6 +32,7 @@ _KINDS: Final = {
 _SCALES: Final = tuple(
     Decimal(scale) for scale in (1, 24, 60, 1_000, 1_024, 3_600, 86_400, 1_000_000, 1_048_576)
 )
+_CHECKS: Final = re.compile(r"test|assert|expect|should|verify|check", re.I)
 _NUMBER: Final = r"-?\d[\d_]*(?:\.\d+)?"
 
 
@@ -134,8 +135,10 @@ def _some_tests(delta: TestDelta, facts: Facts) -> Judgement:
         return unverifiable(
             "no test is seen; these files may have some", [Evidence("changed", others[0].path)]
         )
-    if any("test" in text.lower() for _, _, text in facts.changed_lines(added=True)):
-        return unverifiable("no test is seen; added lines speak of tests")
+    if any(_CHECKS.search(text) for _, _, text in facts.changed_lines(added=True)):
+        return unverifiable("no test is seen; added lines look like checks")
+    if facts.in_rust_tests:
+        return unverifiable("no test is new; lines among the tests are")
     return contradicted("no test is added, no file of tests is changed", [_count_of(0, Action.ADD)])
 
 
@@ -212,7 +215,8 @@ def _somewhere(claim: Claim, facts: Facts) -> Judgement:
 def _giver(name: str) -> re.Pattern[str]:
     """A line that gives a name a plain number, and nothing more."""
     return re.compile(
-        rf"(?<![\w.]){re.escape(name)}[\"']?(?:\s*:\s*[\w\[\], |]+?)?\s*(?::=|=(?!=)|:)\s*({_NUMBER})"
+        rf"(?<![\w.]){re.escape(name)}[\"']?(?:\s*:\s*[\w\[\], |]+?)?"
+        rf"\s*(?::=|=(?!=)|:)\s*({_NUMBER})"
         r"(?:_?[iuf](?:8|16|32|64|size))?\s*(?=$|[,;)\]}#]|//)"
     )
 

@@ -77,7 +77,16 @@ def _nothing_new(claim: Claim, facts: Facts) -> Judgement:
         fresh = [(path, d) for path, d in fresh if d.name not in known]
         if not fresh:
             return unverifiable("another manifest had it before", _evidence(came))
+    fresh = [(path, d) for path, d in fresh if not _was_locked(d.name, facts)]
+    if not fresh:
+        return unverifiable("it was there before, for another dependency", _evidence(came))
     return contradicted("a manifest has a new one", _evidence(fresh))
+
+
+def _was_locked(name: str, facts: Facts) -> bool:
+    """Whether a lock file had it before, because something else depends on it."""
+    found = facts.repository.find(facts.repository.parent(facts.commit), name, word=False)
+    return any(is_lock(line.path) for line in found.lines)
 
 
 def _own_names(path: str, facts: Facts) -> Iterator[str]:
@@ -209,7 +218,7 @@ def _plain_version(text: str) -> str:
 
 
 def _names_version(asked: str, said: str) -> bool:
-    """Whether what is asked for has the version in it, or is a prefix of it, as ``1.2`` of 1.2.3."""
+    """Whether what is asked for has the version in it, or one begins with the other."""
     for found in re.findall(r"\d+(?:\.\d+)*(?:[-+.]?[A-Za-z][\w.]*)?", asked):
         short, long = sorted((found, said), key=len)
         if long == short or long.startswith(f"{short}."):

@@ -121,8 +121,11 @@ def _documents(facts: Facts) -> Judgement:
 
 
 def _tests_only(facts: Facts) -> Judgement:
-    differing = [f for f in _differing(facts, Sameness.STRINGS, tests=False)]
-    differing = [f for f in differing if not _has_tests_inside(f)]
+    differing = [
+        found
+        for found in _differing(facts, Sameness.STRINGS, tests=False)
+        if not _has_tests_inside(found)
+    ]
     if differing:
         evidence = [line for found in differing for line in _first_lines(facts, found.change)]
         return contradicted("code that is no test is changed", evidence)

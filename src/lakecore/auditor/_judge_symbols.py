@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
@@ -13,10 +14,10 @@ from lakecore.auditor._words import last_name
 from lakecore.code import Line, Symbol, is_document, is_test_path
 
 # "Remove the `x` argument": a part of something, which has lines, but no definition.
-_PARTS: Final = (
-    "argument parameter field attribute option flag setting import call usage use reference "
-    "keyword property branch case column key member entry command"
-).split()  # fmt: skip
+_PARTS: Final = re.compile(
+    r"argument|parameter|field|attribute|option|flag|setting|import|call|usage|use|reference|"
+    r"keyword|property|branch|case|column|key|member|entry|command"
+)
 
 
 def _name_of(text: str) -> str:
@@ -66,12 +67,23 @@ def judge_added(claim: Claim, facts: Facts) -> Judgement:
     if facts.opaque:
         return unverifiable(f"not all lines can be read: {facts.opaque}")
     use = facts.use(name)
+    if claim.unit.startswith("test") or not _is_shaped(claim):
+        return unverifiable("no added line has it; it may be a word for something else")
     if use.anywhere:
         return contradicted(
             "no added line has it; it was there before",
             [*_defined(use), *_lines(use.references), *_lines(use.mentions)],
         )
     return contradicted("neither an added line nor the tree has it", [Evidence("0 lines", count=0)])
+
+
+def _is_shaped(claim: Claim) -> bool:
+    """Whether a name can only be one of a program: a plain word is often that of an idea."""
+    name = claim.target
+    nouns = ("function", "method", "class", "struct", "enum", "trait", "constant", "variable")
+    if claim.unit.startswith(nouns) or name.endswith("()") or name.startswith("--"):
+        return True
+    return bool(re.search(r"\w_\w|[a-z0-9][A-Z]|::|\w\.\w|^_\w", name))
 
 
 def judge_removed(claim: Claim, facts: Facts) -> Judgement:
@@ -92,7 +104,7 @@ def judge_removed(claim: Claim, facts: Facts) -> Judgement:
             reason = "a definition of it is gone, others of that name stay"
         return backed(reason, lines)
     fewer = facts.count_lines(name, added=False) > facts.count_lines(name, added=True)
-    part = claim.unit.rstrip("s") in _PARTS or claim.scoped or claim.target.startswith("-")
+    part = bool(_PARTS.match(claim.unit)) or claim.scoped or claim.target.startswith("-")
     if fewer and (part or not use.definitions):
         return backed("removed lines have it", lines)
     if fewer or part or not _same_definitions(before, use) or facts.opaque:
@@ -126,7 +138,7 @@ def _nothing_removed(claim: Claim, name: str, use: Use, facts: Facts) -> Judgeme
         return backed("a file that is called so is gone", files)
     if facts.opaque:
         return unverifiable(f"not all lines can be read: {facts.opaque}")
-    if claim.scoped:
+    if claim.scoped or claim.unit.startswith("test"):
         return unverifiable("no removed line names it; what it is removed from is not known")
     if facts.lines_with(name, added=False, word=False):
         return unverifiable("removed lines have it in another spelling")

@@ -57,6 +57,21 @@ def sentences(message: str) -> tuple[Sentence, ...]:
     return tuple(_split(flat))
 
 
+def squashed_from(message: str) -> int:
+    """Where the messages of single commits begin that a merge put together; else its end.
+
+    What one of them did another may have undone, so that the sum of them is no lie.
+    """
+    subject, _, body = message.partition("\n")
+    lines = [line for line in body.split("\n") if line.strip() and not _TRAILER.match(line)]
+    starred = sum(line.startswith("* ") for line in lines)
+    if re.search(r"\(#\d+\)\s*$", subject) and starred and lines[0].startswith("* "):
+        return len(subject)
+    if re.match(r"(?:Squashed commit|This is a combination of)", body.strip()):
+        return len(subject)
+    return len(message) + 1
+
+
 def _blanked(message: str) -> str:
     """The message with what is no statement replaced by spaces; line ends stay."""
     kept = []

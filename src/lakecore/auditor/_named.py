@@ -13,7 +13,8 @@ from lakecore.auditor._words import VERBS, speaks_of_itself
 _NAME: Final = r"(?:`[^`\s]+`|@?[A-Za-z][\w./@-]*[A-Za-z0-9])"
 _VERSION: Final = r"[v^~=<>]*\d+(?:\.\d+)*(?:[-.+]?[A-Za-z]+[\w.]*)?"
 _SECTIONS: Final = (
-    r"(?:\[[\w.-]+\]|(?:the\s+)?(?:dev(?:elopment)?|build|test|optional|runtime|peer)[- ]dependencies|"
+    r"(?:\[[\w.-]+\]|(?:the\s+)?(?:dev(?:elopment)?|build|test|optional|runtime|peer)"
+    r"[- ]dependencies|"
     r"dependencies|devDependencies)"
 )
 _THING: Final = r"(?:dependenc(?:y|ies)|packages?|crates?|requirements?)"
@@ -37,9 +38,10 @@ _NO_NEW: Final = re.compile(
     r"\b(?i:no|without(?:\s+any)?|zero)\s+(?i:new|added|additional|extra)\s+(?i:(?:runtime|external|"
     r"third-party)\s+)?(?i:dependenc(?:y|ies))\b|\b(?i:no\s+dependenc(?:y|ies)\s+(?:are\s+|were\s+)?added)\b"
 )
-_STOP_NAMES: Final = frozenset(
-    "the a an all some any new old unused this that these those our its other more unneeded"
-    " development optional transitive direct dev runtime python rust version".split()  # noqa: SIM905 - words
+_STOP_NAMES: Final = re.compile(
+    r"the|an?|all|some|any|new|old|unused|this|that|these|those|our|its|other|more|unneeded|"
+    r"development|optional|transitive|direct|dev|runtime|python|rust|version",
+    re.I,
 )
 
 _BEHAVIOUR: Final = (
@@ -53,29 +55,33 @@ _SCOPES: Final = (
     ("behaviour", _BEHAVIOUR),
     (
         "whitespace",
-        r"\bwhite\s?space[- ]only\b|\bonly\s+white\s?space(?:\s+changes?)?\b|\bwhite\s?space\s+changes?\s+only\b",
+        r"\bwhite\s?space[- ]only\b|\bonly\s+white\s?space(?:\s+changes?)?\b|"
+        r"\bwhite\s?space\s+changes?\s+only\b",
     ),
     (
         "formatting",
-        r"\b(?:re)?format(?:ting)?[- ]only\b|\b(?:only|just|purely|pure)\s+(?:re)?format(?:ting|s|ted)?\b"
+        r"\b(?:re)?format(?:ting)?[- ]only\b|"
+        r"\b(?:only|just|purely|pure)\s+(?:re)?format(?:ting|s|ted)?\b"
         r"(?:\s+changes?)?|\bformatting\s+changes?\s+only\b|\bstyle\s+changes?\s+only\b",
     ),
     (
         "comments",
-        r"\bcomments?[- ]only\b|\bonly\s+(?:changes\s+|touches\s+)?comments\b|\bno\s+code\s+changes?\b|"
+        r"\bcomments?[- ]only\b|\bonly\s+(?:changes\s+|touches\s+)?comments\b|"
+        r"\bno\s+code\s+changes?\b|"
         r"\bno\s+changes?\s+to\s+(?:the\s+)?code\b",
     ),
     (
         "docs",
-        r"\b(?:docs?|documentation)[- ]only\b|\bonly\s+(?:touches\s+|changes\s+|updates\s+|affects\s+)?(?:the\s+)?"
+        r"\b(?:docs?|documentation)[- ]only\b|"
+        r"\bonly\s+(?:touches\s+|changes\s+|updates\s+|affects\s+)?(?:the\s+)?"
         r"(?:docs|documentation)\b(?!\s*(?:for|of|in|that))",
     ),
     ("tests", r"\btests?[- ]only\b|\bonly\s+(?:touches\s+|changes\s+)(?:the\s+)?tests\b"),
 )
 _SCOPE_PATTERNS: Final = tuple((name, re.compile(text, re.I)) for name, text in _SCOPES)
 _TYPO: Final = re.compile(
-    r"^(?:[\w./*,() -]{1,40}!?:\s+)?(?:fix(?:es|ed)?|correct(?:s|ed)?)\s+(?:(?:a|an|the|some|several|two|"
-    r"few|more|minor|small|tiny|another|one|simple|silly)\s+)*(?:typos?|spelling|misspellings?)\b",
+    r"^(?:[\w./*,() -]{1,40}!?:\s+)?(?:fix(?:es|ed)?|correct(?:s|ed)?)\s+"
+    r"(?:(?:a|an|the|some|several|two|few|more|minor|small|tiny|another|one|simple|silly)\s+)*(?:typos?|spelling|misspellings?)\b",
     re.I,
 )
 _NEGATED: Final = re.compile(
@@ -108,7 +114,7 @@ def find_dependencies(sentence: Sentence) -> Iterator[Claim]:
             )
     for match in _ADD_OR_REMOVE.finditer(text):
         name = match["name"] or match["other"]
-        if name.lower() in _STOP_NAMES:
+        if _STOP_NAMES.fullmatch(name):
             continue
         if speaks_of_itself(text, match.start(), first=sentence.first):
             added = re.fullmatch(VERBS["add"], match["verb"], re.I)

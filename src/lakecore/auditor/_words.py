@@ -99,15 +99,9 @@ _SEPARATOR: Final = re.compile(
 )
 _BEGINS: Final = re.compile(rf"^(?:(?:also|now|we|this\s+\w+)\s+)?{_ANY_VERB}\b", re.I)
 
-WORD_NUMBERS: Final = {
-    word: number
-    for number, word in enumerate(
-        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-        + ["eleven", "twelve"],
-        start=1,
-    )
-}
-NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+|" + "|".join(WORD_NUMBERS) + r")"
+_WORDS: Final = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+WORD_NUMBERS: Final = {word: number for number, word in enumerate(_WORDS.split("|"), start=1)}
+NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+|" + _WORDS + r")"
 BOUND: Final = (
     r"(?P<bound>(?:exactly|only|just|about|around|roughly|approximately|nearly|almost|some|over|"
     r"more\s+than|at\s+least|up\s+to|at\s+most|fewer\s+than|less\s+than|another|~|≈|≥|≤|>|<)\s*)?"
