@@ -12,6 +12,7 @@ Python, the command line and the servers share.
 ('notes', 'green')
 """
 
+from lakecore.app._audit import open_audit, send_audit_status
 from lakecore.app._backup import backups_at, create_backup, restore_backup, verify_backups
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
 from lakecore.app._lake import Lake
@@ -28,9 +29,11 @@ __all__ = [
     "VerifyReport",
     "backups_at",
     "create_backup",
+    "open_audit",
     "open_gateway",
     "open_lake",
     "restore_backup",
+    "send_audit_status",
     "serve_mcp",
     "system_user",
     "verify_backups",

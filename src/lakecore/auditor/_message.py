@@ -50,7 +50,7 @@ class Sentence:
 def sentences(message: str) -> tuple[Sentence, ...]:
     """The sentences of a message, at most its first 64 Ki characters.
 
-    >>> [s.text for s in sentences("Add `a`. Drop b.\\n\\n- keep\\n  c\\n\\nFixes: #1")]
+    >>> [s.text for s in sentences("Add `a`. Drop b.\\n\\n- keep\\nc\\n\\nFixes: #1")]
     ['Add `a`.', 'Drop b.', 'keep c']
     """
     flat = _blanked(message[:MAX_AUDITED_CHARS])

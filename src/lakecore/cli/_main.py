@@ -49,6 +49,7 @@ SECTIONS = {
         "reconcile": "journal what other programs committed",
         "backup": "copies of the lake in another place, and lakes made of them",
     },
+    "Code": {"audit": "hold what commit messages claim against what the commits do"},
     "Rules": {"truth": "the rules that decide whether a change may happen"},
     "Access": {"keys": "API keys: who comes through the gateway, and what they may do"},
     "Shell": {"completion": "tab completion for bash, zsh, fish"},

@@ -235,6 +235,19 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditorSettings:
+    """Bounds of an audit of commit messages; what is beyond them makes it inconclusive."""
+
+    max_commits: int = setting(
+        10_000, "Commits of a range that are audited, the newest first.", minimum=1
+    )
+    timeout_s: float = setting(600.0, "Seconds that one audit may take.", minimum=0.001)
+    git_timeout_s: float = setting(
+        60.0, "Seconds that one call of git may take, or stay silent.", minimum=0.01
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section."""
 
@@ -245,3 +258,4 @@ class Settings:
     truth: TruthSettings = field(default_factory=TruthSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    auditor: AuditorSettings = field(default_factory=AuditorSettings)
