@@ -32,7 +32,7 @@ _KINDS: Final = {
 _SCALES: Final = tuple(
     Decimal(scale) for scale in (1, 24, 60, 1_000, 1_024, 3_600, 86_400, 1_000_000, 1_048_576)
 )
-_CHECKS: Final = re.compile(r"test|assert|expect|should|verify|check", re.I)
+_CHECKS: Final = re.compile(r"\bassert|\bexpect\s*\(|\btest|_test\b|\.should\b", re.I)
 _NUMBER: Final = r"-?\d[\d_]*(?:\.\d+)?"
 
 

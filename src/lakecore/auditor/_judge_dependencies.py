@@ -110,6 +110,8 @@ def _added(
     ]
     if fresh:
         return backed("a manifest has it now, and had it not", _evidence(fresh))
+    if old and new and not facts.opaque:
+        return contradicted("the manifests had it before", _evidence(new))
     if _in_changed_lines(claim.target, facts):
         return unverifiable("changed lines name it, no manifest that is read does")
     there = _of(claim.target, facts.all_dependencies)
@@ -202,6 +204,10 @@ def _bumped(
         if lines:
             return backed("a lock file has that version", lines)
         return unverifiable("a lock file is changed, that version is not seen in it")
+    short = claim.target.rsplit("/", 1)[-1]
+    lines = [line for line in facts.lines_with(short, added=True) if said in line.text]
+    if lines:
+        return backed("an added line has both", lines)
     if changed and not facts.opaque:
         return contradicted("a manifest asks for another version", _evidence(changed))
     there = _of(claim.target, facts.all_dependencies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Final
 
 from lakecore.auditor._facts import MAX_COMPARED_FILES, Compared, Facts, as_evidence
@@ -23,6 +24,8 @@ from lakecore.code import (
 )
 
 _MAX_VALUES: Final = 3
+_MAX_NAMES: Final = 200
+_NEAR: Final = 0.8
 _NUMBERS_OF_NOBODY: Final = ("version", "year", "copyright", "revision", "build")
 
 
@@ -209,6 +212,15 @@ def _text_of(text: str, symbol: Symbol) -> str:
     return "\n".join(line[indent:] if not line[:indent].strip() else line for line in lines)
 
 
+def _near(names: list[str], others: set[str]) -> bool:
+    """Whether one of the names is another one with other letters: then the slip was in it."""
+    last = [name.rsplit(".", 1)[-1] for name in others][:_MAX_NAMES]
+    return any(
+        get_close_matches(name.rsplit(".", 1)[-1], last, n=1, cutoff=_NEAR)
+        for name in names[:_MAX_NAMES]
+    )
+
+
 def _typo(facts: Facts) -> Judgement:
     """A slip of the pen neither makes nor takes away definitions."""
     for found in facts.compared:
@@ -216,9 +228,10 @@ def _typo(facts: Facts) -> Judgement:
             continue
         old = {s.qualified for s in parse(found.old, found.language).symbols}
         new = {s.qualified for s in parse(found.new, found.language).symbols}
-        if len(old) != len(new):
-            names = sorted((new - old) or (old - new))
-            word = "added" if len(new) > len(old) else "removed"
+        names, word = sorted(new - old), "added"
+        if not names:
+            names, word = sorted(old - new), "removed"
+        if len(old) != len(new) and not _near(names, old if word == "added" else new):
             return contradicted(
                 "definitions came or went, not only letters",
                 [Evidence(f"{word}: {name}", found.change.path) for name in names[:5]],

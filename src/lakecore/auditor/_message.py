@@ -64,9 +64,11 @@ def squashed_from(message: str) -> int:
     """
     subject, _, body = message.partition("\n")
     lines = [line for line in body.split("\n") if line.strip() and not _TRAILER.match(line)]
-    starred = sum(line.startswith("* ") for line in lines)
-    if re.search(r"\(#\d+\)\s*$", subject) and starred and lines[0].startswith("* "):
-        return len(subject)
+    starred = len(re.findall(r"^\* ", body, re.M))
+    apart = len(re.findall(r"\n\s*\n\* ", f"\n{body}"))
+    if lines and lines[0].startswith("* ") and apart == starred:
+        if starred > 1 or re.search(r"\(#\d+\)\s*$", subject):
+            return len(subject)
     if re.match(r"(?:Squashed commit|This is a combination of)", body.strip()):
         return len(subject)
     return len(message) + 1

@@ -39,7 +39,7 @@ _NO_NEW: Final = re.compile(
     r"third-party)\s+)?(?i:dependenc(?:y|ies))\b|\b(?i:no\s+dependenc(?:y|ies)\s+(?:are\s+|were\s+)?added)\b"
 )
 _STOP_NAMES: Final = re.compile(
-    r"the|an?|all|some|any|new|old|unused|this|that|these|those|our|its|other|more|unneeded|"
+    r"the|an?|up|down|it|them|all|some|any|new|old|unused|this|that|these|those|our|its|other|more|unneeded|"
     r"development|optional|transitive|direct|dev|runtime|python|rust|version",
     re.I,
 )
@@ -80,7 +80,7 @@ _SCOPES: Final = (
 )
 _SCOPE_PATTERNS: Final = tuple((name, re.compile(text, re.I)) for name, text in _SCOPES)
 _TYPO: Final = re.compile(
-    r"^(?:[\w./*,() -]{1,40}!?:\s+)?(?:fix(?:es|ed)?|correct(?:s|ed)?)\s+"
+    r"^(?:\[[^\]]{1,40}\]\s+)?(?:[\w./*,() -]{1,40}!?:\s+)?(?:fix(?:es|ed)?|correct(?:s|ed)?)\s+"
     r"(?:(?:a|an|the|some|several|two|few|more|minor|small|tiny|another|one|simple|silly)\s+)*(?:typos?|spelling|misspellings?)\b",
     re.I,
 )
@@ -101,6 +101,8 @@ def find_dependencies(sentence: Sentence) -> Iterator[Claim]:
     """``add X as a dependency``, ``bump X from 1.2 to 1.3``, ``no new dependencies``."""
     text = sentence.text
     for match in _BUMP.finditer(text):
+        if _STOP_NAMES.fullmatch(match["name"]):
+            continue
         if speaks_of_itself(text, match.start(), first=sentence.first) and (
             "." in match["new"] or match["old"] or "`" not in match["name"]
         ):

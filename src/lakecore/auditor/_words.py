@@ -23,9 +23,10 @@ _FOLDER: Final = r"(?:[\w@.+-]+/)+(?![\w])"
 _SNAKE: Final = r"(?:[A-Za-z_]\w*(?:::|\.|#))*(?:[A-Za-z]\w*_\w+|_[A-Za-z]\w*)(?:\(\))?"
 _CALL: Final = r"(?:[A-Za-z_]\w*(?:::|\.|#))*[A-Za-z_]\w*\(\)"
 _CAMEL: Final = r"[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+(?:\(\))?"
+_LOWER_CAMEL: Final = r"[a-z]+[a-z0-9]*(?:[A-Z][a-z0-9]+)+(?:\(\))?"
 _OPTION: Final = r"--[a-z][\w-]+"
 _QUOTED: Final = r"`[^`]{1,200}`"
-TARGET: Final = rf"(?:{_QUOTED}|{PATH}|{_OPTION}|{_CALL}|{_SNAKE}|{_CAMEL})"
+TARGET: Final = rf"(?:{_QUOTED}|{PATH}|{_OPTION}|{_CALL}|{_SNAKE}|{_CAMEL}|{_LOWER_CAMEL})"
 _TARGET_LIST: Final = rf"{TARGET}(?:(?:\s*,\s*(?:and\s+)?|\s+(?:and|&|\+)\s+)(?:the\s+)?{TARGET})*"
 
 _FILLER: Final = (
@@ -88,7 +89,10 @@ _LATER: Final = re.compile(
     r"previous\s+(?:commit|change|pr)|earlier\s+(?:commit|change|pr)|last\s+(?:commit|change|pr))\b",
     re.I,
 )
-_AREA: Final = re.compile(r"^[\w./@*+,&() -]{1,80}?!?:\s+")
+_AREA: Final = re.compile(
+    r"^(?:\[[^\]]{1,40}\]:?\s+|:[a-z_]+:\s*|[A-Z]{2,}-\d+:?\s+|#\d+:?\s+)*"
+    r"(?:[\w./@*+,&() -]{1,80}?!?:\s+)?"
+)
 _SPEAKER: Final = re.compile(
     r"^(?:(?:also|then|finally|now|additionally|furthermore|first|second|secondly|lastly|plus|and|"
     r"we|i|we\s+also|this\s+(?:commit|change|patch|pr|mr)(?:\s+also)?|(?:the\s+)?(?:commit|patch))\s*,?\s*)*$",
