@@ -27,12 +27,12 @@ from lakecore.code import (
     Symbol,
     TestCase,
     compare,
+    find_tests,
     is_document,
     is_test_path,
     language_of,
     parse,
     shown,
-    tests_in,
 )
 
 MAX_EVIDENCE: Final = 5
@@ -347,7 +347,7 @@ def _tests_of(facts: Facts) -> TestDelta:
                 delta.uncertain = f"{shown(change.path)} is {source.kind.value}"
                 continue
             code = parse(source.text, source.language)
-            cases = tests_in(code, source.path, source.text)
+            cases = find_tests(code, source.path, source.text)
             counts[change.path] = len(cases)
             if code.broken and test_path:
                 delta.uncertain = f"{shown(change.path)} is not understood"

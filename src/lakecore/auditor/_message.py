@@ -66,9 +66,9 @@ def squashed_from(message: str) -> int:
     lines = [line for line in body.split("\n") if line.strip() and not _TRAILER.match(line)]
     starred = len(re.findall(r"^\* ", body, re.M))
     apart = len(re.findall(r"\n\s*\n\* ", f"\n{body}"))
-    if lines and lines[0].startswith("* ") and apart == starred:
-        if starred > 1 or re.search(r"\(#\d+\)\s*$", subject):
-            return len(subject)
+    several = starred > 1 or bool(re.search(r"\(#\d+\)\s*$", subject))
+    if lines and lines[0].startswith("* ") and apart == starred and several:
+        return len(subject)
     if re.match(r"(?:Squashed commit|This is a combination of)", body.strip()):
         return len(subject)
     return len(message) + 1

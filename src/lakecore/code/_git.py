@@ -131,7 +131,7 @@ class Git:
         with tempfile.TemporaryFile() as errors:
             process = self.start(*arguments, errors=errors)
             with finished(process), watched(process, self.limits.timeout_s) as watch:
-                output = pipe(process.stdout).read(max_bytes + 1)
+                output = _read(pipe(process.stdout).fileno(), max_bytes + 1)
                 if len(output) > max_bytes:
                     return output[:max_bytes], False
                 code = process.wait()
@@ -172,6 +172,16 @@ class Git:
                     watch.resume()
                 code = process.wait()
             self._check(arguments[0], code, (0,), watch, errors)
+
+
+def _read(file: int, limit: int) -> bytes:
+    """What comes until the end or the limit; no more memory than what came."""
+    parts = []
+    left = limit
+    while left and (part := os.read(file, min(_CHUNK_BYTES, left))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _keep(kept: bytearray, part: bytes, limit: int) -> bool:
