@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_AUDITED_CHARS: Final = 64 * 1024
+MAX_SENTENCE_CHARS: Final = 600
 
 _FENCE: Final = re.compile(r"^\s*(?:```|~~~)")
 _BULLET: Final = re.compile(
@@ -24,6 +25,7 @@ _TRAILER: Final = re.compile(
 )
 _CHERRY: Final = re.compile(r"^\(cherry picked from commit [0-9a-f]+\)$")
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s`<>)\]]+|\b[\w.+-]+@[\w-]+\.[\w.-]+")
+_LONG_WORD: Final = re.compile(r"\S{120,}+")
 _REVERTED: Final = re.compile(r"^(?:Revert|Reapply|Reland)\s+[\"'“].*$", re.M)
 _MERGE: Final = re.compile(
     r"^Merge (?:branch|pull request|remote|tag|commit|[\w/-]+ into)\b.*$", re.M
@@ -95,7 +97,7 @@ def _blanked(message: str) -> str:
         previous_blank = not stripped or (drop and indented)
         kept.append(" " * len(line) if drop else line)
     text = "\n".join(kept)
-    for pattern in (_URL, _PREFIX):
+    for pattern in (_LONG_WORD, _URL, _PREFIX):
         text = pattern.sub(lambda match: " " * len(match[0]), text)
     return text
 
@@ -134,7 +136,9 @@ def _sentences_of(text: str, offset: int, subject: bool) -> Iterator[Sentence]:
         stripped = part.strip()
         if stripped:
             start = offset + begin + len(part) - len(part.lstrip())
-            yield Sentence(_one_line(stripped), start, first, subject)
+            # No sentence of a person is longer; what is would only cost time.
+            if len(stripped) <= MAX_SENTENCE_CHARS:
+                yield Sentence(_one_line(stripped), start, first, subject)
             first = False
         begin = end
 

@@ -23,10 +23,12 @@ _FOLDER: Final = r"(?:[\w@.+-]+/)+(?![\w])"
 _SNAKE: Final = r"(?:[A-Za-z_]\w*(?:::|\.|#))*(?:[A-Za-z]\w*_\w+|_[A-Za-z]\w*)(?:\(\))?"
 _CALL: Final = r"(?:[A-Za-z_]\w*(?:::|\.|#))*[A-Za-z_]\w*\(\)"
 _CAMEL: Final = r"[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+(?:\(\))?"
-_LOWER_CAMEL: Final = r"[a-z]+[a-z0-9]*(?:[A-Z][a-z0-9]+)+(?:\(\))?"
+_LOWER_CAMEL: Final = r"[a-z][a-z0-9]*+(?:[A-Z][a-z0-9]+)+(?:\(\))?"
 _OPTION: Final = r"--[a-z][\w-]+"
 _QUOTED: Final = r"`[^`]{1,200}`"
-TARGET: Final = rf"(?:{_QUOTED}|{PATH}|{_OPTION}|{_CALL}|{_SNAKE}|{_CAMEL}|{_LOWER_CAMEL})"
+TARGET: Final = (
+    rf"(?:{_QUOTED}|(?<![\w./@-])(?:{PATH}|{_OPTION}|{_CALL}|{_SNAKE}|{_CAMEL}|{_LOWER_CAMEL}))"
+)
 _TARGET_LIST: Final = rf"{TARGET}(?:(?:\s*,\s*(?:and\s+)?|\s+(?:and|&|\+)\s+)(?:the\s+)?{TARGET})*"
 
 _FILLER: Final = (

@@ -154,9 +154,7 @@ def test_places_are_those_of_the_message() -> None:
                 ";",
                 ".",
                 "\n",
-                "- ",
-            ]
-            + [
+                "-",
                 "src/a.py",
                 "is",
                 "no",
@@ -166,7 +164,6 @@ def test_places_are_those_of_the_message() -> None:
                 "docs",
                 "only",
                 "\t",
-                "\N{ZERO WIDTH SPACE}",
             ]
         ),
         max_size=40,
