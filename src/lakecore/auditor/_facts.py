@@ -114,6 +114,7 @@ class Facts:
     def __init__(self, repository: Repository, commit: Commit) -> None:
         self.repository = repository
         self.commit = commit
+        self.unread_manifests: list[str] = []
         self._uses: dict[tuple[str, bool], Use] = {}
 
     @property
@@ -208,6 +209,7 @@ class Facts:
                 source = self.source(change, after=late)
                 read = read_manifest(change.path, source.text) if source.text else frozenset()
                 if read is None or not source.readable:
+                    self.unread_manifests.append(change.path)
                     continue
                 into[change.path] = read
         return before, after

@@ -9,6 +9,7 @@ from lakecore.auditor._dependencies import Dependency, is_lock, normalised
 from lakecore.auditor._facts import Facts
 from lakecore.auditor._model import Action, Claim, Evidence
 from lakecore.auditor._verdicts import Judgement, backed, contradicted, unverifiable
+from lakecore.code import shown
 
 _Manifests = Mapping[str, frozenset[Dependency]]
 
@@ -59,6 +60,8 @@ def _nothing_new(claim: Claim, facts: Facts) -> Judgement:
         for dependency in sorted(dependencies)
         if dependency.name not in known
     ]
+    if facts.unread_manifests and not came:
+        return unverifiable(f"{shown(facts.unread_manifests[0])} is not understood")
     if not came:
         return backed("no changed manifest has a new one")
     if claim.scoped or all(path not in before for path, _ in came):

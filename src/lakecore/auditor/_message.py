@@ -26,6 +26,9 @@ _TRAILER: Final = re.compile(
 _CHERRY: Final = re.compile(r"^\(cherry picked from commit [0-9a-f]+\)$")
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s`<>)\]]+|\b[\w.+-]+@[\w-]+\.[\w.-]+")
 _LONG_WORD: Final = re.compile(r"\S{120,}+")
+_TERMINAL: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 _REVERTED: Final = re.compile(r"^(?:Revert|Reapply|Reland)\s+[\"'“].*$", re.M)
 _MERGE: Final = re.compile(
     r"^Merge (?:branch|pull request|remote|tag|commit|[\w/-]+ into)\b.*$", re.M
@@ -97,7 +100,7 @@ def _blanked(message: str) -> str:
         previous_blank = not stripped or (drop and indented)
         kept.append(" " * len(line) if drop else line)
     text = "\n".join(kept)
-    for pattern in (_LONG_WORD, _URL, _PREFIX):
+    for pattern in (_TERMINAL, _LONG_WORD, _URL, _PREFIX):
         text = pattern.sub(lambda match: " " * len(match[0]), text)
     return text
 

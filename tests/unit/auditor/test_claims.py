@@ -8,6 +8,11 @@ from hypothesis import strategies as st
 
 from lakecore.auditor import Bound, find_claims
 
+_PIECES = [
+    *("add", "remove", "rename", "from", "to", "is", "no", "new", "only", "docs", "tests"),
+    *("dependencies", "`a`", "`b_c()`", "src/a.py", "3", "5", "→", ",", ";", ".", "\n", "- ", "\t"),
+]
+
 
 def claimed(message: str) -> list[tuple[str, str, str]]:
     """Kind, action and target of each claim."""
@@ -138,34 +143,7 @@ def test_places_are_those_of_the_message() -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(
-            [
-                "add",
-                "remove",
-                "`a`",
-                "`b_c()`",
-                "3",
-                "tests",
-                "from",
-                "to",
-                "5",
-                "→",
-                ",",
-                ";",
-                ".",
-                "\n",
-                "-",
-                "src/a.py",
-                "is",
-                "no",
-                "new",
-                "dependencies",
-                "rename",
-                "docs",
-                "only",
-                "\t",
-            ]
-        ),
+        st.sampled_from(_PIECES),
         max_size=40,
     )
 )
