@@ -231,20 +231,21 @@ def _sarif(audit: Audit) -> Iterator[str]:
     yield ', "properties": ' + json.dumps({"summary": audit.tally.to_dict()}) + "}]}\n"
 
 
-_LEVELS: Final = {Verdict.CONTRADICTED: "error", Verdict.INCONCLUSIVE: "note"}
+# SARIF 3.27.9, 3.27.10: what is not a failure has no level.
+_LEVELS: Final = {Verdict.CONTRADICTED: ("fail", "error"), Verdict.INCONCLUSIVE: ("open", "none")}
 
 
 def _results(commit: CommitAudit) -> Iterator[dict[str, object]]:
     """What is contradicted or inconclusive, and the doubts; what is fine is no result."""
     for finding in commit.findings:
-        level = _LEVELS.get(finding.verdict)
-        if level is None:
+        if finding.verdict not in _LEVELS:
             continue
+        kind, level = _LEVELS[finding.verdict]
         words = plain(commit.claim_text(finding))
         yield {
             "ruleId": f"claim/{finding.claim.kind.value}",
             "level": level,
-            "kind": "fail" if level == "error" else "informational",
+            "kind": kind,
             "message": {"text": f"{commit.sha[:10]} says “{words}”: {plain(finding.reason)}."},
             "locations": _locations(commit, finding.evidence),
             "partialFingerprints": {FINGERPRINT: fingerprint(commit, finding)},
@@ -259,7 +260,7 @@ def _results(commit: CommitAudit) -> Iterator[dict[str, object]]:
         yield {
             "ruleId": "doubt",
             "level": "warning",
-            "kind": "review",
+            "kind": "fail",
             "message": {"text": f"{commit.sha[:10]}: {plain(doubt.text)}"},
             "locations": _locations(commit, (Evidence("", doubt.path, doubt.line),)),
             "partialFingerprints": {FINGERPRINT: digest.hexdigest()[:32]},

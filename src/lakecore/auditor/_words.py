@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 _EXTENSIONS: Final = (
@@ -168,26 +169,34 @@ def _part(head: str) -> str:
 
 def active(text: str, verb: str, *, first: bool) -> Iterator[Phrase]:
     """``add `a` and `b``` and its like, where the author says it of this commit."""
+    for match in _active_pattern(verb).finditer(text):
+        if speaks_of_itself(text, match.start(), first=first):
+            yield _phrase(text, match)
+
+
+@cache
+def _active_pattern(verb: str) -> re.Pattern[str]:
     after = _AFTER_REMOVED if verb == "remove" else _AFTER
-    pattern = re.compile(
+    return re.compile(
         rf"\b(?P<verb>(?i:{VERBS[verb]}))\s+(?i:{_FILLER})(?P<targets>{_TARGET_LIST})"
         rf"(?:\s+(?P<noun>(?i:{NOUN}|{PART_NOUN})))?{after}"
     )
-    for match in pattern.finditer(text):
-        if speaks_of_itself(text, match.start(), first=first):
-            yield _phrase(text, match)
 
 
 def passive(text: str, participle: str, *, first: bool) -> Iterator[Phrase]:
     """```a` is now wired`` and its like."""
-    pattern = re.compile(
+    for match in _passive_pattern(participle).finditer(text):
+        if speaks_of_itself(text, match.start(), first=first):
+            yield _phrase(text, match)
+
+
+@cache
+def _passive_pattern(participle: str) -> re.Pattern[str]:
+    return re.compile(
         rf"(?P<targets>{_TARGET_LIST})(?:\s+(?P<noun>(?i:{NOUN}|{PART_NOUN})))?\s+"
         rf"(?:(?:is|are|has\s+been|have\s+been|now|gets|get)\s+)*(?P<verb>(?i:{participle}))\b"
         rf"{_AFTER_REMOVED[:-1]}|\s+(?:into|in|to|up|via|by|through|with)\b)"
     )
-    for match in pattern.finditer(text):
-        if speaks_of_itself(text, match.start(), first=first):
-            yield _phrase(text, match)
 
 
 def _phrase(text: str, match: re.Match[str]) -> Phrase:

@@ -312,7 +312,7 @@ def test_bounds_of_an_audit(tmp_path: Path) -> None:
 
 
 def test_many_commits_take_no_more_memory(tmp_path: Path) -> None:
-    """400 commits, each with a claim, streamed: memory does not grow with them."""
+    """200 commits, each with a claim, streamed: memory does not grow with them."""
     steps = [Step({"a.md": "0\n"}, "c0")]
     steps += [
         Step(
@@ -321,19 +321,19 @@ def test_many_commits_take_no_more_memory(tmp_path: Path) -> None:
             (n - 1,),
             whole=False,
         )
-        for n in range(1, 400)
+        for n in range(1, 200)
     ]
     sha = write_history(tmp_path / "r", steps)[-1]
     peaks = []
     with Repository.open(tmp_path / "r") as repository:
-        for count in (60, 400):
+        for count in (40, 200):
             running = Audit(repository, sha, history=True, limits=AuditLimits(max_commits=count))
             tracemalloc.start()
             for _ in running:
                 pass
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    assert running.tally.claims[Verdict.BACKED] == 399
+    assert running.tally.claims[Verdict.BACKED] == 199
     assert peaks[1] < peaks[0] + (1 << 20)
 
 
