@@ -48,6 +48,10 @@ def as_evidence(path: str, line: int | None, text: str, *, side: str = "new") ->
     return Evidence(text.strip()[:_MAX_SHOWN], path, line, side)
 
 
+def _squeezed(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """Where a name is in a commit's tree.
@@ -139,12 +143,15 @@ class Facts:
     # Lines of the diff
 
     def lines_with(self, name: str, *, added: bool, word: bool = True) -> list[Evidence]:
-        """Added or removed lines that contain a name, at most 5."""
-        edge = (r"(?<![A-Za-z0-9_])", r"(?![A-Za-z0-9_])") if word else ("", "")
-        pattern = re.compile(edge[0] + re.escape(name) + edge[1], 0 if word else re.I)
+        """Added or removed lines that contain a name, at most 5.
+
+        Without `word` in any spelling: only letters and digits are compared, in any case.
+        """
+        pattern = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])")
+        squeezed = _squeezed(name)
         found = []
         for path, number, text in self.changed_lines(added=added):
-            if pattern.search(text):
+            if pattern.search(text) or (not word and squeezed in _squeezed(text)):
                 found.append(as_evidence(path, number, text, side="new" if added else "old"))
                 if len(found) >= MAX_EVIDENCE:
                     break

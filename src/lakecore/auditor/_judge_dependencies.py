@@ -130,11 +130,7 @@ def _added(
 
 def _in_changed_lines(name: str, facts: Facts) -> bool:
     short = name.rsplit("/", 1)[-1]
-    return any(
-        facts.lines_with(spelled, added=added, word=False)
-        for spelled in {short, normalised(short), normalised(short).replace("-", "_")}
-        for added in (True, False)
-    )
+    return any(facts.lines_with(short, added=added, word=False) for added in (True, False))
 
 
 def _removed(
@@ -223,7 +219,7 @@ def _bumped(
 
 
 def _plain_version(text: str) -> str:
-    return text.lstrip("v^~=<>").strip()
+    return re.sub(r"(?:\.[x*])+$", "", text.lstrip("v^~=<>").strip())
 
 
 def _names_version(asked: str, said: str) -> bool:

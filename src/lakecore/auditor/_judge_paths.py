@@ -69,14 +69,14 @@ def _added(claim: Claim, wanted: str, changes: list[FileChange], facts: Facts) -
         return unverifiable("the file was there before, and is changed", map(_shown, changes))
     if claim.scoped:
         return unverifiable("it may be the name in another file that is meant")
+    if facts.lines_with(wanted, added=True, word=False):
+        return unverifiable("the name is in an added line; no such file is new")
     there = _in(wanted, facts.paths_after)
     if there:
         return contradicted(
             "the file was there before, and is not changed",
             [Evidence("in the tree, unchanged", path) for path in there],
         )
-    if facts.lines_with(wanted, added=True, word=False):
-        return unverifiable("the name is in an added line, the file is not in the tree")
     return contradicted("there is no such file after this commit", [Evidence("not in the tree")])
 
 

@@ -59,11 +59,9 @@ def judge_added(claim: Claim, facts: Facts) -> Judgement:
     files = [e for e in _named_file(name, facts) if e.text in ("added", "renamed", "copied")]
     if files:
         return backed("a new file is called so", files)
-    spelled = name.replace("-", "_")
-    for other in {name, spelled, spelled.replace("_", "-"), spelled.replace("_", "")}:
-        near = facts.lines_with(other, added=True, word=False)
-        if near:
-            return unverifiable("added lines have it in another spelling", near)
+    near = facts.lines_with(name, added=True, word=False)
+    if near:
+        return unverifiable("added lines have it in another spelling", near)
     if facts.opaque:
         return unverifiable(f"not all lines can be read: {facts.opaque}")
     use = facts.use(name)

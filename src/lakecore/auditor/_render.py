@@ -95,7 +95,8 @@ def _table(audit: Audit) -> Iterator[str]:
                 for evidence in finding.evidence:
                     side = "-" if evidence.side == "old" else " "
                     text = _cut(plain(evidence.text), _MAX_SUBJECT)
-                    yield f"      {side} {_place(evidence)}  {text}".rstrip() + "\n"
+                    place = f"{_place(evidence)}  " if evidence.path else ""
+                    yield f"      {side} {place}{text}".rstrip() + "\n"
         for doubt in commit.doubts:
             yield (
                 f"  doubt         a model: {plain(doubt.text)} {plain(doubt.path)}".rstrip() + "\n"
