@@ -154,12 +154,11 @@ def audit_commit(
     listed = squashed_from(commit.message)
     for claim in claims:
         finding = _judge(claim, facts)
-        if finding.verdict is Verdict.CONTRADICTED and claim.start >= listed:
-            finding = dataclasses.replace(
-                finding,
-                verdict=Verdict.UNVERIFIABLE,
-                reason=f"one of several commits put together says so; {finding.reason}",
-            )
+        if finding.verdict is Verdict.CONTRADICTED:
+            if claim.start >= listed:
+                finding = _excused(finding, "one of several commits put together says so")
+            elif len(commit.parents) > 1 and not commit.files:
+                finding = _excused(finding, "the merge brings nothing that its branch lacked")
         findings.append(finding)
     audited = CommitAudit(
         sha=commit.sha,
@@ -174,6 +173,12 @@ def audit_commit(
         return audited
     doubts, note = _ask(doubter, audited, facts)
     return dataclasses.replace(audited, doubts=doubts, notes=(*audited.notes, *note))
+
+
+def _excused(finding: Finding, why: str) -> Finding:
+    """A contradiction that may have a good reason is none."""
+    reason = f"{why}; {finding.reason}"
+    return dataclasses.replace(finding, verdict=Verdict.UNVERIFIABLE, reason=reason)
 
 
 def _notes(commit: Commit, claims: tuple[Claim, ...]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from lakecore.auditor._message import Sentence, sentences
 from lakecore.auditor._model import Action, Claim, Kind
 from lakecore.auditor._named import find_dependencies, find_scopes
 from lakecore.auditor._words import (
+    PARTS,
     PATH,
     TARGET,
     Phrase,
@@ -110,6 +111,9 @@ def _find_added(sentence: Sentence) -> Iterator[Claim]:
     for phrase in phrases:
         for target in phrase.targets:
             if is_path(target.text):
+                # "Add history.md entry" is about what is in the file.
+                if PARTS.match(phrase.noun):
+                    continue
                 yield _of_target(
                     sentence, phrase, target, Kind.PATH, Action.ADD, scoped=_goes_on(phrase)
                 )
@@ -142,7 +146,7 @@ def _find_removed(sentence: Sentence) -> Iterator[Claim]:
                 begin, stop = _placed(sentence, match.start(), match.end())
                 yield Claim(
                     Kind.REMOVED, begin, stop, Action.REMOVE, target.text,
-                    unit="references", quoted=target.quoted,
+                    unit="all references", quoted=target.quoted,
                 )  # fmt: skip
     phrases = [
         *active(sentence.text, "remove", first=sentence.first),
@@ -151,6 +155,8 @@ def _find_removed(sentence: Sentence) -> Iterator[Claim]:
     for phrase in phrases:
         for target in phrase.targets:
             scoped = bool(re.match(r"\s+(?:from|in|of)\b", phrase.rest))
+            if is_path(target.text) and PARTS.match(phrase.noun):
+                continue
             if is_path(target.text) or _is_name(target):
                 kind = Kind.PATH if is_path(target.text) else Kind.REMOVED
                 yield _of_target(

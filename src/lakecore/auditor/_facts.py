@@ -10,21 +10,18 @@ from typing import Final
 
 from lakecore.auditor._dependencies import Dependency, is_manifest, read_manifest
 from lakecore.auditor._model import Evidence
+from lakecore.auditor._uses import MAX_PARSED_FILES, Use, in_rust_tests, use_of
 from lakecore.code import (
     ChangeKind,
-    Code,
     Commit,
     Diff,
     FileChange,
     FileDiff,
-    Found,
     Language,
-    Line,
     Repository,
     Sameness,
     Source,
     SourceKind,
-    Symbol,
     TestCase,
     compare,
     find_tests,
@@ -36,7 +33,6 @@ from lakecore.code import (
 )
 
 MAX_EVIDENCE: Final = 5
-MAX_PARSED_FILES: Final = 60
 MAX_COMPARED_FILES: Final = 400
 _MAX_SHOWN: Final = 200
 _DOCTEST: Final = re.compile(r"^\s*(?://[/!]\s*)?>>> ")
@@ -50,29 +46,6 @@ def as_evidence(path: str, line: int | None, text: str, *, side: str = "new") ->
 
 def _squeezed(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """Where a name is in a commit's tree.
-
-    Attributes:
-        definitions: with the files they are in.
-        references: in code that is no test: not definitions, imports or comments.
-        imports: the same for imports.
-        mentions: everywhere else: tests, documents, comments, strings, other languages.
-        whole: nothing was left out.
-    """
-
-    definitions: tuple[tuple[str, Symbol], ...] = ()
-    references: tuple[Line, ...] = ()
-    imports: tuple[Line, ...] = ()
-    mentions: tuple[Line, ...] = ()
-    whole: bool = True
-
-    @property
-    def anywhere(self) -> bool:
-        return bool(self.definitions or self.references or self.imports or self.mentions)
 
 
 @dataclass(slots=True)
@@ -191,7 +164,7 @@ class Facts:
         key = (name, after)
         if key not in self._uses:
             revision = self.commit.sha if after else self.repository.parent(self.commit)
-            self._uses[key] = _use_of(name, revision, self.repository)
+            self._uses[key] = use_of(name, revision, self.repository)
         return self._uses[key]
 
     # Files
@@ -240,7 +213,7 @@ class Facts:
             if language_of(file.change.path) is not Language.RUST or not file.hunks:
                 continue
             code = parse(self.source(file.change, after=True).text, Language.RUST)
-            if any(_in_rust_tests(code, hunk.new_start) for hunk in file.hunks if hunk.added):
+            if any(in_rust_tests(code, hunk.new_start) for hunk in file.hunks if hunk.added):
                 return True
         return False
 
@@ -266,72 +239,6 @@ class Facts:
 
     def diff_of(self, change: FileChange) -> FileDiff | None:
         return next((file for file in self.diff.files if file.change.path == change.path), None)
-
-
-def _use_of(name: str, revision: str, repository: Repository) -> Use:
-    found: Found = repository.find(revision, name)
-    by_path: dict[str, list[Line]] = {}
-    for line in found.lines:
-        by_path.setdefault(line.path, []).append(line)
-    definitions: list[tuple[str, Symbol]] = []
-    references: list[Line] = []
-    imports: list[Line] = []
-    mentions: list[Line] = []
-    # What is most telling first: code, then tests, then the rest.
-    ordered = sorted(by_path, key=lambda path: (not _is_code(path), is_test_path(path), path))
-    parsed = 0
-    for path in ordered:
-        lines = by_path[path]
-        if not _is_code(path) or parsed >= MAX_PARSED_FILES:
-            mentions += lines
-            continue
-        parsed += 1
-        source = repository.read(revision, path)
-        code = parse(source.text, source.language)
-        definitions += [(path, symbol) for symbol in code.definitions(name)]
-        roles = _roles(code, name)
-        for line in lines:
-            role = roles.get(line.line)
-            test = is_test_path(path) or _in_rust_tests(code, line.line)
-            if role is None or (test and role != "definition"):
-                mentions.append(line)
-            elif role == "import":
-                imports.append(line)
-            elif role == "":
-                references.append(line)
-    return Use(
-        tuple(definitions),
-        tuple(references),
-        tuple(imports),
-        tuple(mentions),
-        found.whole and parsed < MAX_PARSED_FILES,
-    )
-
-
-def _is_code(path: str) -> bool:
-    return language_of(path).has_symbols and not is_document(path)
-
-
-def _roles(code: Code, name: str) -> dict[int, str]:
-    """What a name is on each line; a use counts most, then an import, then a definition."""
-    roles: dict[int, str] = {}
-    rank = {"definition": 0, "import": 1, "": 2}
-    for token in code.tokens:
-        if token.text == name and token.kind == "name":
-            known = roles.get(token.line)
-            if known is None or rank[token.role] > rank[known]:
-                roles[token.line] = token.role
-    return roles
-
-
-def _in_rust_tests(code: Code, line: int) -> bool:
-    if code.language is not Language.RUST:
-        return False
-    return any(
-        symbol.start_line <= line <= symbol.end_line
-        and any(re.match(r"cfg\(\s*test|test\b|tokio::test", text) for text in symbol.decorators)
-        for symbol in code.symbols
-    )
 
 
 def _tests_of(facts: Facts) -> TestDelta:

@@ -20,10 +20,17 @@ def plain_path(text: str) -> str:
 
 
 def matches(wanted: str, path: str) -> bool:
-    """Whether a path is the one that is written, whole or from some folder on."""
-    if wanted.endswith("/"):
-        return path.startswith(wanted) or f"/{wanted}" in path
-    return path == wanted or path.endswith(f"/{wanted}")
+    """Whether a path is the one that is written, whole or from some folder on.
+
+    People write ``history.md`` for ``History.md``, and ``travis.yml`` for ``.travis.yml``.
+
+    >>> matches("b.py", "src/b.py"), matches("x.yml", "a/.X.yml"), matches("b.py", "src/ab.py")
+    (True, True, False)
+    """
+    short, long = wanted.lower(), path.lower()
+    if short.endswith("/"):
+        return long.startswith(short) or f"/{short}" in long
+    return f"/{long}".endswith((f"/{short}", f"/.{short}"))
 
 
 def _in(wanted: str, paths: Iterable[str]) -> list[str]:

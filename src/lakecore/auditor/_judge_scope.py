@@ -264,7 +264,8 @@ def judge_revert(claim: Claim, facts: Facts) -> Judgement:
         return backed("every file is what it was before that commit")
     theirs = {path for c in reverted.files for path in (c.path, c.old_path)}
     ours = {path for c in facts.files for path in (c.path, c.old_path)}
-    if theirs and not (theirs & ours) and not (facts.commit.clipped or reverted.clipped):
+    names = [{path.rsplit("/", 1)[-1] for path in paths} for paths in (theirs, ours)]
+    if theirs and not (names[0] & names[1]) and not (facts.commit.clipped or reverted.clipped):
         return contradicted(
             "none of the files of that commit is changed",
             [Evidence(f"changed by {reverted.sha[:10]}", path) for path in sorted(theirs)],

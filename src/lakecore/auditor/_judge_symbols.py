@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Final
 
-from lakecore.auditor._facts import Facts, Use, as_evidence
+from lakecore.auditor._facts import Facts, as_evidence
 from lakecore.auditor._model import Claim, Evidence
+from lakecore.auditor._uses import Use
 from lakecore.auditor._verdicts import Judgement, backed, contradicted, unverifiable
-from lakecore.auditor._words import last_name
+from lakecore.auditor._words import PARTS, last_name
 from lakecore.code import Line, Symbol, is_document, is_test_path
-
-# "Remove the `x` argument": a part of something, which has lines, but no definition.
-_PARTS: Final = re.compile(
-    r"argument|parameter|field|attribute|option|flag|setting|import|call|usage|use|reference|"
-    r"keyword|property|branch|case|column|key|member|entry|command"
-)
 
 
 def _name_of(text: str) -> str:
@@ -78,6 +73,9 @@ def judge_added(claim: Claim, facts: Facts) -> Judgement:
 def _is_shaped(claim: Claim) -> bool:
     """Whether a name can only be one of a program: a plain word is often that of an idea."""
     name = claim.target
+    if last_name(name).isupper() and name.endswith("()"):
+        # `app.VERB()`: any of several.
+        return False
     nouns = ("function", "method", "class", "struct", "enum", "trait", "constant", "variable")
     if claim.unit.startswith(nouns) or name.endswith("()") or name.startswith("--"):
         return True
@@ -87,27 +85,40 @@ def _is_shaped(claim: Claim) -> bool:
 def judge_removed(claim: Claim, facts: Facts) -> Judgement:
     """``remove `x```: removed lines have it, and what it names is not defined any more."""
     name = _name_of(claim.target)
-    use = facts.use(name)
-    if claim.unit == "references":
+    use = _of_that_name(claim.target, facts.use(name))
+    if claim.unit == "all references":
         return _no_references(use)
     lines = facts.lines_with(name, added=False)
     if not lines:
         return _nothing_removed(claim, name, use, facts)
     if not use.anywhere and use.whole:
         return backed("it is gone from the tree", lines)
-    before = facts.use(name, after=False)
+    before = _of_that_name(claim.target, facts.use(name, after=False))
     if len(use.definitions) < len(before.definitions):
         reason = "its definition is gone"
         if use.definitions:
             reason = "a definition of it is gone, others of that name stay"
         return backed(reason, lines)
     fewer = facts.count_lines(name, added=False) > facts.count_lines(name, added=True)
-    part = bool(_PARTS.match(claim.unit)) or claim.scoped or claim.target.startswith("-")
+    part = bool(PARTS.match(claim.unit)) or claim.scoped or claim.target.startswith("-")
     if fewer and (part or not use.definitions):
         return backed("removed lines have it", lines)
     if fewer or part or not _same_definitions(before, use) or facts.opaque:
         return unverifiable("removed lines have it, and it is still there", lines)
     return contradicted("it is still defined, and used as often as before", _defined(use))
+
+
+def _of_that_name(target: str, use: Use) -> Use:
+    """`Store.close` is not what another class calls so."""
+    *outer, _ = re.split(r"::|\.|#|->", target.rstrip("!").removesuffix("()").lstrip("-"))
+    if not outer:
+        return use
+    definitions = tuple(
+        (path, symbol)
+        for path, symbol in use.definitions
+        if outer[-1] in symbol.container.split(".") or outer[-1] == PurePosixPath(path).stem
+    )
+    return replace(use, definitions=definitions)
 
 
 def _same_definitions(before: Use, after: Use) -> bool:

@@ -49,6 +49,7 @@ PART_NOUN: Final = (
     r"(?:arguments?|parameters?|fields?|attributes?|options?|flags?|settings?|imports?|calls?|"
     r"usages?|uses|references?|keyword|propert(?:y|ies)|branch|case|column|key|member|entry|commands?)"
 )
+PARTS: Final = re.compile(PART_NOUN)
 _AFTER: Final = (
     r"(?=\s*(?:$|[.,;:!?)\]—–+])|\s+(?:to|in|into|from|for|with|without|and|as|so|which|that|"
     r"because|by|since|too|via|where|under|inside|of|using|used|plus|but|now|again|beside|besides|"
