@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakecore.auditor import Bound, find_claims
@@ -140,7 +140,7 @@ def test_places_are_those_of_the_message() -> None:
     assert texts == ["add `one`", "add `one` and\n  `two`", "Adds 3\ntests"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.sampled_from(_PIECES),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakecore.code import (
@@ -93,6 +93,7 @@ def test_kinds_of_files(path: str, data: bytes | None, kind: SourceKind, encodin
     source.text.encode()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), max_size=6))
 def test_line_maps_follow_every_line(plan: list[tuple[int, int, int]]) -> None:
     """Any edit, as hunks: kept lines map to themselves both ways, removed and added to nothing."""

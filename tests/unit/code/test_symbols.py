@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakecore.base import InvalidInput
@@ -305,7 +305,7 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'pip install "lakecore[review]"' in (caught.value.hint or "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=300), st.sampled_from([la for la in Language if la.has_symbols]))
 def test_spans_lie_in_the_text(text: str, language: Language) -> None:
     """Lines and bytes of symbols and tokens are places in the text."""
