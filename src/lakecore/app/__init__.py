@@ -12,6 +12,7 @@ Python, the command line and the servers share.
 ('notes', 'green')
 """
 
+from lakecore.app._audit import open_audit, send_audit_status
 from lakecore.app._backup import backups_at, create_backup, restore_backup, verify_backups
 from lakecore.app._beside import check_settings, logging_to
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
@@ -33,9 +34,11 @@ __all__ = [
     "check_settings",
     "create_backup",
     "logging_to",
+    "open_audit",
     "open_gateway",
     "open_lake",
     "restore_backup",
+    "send_audit_status",
     "serve_mcp",
     "system_user",
     "verify_backups",

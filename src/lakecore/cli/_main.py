@@ -49,6 +49,7 @@ SECTIONS = {
         "reconcile": "journal what other programs committed",
         "backup": "copies of the lake in another place, and lakes made of them",
     },
+    "Code": {"audit": "hold what commit messages claim against what the commits do"},
     "Rules": {"truth": "the rules that decide whether a change may happen"},
     "Models": {
         "agent": "have a model carry out a task with the lake's tools",

@@ -155,6 +155,13 @@ _OBJECTS: Final = (
         "`problems`, `detail`}; a status is green, broken, inconclusive or absent",
     ),
     (
+        "audit",
+        "`format`, `version`, `revisions`, `commits`: list of {`sha`, `subject`, `author`, "
+        "`verdict`, `complete`, `claims`: list of {`kind`, `action`, `text`, `verdict`, `reason`, "
+        "`evidence`, `fingerprint`, …}, `doubts`, `notes`}, `summary`, `notes`, `verdict`, "
+        "`exit_code` (docs/auditor.md)",
+    ),
+    (
         "backup create",
         "`number`, `at`, `tree_size`, `root`, `objects`, `size_bytes`, `copied_objects`, "
         "`copied_bytes`, `warnings`",

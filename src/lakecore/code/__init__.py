@@ -14,8 +14,9 @@ extra ``review``); everything else is text. All of it is bounded, and says where
     read_file(root, path)          the same Source from a folder, links not followed
     parse(text, language)          Code: symbols, tokens, references(name), symbol_at(line)
     compare(old, new, language)    equal but for comments, layout, strings, values; or different
-    tests_in(code, path, text)     which symbols are tests
+    find_tests(code, path, text)   which symbols are tests
     renamed_symbols(old, new)      which symbol became which
+    redacted(text)                 without what looks like a secret
 
 >>> from lakecore.code import Language, parse
 >>> code = parse("LIMIT = 3\\n\\ndef over(n):\\n    return n > LIMIT\\n", Language.PYTHON)
@@ -40,6 +41,7 @@ from lakecore.code._records import (
     TreeEntry,
     shown,
 )
+from lakecore.code._redact import redacted
 from lakecore.code._renames import renamed_symbols
 from lakecore.code._repository import Found, Line, Repository
 from lakecore.code._source import (
@@ -50,7 +52,7 @@ from lakecore.code._source import (
     read_file,
     to_source,
 )
-from lakecore.code._tests import TestCase, tests_in
+from lakecore.code._tests import TestCase, find_tests
 
 __all__ = [
     "MAX_PARSED_BYTES",
@@ -80,15 +82,16 @@ __all__ = [
     "TreeEntry",
     "ValueChange",
     "compare",
+    "find_tests",
     "is_document",
     "is_generated",
     "is_test_path",
     "language_of",
     "parse",
     "read_file",
+    "redacted",
     "renamed_symbols",
     "shown",
     "symbols",
-    "tests_in",
     "to_source",
 ]

@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
@@ -131,7 +132,7 @@ class Git:
         with tempfile.TemporaryFile() as errors:
             process = self.start(*arguments, errors=errors)
             with finished(process), watched(process, self.limits.timeout_s) as watch:
-                output = pipe(process.stdout).read(max_bytes + 1)
+                output = _read(pipe(process.stdout).fileno(), max_bytes + 1)
                 if len(output) > max_bytes:
                     return output[:max_bytes], False
                 code = process.wait()
@@ -172,6 +173,16 @@ class Git:
                     watch.resume()
                 code = process.wait()
             self._check(arguments[0], code, (0,), watch, errors)
+
+
+def _read(file: int, limit: int) -> bytes:
+    """What comes until the end or the limit; no more memory than what came."""
+    parts = []
+    left = limit
+    while left and (part := os.read(file, min(_CHUNK_BYTES, left))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _keep(kept: bytearray, part: bytes, limit: int) -> bool:
@@ -317,25 +328,24 @@ def surroundings() -> dict[str, str]:
     return environment
 
 
-_trusted: list[tuple[str, ...]] = []
-
-
+@cache
 def trusted_places() -> tuple[str, ...]:
-    """The user's ``safe.directory``; read once, outside of any repository."""
-    if not _trusted:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    """The user's ``safe.directory``; asked once, outside of any repository."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    try:
         answer = subprocess.run(  # noqa: S603 - a list of arguments, no shell
             [program(), "config", "--global", "-z", "--get-all", "safe.directory"],
             cwd="/",
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=10,
+            timeout=5,
             check=False,
         )
-        found = answer.stdout.decode("utf-8", "surrogateescape") if answer.returncode == 0 else ""
-        _trusted.append(tuple(place for place in found.split("\0") if place)[:100])
-    return _trusted[0]
+    except subprocess.TimeoutExpired:
+        return ()
+    found = answer.stdout.decode("utf-8", "surrogateescape") if answer.returncode == 0 else ""
+    return tuple(place for place in found.split("\0") if place)[:100]
 
 
 def check_version(git: Git) -> None:

@@ -141,7 +141,7 @@ class Diff:
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
-    """A file of a commit's tree; `size_bytes` is None for a submodule."""
+    """A file of a commit's tree; `size_bytes` is None for a submodule, or if it is lost."""
 
     path: str
     mode: str
@@ -349,4 +349,5 @@ def read_tree(output: bytes) -> Iterator[TreeEntry]:
             continue
         facts, _, path = record.partition(b"\t")
         mode, _kind, blob, size = facts.decode("ascii").split()
-        yield TreeEntry(to_path(path), mode, blob, None if size == "-" else int(size))
+        # git says "BAD" where it has no such object; whoever reads it is told.
+        yield TreeEntry(to_path(path), mode, blob, int(size) if size.isdigit() else None)

@@ -298,7 +298,7 @@ class Repository:
     def read_blob(self, blob: str, path: str) -> Source:
         """A blob by its id, read as the file at `path` would be."""
         if not blob.strip("0"):
-            return Source(path, SourceKind.EMPTY)
+            return to_source(path, b"")
         return to_source(path, self._blobs.read(blob, max_bytes=self.limits.max_blob_bytes))
 
     def find(

@@ -36,12 +36,12 @@ class TestCase:
         return f"{self.container}.{self.name}" if self.container else self.name
 
 
-def tests_in(code: Code, path: str, text: str) -> tuple[TestCase, ...]:
+def find_tests(code: Code, path: str, text: str) -> tuple[TestCase, ...]:
     """The tests that a file defines, as its language's usual runner would find them.
 
     >>> from lakecore.code import parse
     >>> text = "def test_a(): ...\\ndef helper(): ..."
-    >>> [case.name for case in tests_in(parse(text, Language.PYTHON), "tests/test_a.py", text)]
+    >>> [case.name for case in find_tests(parse(text, Language.PYTHON), "tests/test_a.py", text)]
     ['test_a']
     """
     data = text.encode("utf-8", "replace")

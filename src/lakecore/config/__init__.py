@@ -26,6 +26,7 @@ This is the only package that reads settings from the environment.
 from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
 from lakecore.config._settings import (
+    AuditorSettings,
     AuthSettings,
     GatewaySettings,
     JournalSettings,
@@ -41,6 +42,7 @@ from lakecore.config._settings import (
 
 __all__ = [
     "CONFIG_FILE_NAME",
+    "AuditorSettings",
     "AuthSettings",
     "GatewaySettings",
     "JournalSettings",

@@ -515,6 +515,19 @@ class ObserverSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditorSettings:
+    """Bounds of an audit of commit messages; what is beyond them makes it inconclusive."""
+
+    max_commits: int = setting(
+        10_000, "Commits of a range that are audited, the newest first.", minimum=1
+    )
+    timeout_s: float = setting(600.0, "Seconds that one audit may take.", minimum=0.001)
+    git_timeout_s: float = setting(
+        60.0, "Seconds that one call of git may take, or stay silent.", minimum=0.01
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section."""
 
@@ -529,3 +542,4 @@ class Settings:
     llm: LlmSettings = field(default_factory=LlmSettings)
     agents: AgentsSettings = field(default_factory=AgentsSettings)
     observer: ObserverSettings = field(default_factory=ObserverSettings)
+    auditor: AuditorSettings = field(default_factory=AuditorSettings)
