@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.fakes.compaction import small_ranges
 from tests.fakes.journals import MANUAL, open_journal, seal_until_done, sealed_ids
+from tests.fault.journal_worker import ATTEMPT
 
 from lakecore.journal import Journal
 from lakecore.storage import Store, open_store
@@ -50,7 +51,8 @@ class Process:
     def _read(self) -> None:
         assert self.popen.stdout is not None
         for line in self.popen.stdout:
-            if line.endswith("\n"):  # a line that was cut is no acknowledgement
+            # A line that was cut is no acknowledgement, and neither is an attempt.
+            if line.endswith("\n") and not line.startswith(ATTEMPT):
                 self.acknowledged.append(line.strip())
 
     def finish(self, *, was_killed: bool) -> None:
