@@ -20,7 +20,8 @@ import tempfile
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -54,6 +55,31 @@ _REBUILT: Final = (CorruptData, *CACHE_FAILS)
 """What a cache is left for: all footers are read again."""
 LOOK_S: Final = 60.0
 """Well below the time that a run has to be there before what it merges goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the footers say at one moment, all of it together.
+
+    What is asked of `Footers` one after the other may be of several moments: other threads
+    take in further footers at any time.
+
+    Attributes:
+        places: where the sealed events are, in order.
+        hot: how far each hot log is sealed.
+        tree: the Merkle tree over them.
+        duplicate_ids: as `Footers.duplicate_ids`.
+    """
+
+    places: tuple[Place, ...]
+    hot: Mapping[str, int]
+    tree: Frontier
+    duplicate_ids: int
+
+    @property
+    def size(self) -> int:
+        """How many events are sealed."""
+        return self.tree.size
 
 
 class Footers:
@@ -118,6 +144,11 @@ class Footers:
                 self._given = tuple(self._places)
             return self._given
 
+    def view(self) -> View:
+        """What they say now, as of one moment."""
+        with self._lock:
+            return View(self.places(), self.hot, self.frontier(), self.duplicate_ids)
+
     def refresh(self, *, listing: bool = False) -> None:
         """Read the footers that others made since.
 
@@ -160,19 +191,21 @@ class Footers:
         except NotFound:
             return None
 
-    def sealed_count(self, commit_id: str) -> int:
+    # Of a commit, as of now, or among the first `end_seq` events: see `View.size`.
+
+    def sealed_count(self, commit_id: str, end_seq: int | None = None) -> int:
         """How many of a commit's events are sealed, from its first on."""
-        end = self.next_seq
+        end = self.next_seq if end_seq is None else end_seq
         return self._asked(lambda cache: cache.sealed_count(commit_id, end))
 
-    def is_sealed(self, commit_id: str) -> bool:
+    def is_sealed(self, commit_id: str, end_seq: int | None = None) -> bool:
         """Whether all of a commit's events are sealed."""
-        pieces = self.pieces(commit_id)
+        pieces = self.pieces(commit_id, end_seq)
         return bool(pieces) and sum(p.commit.count for p in pieces) == pieces[0].commit.total
 
-    def pieces(self, commit_id: str) -> list[Piece]:
+    def pieces(self, commit_id: str, end_seq: int | None = None) -> list[Piece]:
         """Where a commit's events are, in order."""
-        end = self.next_seq
+        end = self.next_seq if end_seq is None else end_seq
         return self._asked(lambda cache: cache.pieces(commit_id, end))
 
     def all_pieces(self) -> Iterator[Piece]:
