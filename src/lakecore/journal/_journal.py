@@ -333,14 +333,14 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
         if not self._is_log_checked:
             # Before the first append, not at sealing: a log that came back from a backup
             # would give offsets that are sealed.
-            log_id = self._hot.log_id
-            if log_id is not None:
-                first = self._hot.first()
+            held = self._hot.bounds()
+            if held.log_id is not None:
                 self._footers.refresh()
-                sealed = self._footers.hot.get(log_id, 0)
-                if not first <= sealed <= self._hot.end():
-                    HotCopies(self._store, self._footers, self._hot).check(first)
-                self._hot.renew_if_behind(sealed)
+                sealed = self._footers.hot.get(held.log_id, 0)
+                if not held.first <= sealed <= held.end:
+                    copies = HotCopies(self._store, self._footers, self._hot)
+                    copies.check(held.log_id, held.first)
+                self._hot.renew_if_behind(sealed, held.log_id)
             self._is_log_checked = True
         return self._direct
 

@@ -103,6 +103,21 @@ class Database:
                     self._reader = None
             yield self._reader
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection | None]:
+        """As `read`, with one state for all statements, whatever others commit between them."""
+        with self.read() as reader:
+            if reader is None:
+                yield None
+                return
+            reader.execute("BEGIN")
+            try:
+                yield reader
+            finally:
+                # After an error of its own SQLite may have ended it already.
+                with suppress(sqlite3.Error):
+                    reader.execute("ROLLBACK")
+
     def grow_log(self, size_bytes: int) -> None:
         """Grow the write-ahead log ahead of use, because growing it slows every commit.
 

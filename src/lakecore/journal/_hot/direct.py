@@ -85,8 +85,9 @@ class DirectStage:
         self._group.submit(entry)
         return entry.found
 
-    def rows_at(self, places: Sequence[int]) -> pa.Table | None:
+    def rows_at(self, places: Sequence[int], log_id: str | None = None) -> pa.Table | None:
         """The stored events at such places, in order; None when one was sealed meanwhile."""
+        del log_id
         return self._staged.rows_at(places)
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ _POLL_S: Final = 0.05
 
 
 class Behind(Exception):
-    """Other events were stored or sealed since the caller looked for its keys there."""
+    """Events were stored or sealed, or the log renamed, since the caller looked for its keys."""
 
 
 class Entry:
@@ -38,7 +38,8 @@ class Entry:
 
     `offset` is what the commit gave its first event. `keys` are those of supplied ids
     (`_hot.keys`), b"" when there are none; `covered` is where the log of those that the
-    caller has looked for elsewhere ends. `found` are rows whose key is there already: an
+    caller has looked for elsewhere ends, and `log_id` the name of the log that it knows, if
+    there was one. `found` are rows whose key is there already: an
     entry with any is not stored, and neither is one that `only_looks`.
     """
 
@@ -51,6 +52,7 @@ class Entry:
         "found",
         "keys",
         "leads",
+        "log_id",
         "next",
         "offset",
         "only_looks",
@@ -59,7 +61,13 @@ class Entry:
     )
 
     def __init__(
-        self, encoding: int, count: int, data: bytes, keys: bytes = b"", covered: int = 0
+        self,
+        encoding: int,
+        count: int,
+        data: bytes,
+        keys: bytes = b"",
+        covered: int = 0,
+        log_id: str | None = None,
     ) -> None:
         if count < 1:
             raise Bug("an empty batch", found=count)
@@ -68,6 +76,7 @@ class Entry:
         self.data = data
         self.keys = keys
         self.covered = covered
+        self.log_id = log_id
         self.found: dict[int, int] = {}
         self.offset = -1
         self.error: BaseException | None = None

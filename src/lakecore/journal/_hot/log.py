@@ -62,6 +62,7 @@ WHERE first >= coalesce((SELECT max(first) FROM batch WHERE first <= ?1), 0)
 AND keys IS NOT NULL ORDER BY first
 """
 _NEXT: Final = "SELECT first + count FROM batch ORDER BY first DESC LIMIT 1"
+_END: Final = f"SELECT ({_NEXT}), (SELECT log_id FROM meta LIMIT 1)"
 _READ: Final = """
 SELECT first, count, encoding, crc, data, {keys} FROM batch
 WHERE first >= coalesce((SELECT max(first) FROM batch WHERE first <= ?1), 0) AND first < ?2
@@ -101,6 +102,19 @@ class HotEvents:
         """The rows from `start` up to but without `stop`."""
         marks = None if self.supplied is None else self.supplied[start:stop]
         return HotEvents(self.first + start, self.table.slice(start, stop - start), marks)
+
+
+@dataclass(frozen=True, slots=True)
+class HotBounds:
+    """What the log holds at one moment: the events in [first, end), under this name.
+
+    Offsets mean something only with the name: a log that is renamed begins anew. It is None
+    as long as nothing was ever appended.
+    """
+
+    log_id: str | None = None
+    first: int = 0
+    end: int = 0
 
 
 class HotLog:
@@ -173,33 +187,35 @@ class HotLog:
         self._group.submit(entry)
         return entry.found
 
+    def bounds(self) -> HotBounds:
+        """The log's name, its first event that was not forgotten, its end."""
+        with self._database.snapshot() as reader:
+            if reader is None:
+                return HotBounds()
+            self._log_id = self._read_meta(reader)  # it may have been renamed
+            first = reader.execute(_OLDEST).fetchone()[0]
+            row = reader.execute(_NEXT).fetchone()
+            return HotBounds(self._log_id, int(first or 0), int(row[0]) if row else 0)
+
     def end(self) -> int:
         """The offset that the next event will get."""
-        with self._database.read() as reader:
-            if reader is None:
-                return 0
-            self._log_id = self._read_meta(reader)  # it may have been renewed
-            row = reader.execute(_NEXT).fetchone()
-        return int(row[0]) if row else 0
+        return self.bounds().end
 
     @property
     def path(self) -> Path:
         """Its file."""
         return self._database.path
 
-    def first(self) -> int:
-        """The offset of the first event that was not forgotten."""
-        with self._database.read() as reader:
-            row = None if reader is None else reader.execute(_OLDEST).fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
-
-    def read_from(self, offset: int, end: int) -> Iterator[HotEvents]:
+    def read_from(self, offset: int, end: int, *, log_id: str | None = None) -> Iterator[HotEvents]:
         """The events from `offset` up to but without `end`, in pieces of bounded size.
 
         Offsets that were forgotten are left out without a word: ask the footers first.
+
+        Args:
+            log_id: read no further once the log has another name.
         """
         while offset < end:
-            rows = self._rows_from(offset, end)
+            rows = self._rows_from(offset, end, log_id)
             if not rows:
                 return
             first, next_offset = rows[0][0], rows[-1][0] + rows[-1][1]
@@ -218,8 +234,12 @@ class HotLog:
             yield HotEvents(start, table.slice(start - first, stop - start), supplied)
             offset = next_offset
 
-    def rows_at(self, places: Sequence[int]) -> pa.Table | None:
-        """The events at some offsets, in the order asked for; None when one was forgotten."""
+    def rows_at(self, places: Sequence[int], log_id: str | None = None) -> pa.Table | None:
+        """The events at some offsets, in the order asked for; None when one was forgotten.
+
+        Args:
+            log_id: None as well when the log has another name.
+        """
         import pyarrow as pa
 
         wanted = sorted(set(places))
@@ -228,7 +248,7 @@ class HotLog:
         for at in range(1, len(wanted) + 1):
             if at < len(wanted) and wanted[at] == wanted[at - 1] + 1:
                 continue
-            pieces = list(self.read_from(wanted[start], wanted[at - 1] + 1))
+            pieces = list(self.read_from(wanted[start], wanted[at - 1] + 1, log_id=log_id))
             tables += [piece.table for piece in pieces]
             if not pieces or pieces[0].first != wanted[start]:
                 return None
@@ -237,28 +257,38 @@ class HotLog:
         table = pa.concat_tables(tables)
         return table.take([rows[place] for place in places]) if len(table) == len(rows) else None
 
-    def forget(self, up_to: int) -> None:
-        """Drop the batches that lie wholly below the offset `up_to`."""
+    def forget(self, up_to: int, log_id: str) -> None:
+        """Drop the batches that lie wholly below the offset `up_to`, if this is the log's name.
+
+        Under another one its offsets are others, and what is there may be nowhere else.
+        """
         if self.log_id is None:
             return
         removed = -1
         while removed:
             with self._database.write() as writer:
+                if self._read_meta(writer) != log_id:
+                    return
                 removed = writer.execute(_FORGET, (up_to,)).rowcount
                 self._stored_bytes = _used_bytes(writer)
         self._group.room_changed()
 
-    def renew_if_behind(self, sealed: int) -> None:
+    def renew_if_behind(self, sealed: int, log_id: str) -> None:
         """Start a new log if this one ends before `sealed`, how far footers say it is sealed.
 
         Such a log came back from a backup. All that it holds is sealed; new events under
         its name would take offsets that are sealed, and would be lost.
+
+        Args:
+            log_id: the name under which so much is sealed. A log that has another one by now
+                was renewed by another process, and what that has recorded since is not sealed.
         """
         if sealed <= self.end():
             return
         with self._database.write() as writer:
             last = writer.execute(_NEXT).fetchone()
-            if sealed > (int(last[0]) if last else 0):
+            is_behind = sealed > (int(last[0]) if last else 0)
+            if is_behind and self._read_meta(writer) == log_id:
                 self._log_id = uuid7()
                 self._tail = None
                 writer.execute("DELETE FROM batch")
@@ -304,17 +334,18 @@ class HotLog:
         if self._stored_bytes < self._max_bytes or not may_block:
             return self._stored_bytes < self._max_bytes
         # Another process may have sealed.
-        with self._database.read() as reader:
+        with self._database.snapshot() as reader:
             self._stored_bytes = _used_bytes(reader) if reader else 0
         return self._stored_bytes < self._max_bytes
 
     def _commit(self, group: list[Entry]) -> None:
         try:
             with self._database.write() as writer:
-                if self._format != FORMAT or self._log_id is None:
-                    self._log_id = self._prepare(writer)
-                last = writer.execute(_NEXT).fetchone()
-                offset = int(last[0]) if last else 0
+                end, name = writer.execute(_END).fetchone()
+                if self._format != FORMAT or name is None or name != self._log_id:
+                    # Another process may have renamed it: what is known here is of no use then.
+                    self._log_id, self._tail = self._prepare(writer), None
+                offset = int(end or 0)
                 new: list[Entry] = []
                 for entry in group:
                     if entry.keys and not self._is_new(writer, entry, offset):
@@ -342,6 +373,9 @@ class HotLog:
 
         In the transaction that stores it: no other thread or process can come between.
         """
+        if entry.log_id is not None and entry.log_id != self._log_id:
+            entry.error = Behind()
+            return False
         tail = self._tail
         if tail is not None and tail.end > offset:
             tail = None  # the log was renewed
@@ -373,13 +407,16 @@ class HotLog:
         tail.end = end
         return tail
 
-    def _rows_from(self, offset: int, end: int) -> list[_Row]:
+    def _rows_from(self, offset: int, end: int, log_id: str | None) -> list[_Row]:
         rows: list[_Row] = []
         size = 0
-        with self._database.read() as reader:
+        # One state: another process may rename the log, or give it its column of keys.
+        with self._database.snapshot() as reader:
             if reader is None:
                 return rows
-            self._read_meta(reader)
+            name = self._read_meta(reader)
+            if log_id is not None and name != log_id:
+                return rows
             read = _READ.format(keys="NULL" if self._format == 1 else "keys")
             for row in reader.execute(read, (offset, end, _READ_BATCHES)):
                 if zlib.crc32(row[4]) != row[3]:

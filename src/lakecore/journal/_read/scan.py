@@ -209,9 +209,10 @@ class Scanner:
     def snapshot(self) -> Snapshot:
         # 1. What is unsealed. The hot log's batches are taken as they are: the sealer of
         # another process may drop them at any time.
-        log_id = self._hot.log_id
+        held = self._hot.bounds()
+        log_id = held.log_id
         known = self._footers.hot.get(log_id, 0) if log_id else 0
-        hot = list(self._hot.read_from(known, self._hot.end())) if log_id else []
+        hot = list(self._hot.read_from(known, held.end, log_id=log_id)) if log_id else []
         # 2. What is staged, and what is sealed.
         view, staged = self._pending.look()
         # 3. Without what the segments have.

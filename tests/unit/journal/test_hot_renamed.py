@@ -1,0 +1,165 @@
+"""A hot log that another process gives a new name, between two looks at it.
+
+It gets one when it came back from a backup, or when a repair parts two copies. Whoever still
+knows it by the old name may not read, forget or renew it by that: what is in it by then was
+acknowledged under the new one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.journals import open_journal, sample, seal_until_done, sealed_ids
+from tests.golden.generate_hot_log import LOG_V1
+
+from lakecore.journal import Journal
+from lakecore.journal._hot.batch import encode_table
+from lakecore.journal._hot.group import Behind, Entry
+from lakecore.journal._hot.keys import keys_of
+from lakecore.journal._hot.log import FILE, HotLog
+from lakecore.storage import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def behind(store: Store, tmp_path: Path) -> Path:
+    """A state directory whose hot log is older than what is sealed of it."""
+    state = tmp_path / "state"
+    journal = open_journal(store, state)
+    journal.record_batch(sample("a", 3))
+    _left(journal)
+    shutil.copy(state / FILE, tmp_path / "older")
+    journal = open_journal(store, state)
+    journal.record_batch(sample("b", 30))
+    journal.seal()
+    _left(journal)
+    shutil.copy(tmp_path / "older", state / FILE)
+    return state
+
+
+def _left(journal: Journal) -> None:
+    """As a process that ends leaves it."""
+    journal._hot.close()
+    journal._footers.close()
+
+
+def _ids(*prefixes: str) -> set[str]:
+    return {f"{prefix}:{n}" for prefix in prefixes for n in range(3)}
+
+
+def _before(
+    monkeypatch: pytest.MonkeyPatch, hot: HotLog, call: str, journal: Journal, prefixes: list[str]
+) -> None:
+    """Have another process record, right before a call of the hot log; once."""
+    real = getattr(hot, call)
+
+    def late(*args: Any, **named: Any) -> Any:
+        while prefixes:
+            journal.record_batch(sample(prefixes.pop(), 3))
+        return real(*args, **named)
+
+    monkeypatch.setattr(hot, call, late)
+
+
+def test_two_that_find_a_log_behind_renew_it_once(
+    store: Store, tmp_path: Path, behind: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one does not throw away what the first one has recorded since."""
+    one, two = open_journal(store, behind), open_journal(store, behind)
+    _before(monkeypatch, one._hot, "renew_if_behind", two, ["other"])
+    one.record_batch(sample("mine", 3))
+    seal_until_done(one)
+    found = sealed_ids(open_journal(store, tmp_path / "fresh"))
+    assert _ids("other", "mine") <= set(found)
+    assert len(found) == len(set(found))
+
+
+def test_a_sealer_forgets_nothing_of_a_log_that_was_renewed(
+    store: Store, tmp_path: Path, behind: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How far the old log is sealed says nothing of the new one's offsets."""
+    one, two = open_journal(store, behind), open_journal(store, behind)
+    _before(monkeypatch, one._hot, "forget", two, ["x", "y", "z"])
+    one.seal()
+    seal_until_done(open_journal(store, behind))
+    found = sealed_ids(open_journal(store, tmp_path / "fresh"))
+    assert _ids("x", "y", "z") <= set(found)
+
+
+def test_a_reader_takes_nothing_of_a_log_that_was_renewed(
+    store: Store, behind: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has offsets of the old one, and the next look is at the new one, whole."""
+    one, two = open_journal(store, behind), open_journal(store, behind)
+    one.recent(1)
+    _before(monkeypatch, one._hot, "read_from", two, [f"n{number}" for number in range(15)])
+    assert len(one.recent(100)) == 33
+    assert len(one.recent(100)) == 33 + 45
+
+
+def test_an_id_is_known_again_in_a_log_that_was_renamed(store: Store, tmp_path: Path) -> None:
+    """Which ids of the old log are sealed does not tell where to look in the new one."""
+    state = tmp_path / "state"
+    one, two = open_journal(store, state), open_journal(store, state)
+    one.record_batch(sample("a", 50))
+    one.seal()
+    one.record_batch(sample("b", 3))
+    one.seal()
+    two._hot.part(two._hot.end())
+    two.record_batch(sample("twice", 3))
+    for number in range(3):
+        two.record_batch(sample(f"more{number}", 3))
+    one.record_batch(sample("twice", 3))
+    seal_until_done(two)
+    counts = Counter(sealed_ids(open_journal(store, tmp_path / "fresh")))
+    assert {name: count for name, count in counts.items() if count > 1} == {}
+    assert _ids("twice") <= set(counts)
+
+
+def test_the_condition_of_an_append_is_that_of_one_log(tmp_path: Path) -> None:
+    """Whoever looked elsewhere for ids of the old log has to look again."""
+    one, two = HotLog(tmp_path), HotLog(tmp_path)
+    encoding, data = encode_table(sample("k", 3))
+    keys = keys_of([f"k:{n}" for n in range(3)])
+    one.append_once(Entry(encoding, 3, data, keys))
+    old = one.log_id
+    two.part(two.end())
+    entry = Entry(encoding, 3, data, keys, covered=3, log_id=old)
+    with pytest.raises(Behind):
+        one.append_once(entry)
+    assert one.log_id == two.log_id != old
+
+
+def test_marks_are_read_with_the_batch_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log of the first format, to which another process gives its column of keys."""
+    shutil.copy(LOG_V1, tmp_path / FILE)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # as every log that is in use
+    one, two = HotLog(tmp_path), HotLog(tmp_path)
+    real = one._read_meta
+    encoding, data = encode_table(sample("k", 3))
+    entries = [Entry(encoding, 3, data, keys_of([f"k:{n}" for n in range(3)]))]
+
+    def late(connection: Any) -> Any:
+        found = real(connection)
+        while entries:
+            two.append_once(entries.pop())
+        return found
+
+    monkeypatch.setattr(one, "_read_meta", late)
+    pieces = list(one.read_from(0, 1_000_000))
+    marked = [piece.supplied for piece in pieces if piece.first + piece.table.num_rows == two.end()]
+    assert all(marks is not None and marks[-3:].all() for marks in marked)
+    assert sum(piece.table.num_rows for piece in [*pieces, *one.read_from(two.end() - 3, 99)]) > 3
