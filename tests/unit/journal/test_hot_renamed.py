@@ -163,3 +163,14 @@ def test_marks_are_read_with_the_batch_that_has_them(
     marked = [piece.supplied for piece in pieces if piece.first + piece.table.num_rows == two.end()]
     assert all(marks is not None and marks[-3:].all() for marks in marked)
     assert sum(piece.table.num_rows for piece in [*pieces, *one.read_from(two.end() - 3, 99)]) > 3
+
+
+def test_an_append_goes_to_the_log_as_it_is_named_now(tmp_path: Path) -> None:
+    """The statement that stores a single row asks for the name, too."""
+    one, two = HotLog(tmp_path), HotLog(tmp_path)
+    encoding, data = encode_table(sample("k", 3))
+    assert [one.append(encoding, 3, data) for _ in range(3)] == [0, 3, 6]
+    two.part(two.end())
+    assert [one.append(encoding, 3, data) for _ in range(2)] == [0, 3]
+    assert one.log_id == two.log_id
+    assert sum(piece.table.num_rows for piece in two.read_from(0, 99, log_id=one.log_id)) == 6

@@ -54,7 +54,7 @@ from lakecore.journal._commits.staged import StagedReader
 from lakecore.journal._events.hashing import inputs_ahead
 from lakecore.journal._events.supplied import Supplied
 from lakecore.journal._hot.keys import keys_of
-from lakecore.journal._hot.log import HotBounds
+from lakecore.journal._hot.pieces import HotBounds
 from lakecore.journal._log.hot_copies import HotCopies
 from lakecore.journal._log.parts import Part, Source, Waiting, lines_of, part_of, supplied_rows
 from lakecore.journal._log.sealed_ids import SealedIds
@@ -69,7 +69,8 @@ from lakecore.journal._log.segment import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakecore.journal._hot.log import HotEvents, HotLog
+    from lakecore.journal._hot.log import HotLog
+    from lakecore.journal._hot.pieces import HotEvents
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, StagedCommit
     from lakecore.storage import Store

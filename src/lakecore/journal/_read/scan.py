@@ -30,7 +30,8 @@ from lakecore.journal._read.matching import MatchReader, matches
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakecore.journal._hot.log import HotEvents, HotLog
+    from lakecore.journal._hot.log import HotLog
+    from lakecore.journal._hot.pieces import HotEvents
     from lakecore.journal._index import Index
     from lakecore.journal._log.footers import Footers, View
     from lakecore.journal._log.pending import Pending, PendingList, StagedCommit
