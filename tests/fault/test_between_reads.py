@@ -2,10 +2,10 @@
 
 Each question is asked again and again. Each time, at another one of the reads that it makes
 of the store, everything that can move does: what waits is sealed, more is recorded and
-committed, small files are merged and replaced by stubs, a checkpoint is signed. Once by
-another thread that shares the journal's caches, once by another process. Whatever was
-acknowledged before the question is in the answer, once; and nothing that is whole is called
-damaged.
+committed, small files are merged and replaced by stubs, a checkpoint is signed, all of it is
+verified. Once by another thread that shares the journal's caches, once by another process.
+Whatever was acknowledged before the question is in the answer, once; and nothing that is
+whole is called damaged.
 
 `LAKECORE_SOAK_ROUNDS` asks at every read; without it, at some of them.
 """
@@ -94,6 +94,7 @@ def move(journal: Journal, store: Store) -> None:
     journal.seal()
     journal.compact(grace_s=0)
     journal.checkpoint()
+    journal.verify()
 
 
 BEFORE: Final = {f"h{n}:{row}" for n in range(6) for row in range(7)} | {
