@@ -100,9 +100,16 @@ def count_writes(settings: JournalSettings, tmp_path: Path) -> int:
         (HOT, Fault.AFTER, True),
         (STAGED, Fault.BEFORE, True),
         (STAGED, Fault.AFTER, False),
+        (STAGED, Fault.BEFORE, False),
         (STAGED, Fault.TEAR, False),
+        (STAGED, Fault.SLOW, False),
+        (HOT, Fault.TEAR, False),
+        (HOT, Fault.SLOW, False),
     ],
-    ids=["hot-failed", "hot-stored", "hot-killed", "staged-killed", "staged-stored", "staged-torn"],
+    ids=[
+        *("hot-failed", "hot-stored", "hot-killed", "staged-killed", "staged-stored"),
+        *("staged-failed", "staged-torn", "staged-slow", "hot-torn", "hot-slow"),
+    ],
 )
 def test_every_write_failed_and_failed_but_stored(
     tmp_path: Path,
