@@ -1,8 +1,8 @@
-"""A hot log that another process gives a new name, between two looks at it.
+"""A hot log that another process seals, forgets or renames, between two looks at it.
 
-It gets one when it came back from a backup, or when a repair parts two copies. Whoever still
-knows it by the old name may not read, forget or renew it by that: what is in it by then was
-acknowledged under the new one.
+It gets another name when it came back from a backup, or when a repair parts two copies.
+Whoever still knows it by the old name may not read, forget or renew it by that: what is in it
+by then was acknowledged under the new one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from tests.fakes.journals import open_journal, sample, seal_until_done, sealed_i
 from tests.golden.generate_hot_log import LOG_V1
 
 from lakecore.journal import Journal
+from lakecore.journal._check import hot_damage
+from lakecore.journal._check.hot_damage import HotDamage
 from lakecore.journal._hot.batch import encode_table
 from lakecore.journal._hot.group import Behind, Entry
 from lakecore.journal._hot.keys import keys_of
@@ -174,3 +176,44 @@ def test_an_append_goes_to_the_log_as_it_is_named_now(tmp_path: Path) -> None:
     assert [one.append(encoding, 3, data) for _ in range(2)] == [0, 3]
     assert one.log_id == two.log_id
     assert sum(piece.table.num_rows for piece in two.read_from(0, 99, log_id=one.log_id)) == 6
+
+
+def test_what_is_sealed_while_one_looks_for_damage_is_none(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that are forgotten between two pages of them leave no gap that is damage."""
+    state = tmp_path / "state"
+    journal = open_journal(store, state)
+    for number in range(12):
+        journal.record_batch(sample(f"b{number}", 3))
+    real = HotDamage._page
+    pages: list[int] = []
+
+    def late(damage: HotDamage, first: int) -> list[tuple[Any, ...]]:
+        pages.append(first)
+        if len(pages) == 2:
+            journal.seal()
+            journal.record_batch(sample("later", 3))
+        return real(damage, first)
+
+    monkeypatch.setattr(hot_damage, "_PAGE", 4)
+    monkeypatch.setattr(HotDamage, "_page", late)
+    assert journal.completeness([]).unreadable == []
+    assert len(pages) > 2
+
+
+def test_the_first_seal_while_one_looks_at_the_hot_log(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that forgets for the first time is named by what is sealed by then."""
+    journal = open_journal(store, tmp_path / "state")
+    for number in range(3):
+        journal.record_batch(sample(f"b{number}", 3))
+    real = HotDamage.__init__
+
+    def late(damage: HotDamage, state_dir: Path) -> None:
+        journal.seal()
+        real(damage, state_dir)
+
+    monkeypatch.setattr(HotDamage, "__init__", late)
+    assert journal.completeness([]).unreadable == []

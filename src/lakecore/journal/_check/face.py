@@ -101,7 +101,7 @@ class Checkable(ABC):
 
         _, staged = self._pending.look()
         report = match_commits(commits, self._footers, staged, self._clock.now_us())
-        damaged = check_hot(self._state_dir, self._footers.hot)
+        damaged = check_hot(self._state_dir, self._footers)
         damaged += check_staged(self._store, staged)
         if not damaged:
             return report
@@ -119,7 +119,7 @@ class Checkable(ABC):
 
         _, staged = self._pending.look()
         damaged = [Problem(e.where or "", None, None, "", str(e)) for e in staged.problems]
-        damaged += check_hot(self._state_dir, self._footers.hot)
+        damaged += check_hot(self._state_dir, self._footers)
         damaged += check_staged(self._store, staged)
         return Ledger(self._footers, staged, self._clock.now_us(), tuple(damaged))
 
