@@ -45,8 +45,8 @@ class Entry:
     `offset` is what the commit gave its first event. `keys` are those of supplied ids
     (`_hot.keys`), b"" when there are none; `covered` is where the log of those that the
     caller has looked for elsewhere ends, and `log_id` the name of the log that it knows, if
-    there was one. `found` are rows whose key is there already: an
-    entry with any is not stored, and neither is one that `only_looks`.
+    there was one. `found` are rows whose key is there already: an entry with any is not
+    stored, and neither is one that `only_looks`.
     """
 
     __slots__ = (
@@ -182,9 +182,7 @@ class GroupCommit:
     def leave(self, entry: Entry) -> None:
         """Take an entry out of the queue; what is being committed may be stored."""
         with self._lock:
-            if entry in self._queue and not entry.leads:
-                self._queue.remove(entry)
-                self._queued_bytes -= len(entry.data)
+            self._remove(entry)
 
     async def submit_async(self, entry: Entry) -> None:
         """As `submit`, for a task; the event loop runs on meanwhile.
@@ -223,6 +221,12 @@ class GroupCommit:
         self._queue.append(entry)
         self._queued_bytes += len(entry.data)
 
+    def _remove(self, entry: Entry) -> None:
+        """With the lock held. What leads stays, and so does what is being committed."""
+        if entry in self._queue and not entry.leads:
+            self._queue.remove(entry)
+            self._queued_bytes -= len(entry.data)
+
     def _is_full(self, size: int) -> bool:
         """With the lock held. An entry larger than the queue may be in it alone."""
         return bool(self._queue) and self._queued_bytes + size > self._max_queue_bytes
@@ -256,8 +260,8 @@ class GroupCommit:
             turn.acquire()
         except BaseException:
             # Interrupted: leave the queue, but not the others without a leader.
-            self.leave(entry)
             with self._lock:
+                self._remove(entry)
                 entry.turn = None  # nobody is to rely on this thread any more
             if entry.leads:
                 self._lead()
@@ -326,7 +330,7 @@ class GroupCommit:
         except BaseException as caught:
             error = caught
         else:
-            with suppress(RuntimeError):  # no thread starts any more that could be told
+            with suppress(Exception):  # the group is durable, whatever becomes of being told
                 self._on_stored(sum([entry.count for entry in group if entry.offset >= 0]))
         with self._lock:
             if not group:  # interrupted before it began
