@@ -20,8 +20,7 @@ import tempfile
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -45,6 +44,7 @@ from lakecore.journal._log.segment import (
     segment_path,
     stored_checksum,
 )
+from lakecore.journal._log.view import View
 from lakecore.tlog import Frontier
 
 if TYPE_CHECKING:
@@ -55,31 +55,6 @@ _REBUILT: Final = (CorruptData, *CACHE_FAILS)
 """What a cache is left for: all footers are read again."""
 LOOK_S: Final = 60.0
 """Well below the time that a run has to be there before what it merges goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the footers say at one moment, all of it together.
-
-    What is asked of `Footers` one after the other may be of several moments: other threads
-    take in further footers at any time.
-
-    Attributes:
-        places: where the sealed events are, in order.
-        hot: how far each hot log is sealed.
-        tree: the Merkle tree over them.
-        duplicate_ids: as `Footers.duplicate_ids`.
-    """
-
-    places: tuple[Place, ...]
-    hot: Mapping[str, int]
-    tree: Frontier
-    duplicate_ids: int
-
-    @property
-    def size(self) -> int:
-        """How many events are sealed."""
-        return self.tree.size
 
 
 class Footers:

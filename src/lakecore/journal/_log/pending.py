@@ -11,7 +11,8 @@ from lakecore.journal._commits.commit import CommitRecord, Fate, fate_of, read_c
 from lakecore.journal._commits.staged import FOLDER, StagedHeader, StagedReader
 
 if TYPE_CHECKING:
-    from lakecore.journal._log.footers import Footers, View
+    from lakecore.journal._log.footers import Footers
+    from lakecore.journal._log.view import View
     from lakecore.storage import ObjectInfo, Store
 
 _SUFFIX: Final = ".arrow"

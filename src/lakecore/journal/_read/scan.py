@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from lakecore.journal._hot.log import HotLog
     from lakecore.journal._hot.pieces import HotEvents
     from lakecore.journal._index import Index
-    from lakecore.journal._log.footers import Footers, View
+    from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, PendingList, StagedCommit
+    from lakecore.journal._log.view import View
     from lakecore.journal._read.matching import Positions
     from lakecore.storage import Store
 
