@@ -94,13 +94,14 @@ class Worker:
         self.version = version
         self.more: list[Callable[[int], str]] = []
 
-    def run(self, seconds: float) -> None:
+    def run(self, seconds: float, stop: Path | None = None) -> None:
+        """For so long at most, or until there is a file of that name."""
         steps = [self.direct, self.direct, self.single, self.commit, self.seal, self.read]
         steps += [self.compact, self.at_once, self.shared, self.tail, self.tail, self.rest]
         steps += self.more
         deadline = time.monotonic() + seconds
         turn = 0
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not (stop and stop.exists()):
             step = self.rng.choice(steps)
             try:
                 if prefix := step(turn):
@@ -212,6 +213,6 @@ class Worker:
 
 
 if __name__ == "__main__":
-    lake, state, name, seed, seconds, tail = sys.argv[1:7]
+    lake, state, name, seed, seconds, tail, stop = sys.argv[1:8]
     use_ranges(64, 6, 8)
-    Worker(lake, state, name, int(seed), tail).run(float(seconds))
+    Worker(lake, state, name, int(seed), tail).run(float(seconds), Path(stop))
