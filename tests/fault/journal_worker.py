@@ -1,6 +1,6 @@
-"""One of several processes that use a journal in every way at a time; see the test beside it.
+"""One of several processes that use a journal in every way at a time; see the tests beside it.
 
-It prints what was acknowledged, one prefix of three events a line, so that a reader knows
+It says what was acknowledged, one prefix of three events a line, so that a reader knows
 what must be there even when this process is killed between two lines.
 """
 
@@ -12,7 +12,9 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from tests.fakes.compaction import use_ranges
 from tests.fakes.journals import delta_commit, sample, stage, target
@@ -36,13 +38,47 @@ class JumpingClock(SystemClock):
         return super().now_us() + self._offset_us
 
 
-class Worker:
-    """Random steps; each that records prints its prefix once it is acknowledged."""
+SETTINGS: Final = JournalSettings(
+    seal_events=100,
+    seal_interval_s=0.05,
+    compact_grace_s=0.0,
+    checkpoint_interval_s=1.0,
+)
+ATTEMPT: Final = "?"
+"""Before the prefix of a batch that is about to be recorded."""
 
-    def __init__(self, lake: str, state: str, name: str, seed: int, tail: str) -> None:
+
+def say_aloud(line: str) -> None:
+    """To whoever reads what this process prints."""
+    print(line, flush=True)
+
+
+class Worker:
+    """Random steps; each that records says its prefix once it is acknowledged.
+
+    Args:
+        say: takes a line.
+        version: of the table, where its commits begin.
+        wrap: from the lake's store to what takes its place.
+    """
+
+    def __init__(
+        self,
+        lake: str,
+        state: str,
+        name: str,
+        seed: int,
+        tail: str,
+        *,
+        say: Callable[[str], object] = say_aloud,
+        settings: JournalSettings = SETTINGS,
+        version: int = 0,
+        wrap: Callable[[Store], Store] = lambda store: store,
+    ) -> None:
         self.rng = random.Random(seed)
         self.name = name
-        self.store: Store = open_store(lake)
+        self.say = say
+        self.store: Store = wrap(open_store(lake))
         self.machine = Path(state).name
         # One machine signs.
         origin = "example.com/many" if self.machine.endswith("a") else ""
@@ -50,28 +86,26 @@ class Worker:
             self.store,
             Path(state),
             clock=JumpingClock(self.rng),
-            settings=JournalSettings(
-                seal_events=100,
-                seal_interval_s=0.05,
-                compact_grace_s=0.0,
-                checkpoint_interval_s=1.0,
-            ),
+            settings=settings,
             origin=origin,
         )
         self.signs = bool(origin)
         self.tail_file = Path(tail)
-        self.version = 0
+        self.version = version
+        self.more: list[Callable[[int], str]] = []
 
-    def run(self, seconds: float) -> None:
+    def run(self, seconds: float, stop: Path | None = None) -> None:
+        """For so long at most, or until there is a file of that name."""
         steps = [self.direct, self.direct, self.single, self.commit, self.seal, self.read]
         steps += [self.compact, self.at_once, self.shared, self.tail, self.tail, self.rest]
+        steps += self.more
         deadline = time.monotonic() + seconds
         turn = 0
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not (stop and stop.exists()):
             step = self.rng.choice(steps)
             try:
                 if prefix := step(turn):
-                    print(prefix, flush=True)
+                    self.say(prefix)
             except LakecoreError as error:
                 if error.exit_code != 4:  # only 'try again later' is an answer here
                     raise
@@ -80,6 +114,11 @@ class Worker:
 
     def direct(self, turn: int) -> str:
         prefix = f"{self.name}-d{turn}"
+        self.say(ATTEMPT + prefix)
+        return self.again(prefix)
+
+    def again(self, prefix: str) -> str:
+        """Record a batch, be it for the second time."""
         self.journal.record_batch(sample(prefix, 3))
         return prefix
 
@@ -174,6 +213,6 @@ class Worker:
 
 
 if __name__ == "__main__":
-    lake, state, name, seed, seconds, tail = sys.argv[1:7]
+    lake, state, name, seed, seconds, tail, stop = sys.argv[1:8]
     use_ranges(64, 6, 8)
-    Worker(lake, state, name, int(seed), tail).run(float(seconds))
+    Worker(lake, state, name, int(seed), tail).run(float(seconds), Path(stop))

@@ -15,7 +15,7 @@ from lakecore.journal._check.face import Checkable
 from lakecore.journal._commits.commit import Target
 from lakecore.journal._commits.staged import Staging
 from lakecore.journal._hot.direct import DirectStage
-from lakecore.journal._hot.group import Entry
+from lakecore.journal._hot.group import Entry, GroupCommit
 from lakecore.journal._hot.log import HotLog
 from lakecore.journal._hot.meta import SEAL_LOCK
 from lakecore.journal._index import CATCH_UP_EVENTS, Index, Indexer, roots_of
@@ -153,6 +153,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             max_bytes=settings.max_hot_bytes,
             max_queue_bytes=settings.max_queue_bytes,
             timeout_s=settings.append_timeout_s,
+            on_stored=self._notify,
         )
         self._ids = SealedIds(
             self._store, self._footers, self._clock, days=settings.idempotency_days
@@ -168,6 +169,7 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
                 max_queue_bytes=settings.max_queue_bytes,
                 timeout_s=settings.append_timeout_s,
                 linger_s=settings.linger_s,
+                on_stored=self._notify,
             )
         )
         self._once = Once(self._footers, self._ids, self._direct)
@@ -321,10 +323,9 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
     def _append(self, entry: Entry, is_given: IsGiven) -> None:
         log = self._direct_log()
         if entry.keys:
-            self._notify(self._once.append(entry, is_given))
+            self._once.append(entry, is_given)
         else:
             log.append_once(entry)
-            self._notify(entry.count)
 
     async def _append_async(self, entry: Entry, is_given: IsGiven) -> None:
         if entry.keys or not self._is_log_checked:
@@ -332,21 +333,23 @@ class Journal(Recorder, Readable, Provable, Checkable, Transferable):
             await asyncio.to_thread(self._append, entry, is_given)
         else:
             await self._direct.append_async(entry)
-            self._notify(entry.count)
+
+    def _group(self, entry: Entry) -> GroupCommit | None:
+        return self._direct.group if self._is_log_checked and not entry.keys else None
 
     def _direct_log(self) -> HotLog | DirectStage:
         """Where direct events go, once the hot log is known to be of this time."""
         if not self._is_log_checked:
             # Before the first append, not at sealing: a log that came back from a backup
             # would give offsets that are sealed.
-            log_id = self._hot.log_id
-            if log_id is not None:
-                first = self._hot.first()
+            held = self._hot.bounds()
+            if held.log_id is not None:
                 self._footers.refresh()
-                sealed = self._footers.hot.get(log_id, 0)
-                if not first <= sealed <= self._hot.end():
-                    HotCopies(self._store, self._footers, self._hot).check(first)
-                self._hot.renew_if_behind(sealed)
+                sealed = self._footers.hot.get(held.log_id, 0)
+                if not held.first <= sealed <= held.end:
+                    copies = HotCopies(self._store, self._footers, self._hot)
+                    copies.check(held.log_id, held.first)
+                self._hot.renew_if_behind(sealed, held.log_id)
             self._is_log_checked = True
         return self._direct
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from lakecore.journal._hot.batch import (
     encode_table,
     join_rows,
 )
-from lakecore.journal._hot.group import Entry
+from lakecore.journal._hot.group import Entry, GroupCommit
 from lakecore.journal._hot.keys import key_of, keys_of
 from lakecore.journal._log.once import IsGiven
 
@@ -44,6 +45,10 @@ class Recorder(ABC):
     async def _append_async(self, entry: Entry, is_given: IsGiven) -> None:
         """As `_append`, without blocking the event loop."""
 
+    @abstractmethod
+    def _group(self, entry: Entry) -> GroupCommit | None:
+        """What an entry may join at once; None when something has to be looked up before."""
+
     def record(self, event: Event | Mapping[str, object]) -> str:
         """Record one event; durable on return. Returns its id.
 
@@ -64,7 +69,19 @@ class Recorder(ABC):
         before an answer reaches it; what others recorded is not touched.
         """
         event_id, entry = self._entry_of(event)
-        await self._append_async(entry, _is_given_in([event]))
+        # One frame above the future, not four: a task that is woken goes through all of them.
+        group = self._group(entry)
+        done = group.join(entry) if group is not None else None
+        if group is None or done is None:
+            await self._append_async(entry, _is_given_in([event]))
+            return event_id
+        try:
+            await done
+        except asyncio.CancelledError:
+            group.leave(entry)
+            raise
+        if entry.error is not None:
+            raise entry.error
         return event_id
 
     def record_many(self, events: Iterable[Event | Mapping[str, object]]) -> list[str]:

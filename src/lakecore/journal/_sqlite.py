@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -91,6 +91,20 @@ class Database:
             except OSError as error:
                 raise _translated_os(error, self.path, self._owner) from error
 
+    def write_one(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:
+        """One statement as a transaction of its own: durable, and alone, as `write`.
+
+        It is a single call into SQLite, during which other threads have the interpreter, and
+        after which it is asked for once: a thread that works on keeps it for milliseconds.
+        """
+        with self._writer_lock, self._errors():
+            lock = self._take_lock()
+            try:
+                writer = self._writer or self._connect_writer()
+                return writer.execute(statement, values)
+            finally:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection | None]:
         """A connection for short reads; None when nothing has been written yet."""
@@ -102,6 +116,21 @@ class Database:
                     self._reader.close()
                     self._reader = None
             yield self._reader
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection | None]:
+        """As `read`, with one state for all statements, whatever others commit between them."""
+        with self.read() as reader:
+            if reader is None:
+                yield None
+                return
+            reader.execute("BEGIN")
+            try:
+                yield reader
+            finally:
+                # After an error of its own SQLite may have ended it already.
+                with suppress(sqlite3.Error):
+                    reader.execute("ROLLBACK")
 
     def grow_log(self, size_bytes: int) -> None:
         """Grow the write-ahead log ahead of use, because growing it slows every commit.

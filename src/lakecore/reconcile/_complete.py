@@ -37,7 +37,8 @@ def completeness(
     """Hold every version against its events, and every sealed commit against its version.
 
     What this machine found whole before, and what is listed and sealed as then, is not read
-    again.
+    again. Where something is wrong, all is looked at a second time, and what is wrong then as
+    well is told: what others commit while one looks is in one part of it and not in another.
 
     Args:
         full: read everything again; hash the data files; read events from the segments.
@@ -45,10 +46,19 @@ def completeness(
     Raises:
         CorruptData, Unavailable: the journal cannot be asked.
     """
-    report = TablesReport()
-    with closing(Memory(state_dir)) as memory, journal.ledger() as ledger:
-        _Run(store, journal, ledger, memory, report, now_us=now_us, full=full).run()
-        memory.save()
+
+    def look() -> TablesReport:
+        report = TablesReport()
+        with closing(Memory(state_dir)) as memory, journal.ledger() as ledger:
+            _Run(store, journal, ledger, memory, report, now_us=now_us, full=full).run()
+            memory.save()
+        return report
+
+    report = look()
+    if report.problems:
+        first = set(report.problems)
+        report = look()
+        report.problems = [problem for problem in report.problems if problem in first]
     return report
 
 

@@ -30,6 +30,11 @@ def append(log: HotLog, prefix: str, count: int) -> int:
     return log.append(encoding, count, data)
 
 
+def name_of(log: HotLog) -> str:
+    assert log.log_id is not None
+    return log.log_id
+
+
 def ids(log: HotLog, start: int = 0, end: int | None = None) -> list[str]:
     stop = log.end() if end is None else end
     pieces = [piece.table.column("event_id") for piece in log.read_from(start, stop)]
@@ -99,12 +104,12 @@ def test_forgetting_keeps_the_offset(tmp_path: Path) -> None:
     log = HotLog(tmp_path)
     for prefix in "abc":
         append(log, prefix, 10)
-    log.forget(15)
+    log.forget(15, name_of(log))
     assert ids(log, 15) == [f"b:{n}" for n in range(5, 10)] + [f"c:{n}" for n in range(10)]
-    log.forget(30)
+    log.forget(30, name_of(log))
     assert log.end() == 30
     assert append(HotLog(tmp_path), "d", 1) == 30
-    HotLog(tmp_path / "never").forget(3)
+    HotLog(tmp_path / "never").forget(3, "a name")
 
 
 def test_a_renewed_log_starts_again(tmp_path: Path) -> None:
@@ -112,9 +117,9 @@ def test_a_renewed_log_starts_again(tmp_path: Path) -> None:
     log = HotLog(tmp_path)
     append(log, "a", 5)
     name = log.log_id
-    log.renew_if_behind(5)
+    log.renew_if_behind(5, name_of(log))
     assert log.log_id == name
-    log.renew_if_behind(6)
+    log.renew_if_behind(6, name_of(log))
     assert log.log_id not in {name, None}
     assert (log.end(), append(log, "b", 1)) == (0, 0)
 
@@ -155,7 +160,7 @@ def test_a_full_log_pushes_back(tmp_path: Path) -> None:
     end = log.end()
     assert end == 1
 
-    threading.Timer(0.1, lambda: log.forget(end)).start()
+    threading.Timer(0.1, lambda: log.forget(end, name_of(log))).start()
     patient = HotLog(tmp_path, max_bytes=2 << 20, timeout_s=10)
     assert patient.append(ROWS, 1, b"small") == end
 

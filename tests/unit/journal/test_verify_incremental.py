@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from tests.fakes.journals import TIME_US, commit, open_journal, sample, sealed_i
 
 from lakecore.base import CorruptData, ManualClock
 from lakecore.journal import Journal
+from lakecore.journal._check import verify
 from lakecore.journal._check.incremental import FILE
+from lakecore.journal._log.runs import SealedRange
 from lakecore.journal._log.segment import segment_path
 from lakecore.storage import Store, open_store
 
@@ -214,3 +217,27 @@ def test_an_older_copy_is_accepted_on_demand_only(tmp_path: Path) -> None:
         for full in (False, True):
             report = journal.verify(full=full)
             assert (report.status, report.problems) == ("green", [])
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_another_verification_that_sees_more_is_no_loss(
+    store: Store, state: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """What it remembers meanwhile was not there when this one listed the log."""
+    real = verify.sealed_ranges
+    turns = iter([True])
+    with open_journal(store, state) as journal:
+        journal.record_batch(sample("a", 5))
+        journal.seal()
+
+        def listed(store: Store, *, after: str | None = None) -> Iterator[SealedRange]:
+            found = list(real(store, after=after))
+            if next(turns, False):
+                journal.record_batch(sample("b", 5))
+                journal.seal()
+                assert journal.verify().events == 10
+            yield from found
+
+        monkeypatch.setattr(verify, "sealed_ranges", listed)
+        report = journal.verify(full=full)
+    assert (report.status, report.problems, report.events) == ("green", [], 5)

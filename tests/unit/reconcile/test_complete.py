@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -374,3 +374,35 @@ def test_new_versions_are_added(place: Path) -> None:
     )
     full = checked(place, full=True)
     assert full.detail["matched"] == 6
+
+
+def test_what_is_committed_while_one_looks_is_not_damage(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version, and a dataset, that come after a part was read that should tell of them."""
+    from lakecore.reconcile import _complete
+
+    moments = {"run": 0, "_locations": 0}
+    with lakecore.open(place, create=False, actor="ada") as lake:
+
+        def before(name: str, act: Callable[[], object]) -> None:
+            real = getattr(_complete._Run, name)
+
+            def late(run: Any) -> Any:
+                moments[name] += 1
+                if moments[name] == 1:
+                    act()
+                return real(run)
+
+            monkeypatch.setattr(_complete._Run, name, late)
+
+        def add() -> None:
+            lake.create("later", key=["id"])
+            lake.insert("later", [{"id": 1}])
+
+        before("run", lambda: lake.update("planes", set={"seats": 63}, where="id = 1"))
+        before("_locations", add)
+        check = lake.verify().completeness
+        assert (check.status, check.problems) == ("green", [])
+        assert moments == {"run": 2, "_locations": 2}
+        assert check.detail["matched"] + len(check.detail["pending"]) == 8

@@ -99,11 +99,9 @@ class Checkable(ABC):
         """
         from lakecore.journal._check.repair import check_hot, check_staged
 
-        files = self._pending.files()
-        self._footers.refresh()
-        staged = self._pending.judge(files)
+        _, staged = self._pending.look()
         report = match_commits(commits, self._footers, staged, self._clock.now_us())
-        damaged = check_hot(self._state_dir, self._footers.hot)
+        damaged = check_hot(self._state_dir, self._footers)
         damaged += check_staged(self._store, staged)
         if not damaged:
             return report
@@ -119,11 +117,9 @@ class Checkable(ABC):
         from lakecore.journal._check.repair import check_hot, check_staged
         from lakecore.journal._check.report import Problem
 
-        files = self._pending.files()
-        self._footers.refresh()
-        staged = self._pending.judge(files)
+        _, staged = self._pending.look()
         damaged = [Problem(e.where or "", None, None, "", str(e)) for e in staged.problems]
-        damaged += check_hot(self._state_dir, self._footers.hot)
+        damaged += check_hot(self._state_dir, self._footers)
         damaged += check_staged(self._store, staged)
         return Ledger(self._footers, staged, self._clock.now_us(), tuple(damaged))
 

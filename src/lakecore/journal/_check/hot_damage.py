@@ -74,26 +74,32 @@ class HotDamage:
             CorruptData: the file itself is damaged, beyond a batch.
         """
         held: tuple[Any, ...] | None = None
-        for row in self._rows(start):
-            if held is not None and row[0] > start:
-                yield from _judged(held, row[0])
-            held = row
+        after = self._first_before(start)
+        while True:
+            rows = self._page(after if held is None else held[0])
+            if held is not None:
+                # What is sealed may be forgotten between two pages: what followed it is not
+                # known then, and neither it is wrong.
+                held, rows = (held, rows[1:]) if rows[:1] == [held] else (None, rows)
+            if not rows:
+                break
+            for row in rows:
+                if held is not None and row[0] > start:
+                    yield from _judged(held, row[0])
+                held = row
         if held is not None and held[0] + held[1] > start:
             yield from _judged(held, None)
 
-    def log_id(self) -> str | None:
-        """The name of the log; None when there is none."""
+    def bounds(self) -> tuple[str | None, int]:
+        """The name of the log, None when there is none; its first event that was not forgotten."""
         if not self.path.exists():
-            return None
-        with self._database.read() as reader:
+            return None, 0
+        with self._database.snapshot() as reader:
             found = read_name(reader, self.path) if reader is not None else None
-        return found[1] if found else None
-
-    def first(self) -> int:
-        """The offset of the first batch that is not forgotten."""
-        with self._database.read() as reader:
-            row = reader and reader.execute("SELECT min(first) FROM batch").fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
+            if reader is None or found is None:
+                return None, 0
+            row = reader.execute("SELECT min(first) FROM batch").fetchone()
+        return found[1], int(row[0] or 0)
 
     def replace(self, batch: DamagedBatch, log_id: str, clock: Clock) -> None:
         """Put events that tell of the loss in the batch's place; it was kept elsewhere before."""
@@ -118,23 +124,18 @@ class HotDamage:
     def close(self) -> None:
         self._database.close()
 
-    def _rows(self, start: int) -> Iterator[tuple[Any, ...]]:
-        after = self._first_before(start) - 1
-        while self.path.exists():
-            with self._database.read() as reader:
-                rows = (
-                    []
-                    if reader is None
-                    else reader.execute(
-                        "SELECT first, count, encoding, crc, data FROM batch "
-                        "WHERE first > ? ORDER BY first LIMIT ?",
-                        (after, _PAGE),
-                    ).fetchall()
-                )
-            if not rows:
-                return
-            yield from rows
-            after = rows[-1][0]
+    def _page(self, first: int) -> list[tuple[Any, ...]]:
+        """Some batches from an offset on, as of one moment."""
+        if not self.path.exists():
+            return []
+        with self._database.read() as reader:
+            if reader is None:
+                return []
+            return reader.execute(
+                "SELECT first, count, encoding, crc, data FROM batch "
+                "WHERE first >= ? ORDER BY first LIMIT ?",
+                (first, _PAGE),
+            ).fetchall()
 
     def _first_before(self, offset: int) -> int:
         """The offset of the batch that an offset is in."""

@@ -90,6 +90,14 @@ class Known:
     def end_seq(self) -> int:
         return self.first_seq + self.count
 
+    def loss(self, size: int) -> Problem | None:
+        """What the log lost, if it has fewer events than were verified up to this position."""
+        if self.end_seq <= size:
+            return None
+        expected = f"{self.end_seq} events, verified before"
+        found = f"the log has {size}{_IF_MEANT}"
+        return Problem(segment_path(self.first_seq), None, "size", expected, found)
+
     def to_row(self) -> tuple[int | str, ...]:
         files = json.dumps(self.files)
         row = (self.first_seq, self.count, self.at_us, files, self.root, self.state)
@@ -161,14 +169,9 @@ class Verified:
         where = segment_path(now.first_seq)
         return Problem(where, None, "verified root", known.root, f"{now.root}{_IF_MEANT}")
 
-    def loss(self, size: int) -> Problem | None:
-        """What the log lost, if it has fewer events than were verified before."""
-        last = next(iter(self._known(-1, 1, order="DESC")), None)
-        if last is None or last.end_seq <= size:
-            return None
-        expected = f"{last.end_seq} events, verified before"
-        found = f"the log has {size}{_IF_MEANT}"
-        return Problem(segment_path(last.first_seq), None, "size", expected, found)
+    def last(self) -> Known | None:
+        """The last position that was verified."""
+        return next(iter(self._known(-1, 1, order="DESC")), None)
 
     def remember(self, known: Known) -> None:
         """Keep a position that was found whole, as is all before it."""
@@ -192,7 +195,7 @@ class Verified:
 
     def size(self) -> int:
         """How many events of the log were verified."""
-        last = next(iter(self._known(-1, 1, order="DESC")), None)
+        last = self.last()
         return 0 if last is None else last.end_seq
 
     def forget(self) -> None:

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -272,16 +272,14 @@ class Repairer:
 
     def _batches(self, hot: HotDamage, beyond: list[Problem]) -> Iterator[_Step]:
         try:
-            log_id = hot.log_id()
+            log_id, _ = hot.bounds()
             if log_id is None or beyond:
                 return
             sealed = self._sealed(log_id)
             for batch in hot.find(start=sealed):
                 yield self._batch(hot, batch, log_id)
         except CorruptData as error:
-            beyond.append(
-                Problem(str(hot.path), None, None, "a SQLite file that reads", str(error))
-            )
+            beyond.append(_unreadable(hot, error))
 
     def _sealed(self, log_id: str) -> int:
         """How far a hot log is sealed; 0 where a damaged log does not tell."""
@@ -433,25 +431,37 @@ class Repairer:
         return _Step(repair, lambda: self._store.delete(problem.where))
 
 
-def check_hot(state_dir: Path, sealed: Mapping[str, int]) -> list[Problem]:
+def check_hot(state_dir: Path, footers: Footers) -> list[Problem]:
     """What is damaged in the hot log and not sealed: acknowledged events that are lost."""
     hot = HotDamage(state_dir)
     try:
-        log_id = hot.log_id() or ""
-        start = sealed.get(log_id, 0)
-        if log_id and log_id not in sealed and (first := hot.first()):
+        log_id, first = hot.bounds()
+    except CorruptData as error:
+        hot.close()
+        return [_unreadable(hot, error)]
+    # In this order: what is forgotten by now is among what is sealed then.
+    footers.refresh()
+    sealed = footers.hot
+    try:
+        if log_id is None:
+            return []
+        if log_id not in sealed and first:
             # Only what is sealed is forgotten, and what is sealed names its hot log.
             expected = f"the name of a hot log that is sealed up to {first} or more"
             return [Problem(str(hot.path), None, "log_id", expected, log_id)]
         return [
             Problem(_place(hot, batch), None, None, f"{batch.count} events", batch.reason)
-            for batch in hot.find(start=start)
+            for batch in hot.find(start=sealed.get(log_id, 0))
             if batch.lost
         ]
     except CorruptData as error:
-        return [Problem(str(hot.path), None, None, "a SQLite file that reads", str(error))]
+        return [_unreadable(hot, error)]
     finally:
         hot.close()
+
+
+def _unreadable(hot: HotDamage, error: CorruptData) -> Problem:
+    return Problem(str(hot.path), None, None, "a SQLite file that reads", str(error))
 
 
 def check_staged(store: Store, staged: PendingList) -> list[Problem]:

@@ -91,13 +91,16 @@ def verify_log(
     if isinstance(store, ArchivedStore):
         # An archive that is out of reach leaves a question, not a failure.
         store = store.raising(Inconclusive)
+    # Before the log is listed: another run may see more of it, and remember that.
+    last = verified.last() if verified is not None else None
     files = listing(store)
     checkpoints = Checkpoints(store, keys)
     start = Start()
     if verified is not None and not full:
         start = verified.start(files, checkpoints.sizes)
     run = _Integrity(
-        start, files, checkpoints, verified, StoredTiles(store) if start.after is None else None,
+        start, files, checkpoints, verified, last,
+        StoredTiles(store) if start.after is None else None,
         at_us=(clock or SystemClock()).now_us(),
     )  # fmt: skip
     count = threads or len(os.sched_getaffinity(0))
@@ -178,6 +181,7 @@ class _Integrity:
     files: Listing
     checkpoints: Checkpoints
     verified: Verified | None
+    last: Known | None
     tiles: StoredTiles | None
     at_us: int
     events: int = 0
@@ -209,7 +213,7 @@ class _Integrity:
     def report(self) -> IntegrityReport:
         size = self.tree.size
         if self.verified is not None:
-            loss = None if self.is_lost else self.verified.loss(size)
+            loss = None if self.is_lost or self.last is None else self.last.loss(size)
             self.problems += [loss] if loss else []
             self.verified.save()
         status: Status = "green"

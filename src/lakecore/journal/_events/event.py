@@ -134,19 +134,6 @@ def staged_schema() -> pa.Schema:
     return pa.schema(event_schema().field(name) for name in STAGED_FIELDS)
 
 
-def as_event(event: Event | Mapping[str, object], *, row: int = 0) -> Event:
-    """One event, checked, with defaults for what is missing.
-
-    Args:
-        row: the position to name in an error.
-
-    Raises:
-        InvalidInput: it cannot be an event; `where` names row and field.
-    """
-    values = rules.check_row(_row_of(event, row), row)
-    return Event(**values)
-
-
 def events_to_arrow(
     events: Iterable[Event | Mapping[str, object]],
     *,

@@ -11,7 +11,7 @@ both store it; sealing finds that out (`_events.supplied`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from lakecore.journal._commits.commit import Target
@@ -59,6 +59,7 @@ class DirectStage:
         max_queue_bytes: int,
         timeout_s: float,
         linger_s: float,
+        on_stored: Callable[[int], None],
     ) -> None:
         self._store = store
         self._staged = staged
@@ -67,6 +68,7 @@ class DirectStage:
             max_queue_bytes=max_queue_bytes,
             timeout_s=timeout_s,
             linger_s=linger_s,
+            on_stored=on_stored,
             where=FOLDER,
         )
 
@@ -75,6 +77,11 @@ class DirectStage:
         entry = Entry(encoding, count, data)
         self._group.submit(entry)
         return entry.offset
+
+    @property
+    def group(self) -> GroupCommit:
+        """What tasks join."""
+        return self._group
 
     async def append_async(self, entry: Entry) -> None:
         """As `append`, for a task of an event loop."""
@@ -85,8 +92,9 @@ class DirectStage:
         self._group.submit(entry)
         return entry.found
 
-    def rows_at(self, places: Sequence[int]) -> pa.Table | None:
+    def rows_at(self, places: Sequence[int], log_id: str | None = None) -> pa.Table | None:
         """The stored events at such places, in order; None when one was sealed meanwhile."""
+        del log_id
         return self._staged.rows_at(places)
 
     def close(self) -> None:

@@ -5,7 +5,8 @@ others wait; then the next in the queue leads. A mutex around each commit would 
 threads queue for the disk one by one.
 
 The threads of a group wake one another in a chain, each the next one: woken all at a time
-they would only wait once more, for the interpreter (measured: a fifth slower).
+they would only wait once more, for the interpreter (measured: a fifth slower). The next leader
+waits a moment for them to come back, so that it does not commit alone.
 
 Tasks of an event loop take part: a thread leads for them, once all of a turn of the loop have
 come, and wakes a loop once for all of its tasks in a group.
@@ -27,10 +28,15 @@ from lakecore.base import Bug, Unavailable
 from lakecore.journal._sqlite import watch_forks
 
 _POLL_S: Final = 0.05
+_FEW: Final = 2
+"""Entries of a group that are not waited for."""
+_COMPANY_S: Final = 0.002
+_LOOK_S: Final = 0.00005
+"""About what it takes to wake a thread."""
 
 
 class Behind(Exception):
-    """Other events were stored or sealed since the caller looked for its keys there."""
+    """Events were stored or sealed, or the log renamed, since the caller looked for its keys."""
 
 
 class Entry:
@@ -38,8 +44,9 @@ class Entry:
 
     `offset` is what the commit gave its first event. `keys` are those of supplied ids
     (`_hot.keys`), b"" when there are none; `covered` is where the log of those that the
-    caller has looked for elsewhere ends. `found` are rows whose key is there already: an
-    entry with any is not stored, and neither is one that `only_looks`.
+    caller has looked for elsewhere ends, and `log_id` the name of the log that it knows, if
+    there was one. `found` are rows whose key is there already: an entry with any is not
+    stored, and neither is one that `only_looks`.
     """
 
     __slots__ = (
@@ -51,6 +58,7 @@ class Entry:
         "found",
         "keys",
         "leads",
+        "log_id",
         "next",
         "offset",
         "only_looks",
@@ -59,7 +67,13 @@ class Entry:
     )
 
     def __init__(
-        self, encoding: int, count: int, data: bytes, keys: bytes = b"", covered: int = 0
+        self,
+        encoding: int,
+        count: int,
+        data: bytes,
+        keys: bytes = b"",
+        covered: int = 0,
+        log_id: str | None = None,
     ) -> None:
         if count < 1:
             raise Bug("an empty batch", found=count)
@@ -68,6 +82,7 @@ class Entry:
         self.data = data
         self.keys = keys
         self.covered = covered
+        self.log_id = log_id
         self.found: dict[int, int] = {}
         self.offset = -1
         self.error: BaseException | None = None
@@ -88,6 +103,7 @@ class GroupCommit:
         linger_s: how long a leader waits for company: for commits that cost a round trip.
         has_room: whether what is committed leaves room for more; asked before queueing, with
             whether it may take its time to find out.
+        on_stored: told how many events a group has stored, once for the group.
         where: what to name in errors.
     """
 
@@ -99,9 +115,11 @@ class GroupCommit:
         timeout_s: float,
         linger_s: float = 0.0,
         has_room: Callable[[bool], bool] = lambda _: True,
+        on_stored: Callable[[int], None] = lambda _: None,
         where: object = None,
     ) -> None:
         self._commit = commit
+        self._on_stored = on_stored
         self._max_queue_bytes = max_queue_bytes
         self._timeout_s = timeout_s
         self._linger_s = linger_s
@@ -117,6 +135,8 @@ class GroupCommit:
         self._queue: deque[Entry] = deque()
         self._queued_bytes = 0
         self._has_leader = False
+        self._last_size = 0
+        self._last_s = 0.0
         self._due_in: asyncio.AbstractEventLoop | None = None
         self._thread: ThreadPoolExecutor | None = None
 
@@ -142,37 +162,46 @@ class GroupCommit:
         if entry.error is not None:
             raise entry.error
 
+    def join(self, entry: Entry) -> asyncio.Future[None] | None:
+        """Queue the entry of a task, if there is room at once; what the task has to await.
+
+        It is done when the entry is committed, or has an `error`. A task that is cancelled
+        meanwhile has to `leave`.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._is_full(len(entry.data)) or not self._has_room(False):
+                return None
+            task = entry.task = loop.create_future()
+            self._enqueue(entry)
+            if not self._has_leader and self._due_in is not loop:
+                self._due_in = loop
+                loop.call_soon(self._lead_if_nobody_does)
+        return task
+
+    def leave(self, entry: Entry) -> None:
+        """Take an entry out of the queue; what is being committed may be stored."""
+        with self._lock:
+            self._remove(entry)
+
     async def submit_async(self, entry: Entry) -> None:
         """As `submit`, for a task; the event loop runs on meanwhile.
 
-        A task that is cancelled leaves the queue; what is being committed then may be stored.
+        A task that is cancelled leaves the queue.
         """
-        loop = asyncio.get_running_loop()
         deadline = time.monotonic() + self._timeout_s
-        may_block = False
-        while True:
-            if may_block:
-                await asyncio.to_thread(self._has_room, True)
+        while (task := self.join(entry)) is None:
             with self._lock:
                 is_full = self._is_full(len(entry.data))
-                if not is_full and self._has_room(False):
-                    task = entry.task = loop.create_future()
-                    self._enqueue(entry)
-                    if not self._has_leader and self._due_in is not loop:
-                        self._due_in = loop
-                        loop.call_soon(self._lead_if_nobody_does)
-                    break
             if time.monotonic() >= deadline:
                 raise self._no_room(is_full)
-            may_block = not is_full
             await asyncio.sleep(_POLL_S)
+            if not is_full:
+                await asyncio.to_thread(self._has_room, True)
         try:
             await task
         except asyncio.CancelledError:
-            with self._lock:
-                if entry in self._queue and not entry.leads:
-                    self._queue.remove(entry)
-                    self._queued_bytes -= len(entry.data)
+            self.leave(entry)
             raise
         if entry.error is not None:
             raise entry.error
@@ -191,6 +220,12 @@ class GroupCommit:
         """With the lock held."""
         self._queue.append(entry)
         self._queued_bytes += len(entry.data)
+
+    def _remove(self, entry: Entry) -> None:
+        """With the lock held. What leads stays, and so does what is being committed."""
+        if entry in self._queue and not entry.leads:
+            self._queue.remove(entry)
+            self._queued_bytes -= len(entry.data)
 
     def _is_full(self, size: int) -> bool:
         """With the lock held. An entry larger than the queue may be in it alone."""
@@ -226,9 +261,7 @@ class GroupCommit:
         except BaseException:
             # Interrupted: leave the queue, but not the others without a leader.
             with self._lock:
-                if entry in self._queue and not entry.leads:
-                    self._queue.remove(entry)
-                    self._queued_bytes -= len(entry.data)
+                self._remove(entry)
                 entry.turn = None  # nobody is to rely on this thread any more
             if entry.leads:
                 self._lead()
@@ -263,6 +296,18 @@ class GroupCommit:
         while self._commit_queue():
             pass
 
+    def _await_company(self) -> None:
+        """Give the group that was woken last the time to come back, as long as it does.
+
+        Who leads next is the first one back, and would commit alone. At most as long as the
+        last commit took: so waiting pays, or costs no more than that.
+        """
+        limit = time.monotonic() + min(self._last_s, _COMPANY_S)
+        count = 0
+        while count < len(self._queue) < self._last_size and time.monotonic() < limit:
+            count = len(self._queue)
+            time.sleep(_LOOK_S)
+
     def _commit_queue(self) -> bool:
         """Commit what is queued, hand over, wake who waited for it.
 
@@ -273,13 +318,20 @@ class GroupCommit:
         try:
             if self._linger_s:
                 time.sleep(self._linger_s)
+            elif self._last_size > _FEW:
+                self._await_company()
             with self._lock:
                 group = list(self._queue)
                 self._queue.clear()
             if group:
+                start = time.monotonic()
                 self._commit(group)
+                self._last_size, self._last_s = len(group), time.monotonic() - start
         except BaseException as caught:
             error = caught
+        else:
+            with suppress(Exception):  # the group is durable, whatever becomes of being told
+                self._on_stored(sum([entry.count for entry in group if entry.offset >= 0]))
         with self._lock:
             if not group:  # interrupted before it began
                 group = list(self._queue)

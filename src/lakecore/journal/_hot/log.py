@@ -20,11 +20,8 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,16 +29,23 @@ from lakecore.base import CorruptData, LakecoreError, uuid7
 from lakecore.base.limits import GIB, MIB
 from lakecore.journal._hot.batch import ROWS, decode_batches, encode_table, join_rows
 from lakecore.journal._hot.group import Behind, Entry, GroupCommit
-from lakecore.journal._hot.keys import KEY_BYTES, Keys, Tail, keys_of
+from lakecore.journal._hot.keys import Tail
 from lakecore.journal._hot.meta import FORMAT, META, read_name, right_name, write_name
+from lakecore.journal._hot.pieces import (
+    JOINED,
+    HotBounds,
+    HotEvents,
+    StoredRow,
+    keys_of_piece,
+    rows_of,
+    supplied_of,
+    used_bytes,
+)
 from lakecore.journal._sqlite import Database
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakecore.journal._events.supplied import Mask
-
-    _Row = tuple[int, int, int, int, bytes, bytes | None]
 
 FILE: Final = "hot.sqlite"
 
@@ -62,6 +66,11 @@ WHERE first >= coalesce((SELECT max(first) FROM batch WHERE first <= ?1), 0)
 AND keys IS NOT NULL ORDER BY first
 """
 _NEXT: Final = "SELECT first + count FROM batch ORDER BY first DESC LIMIT 1"
+_INSERT_AT_END: Final = f"""
+INSERT INTO batch (first, count, encoding, crc, data)
+SELECT coalesce(({_NEXT}), 0), ?, ?, ?, ? WHERE (SELECT log_id FROM meta LIMIT 1) = ?
+"""
+_END: Final = f"SELECT ({_NEXT}), (SELECT log_id FROM meta LIMIT 1)"
 _READ: Final = """
 SELECT first, count, encoding, crc, data, {keys} FROM batch
 WHERE first >= coalesce((SELECT max(first) FROM batch WHERE first <= ?1), 0) AND first < ?2
@@ -82,25 +91,6 @@ _READ_BYTES: Final = 4 * MIB
 """About a segment of usual events. (Measured: memory that was not used before costs more to
 fill than to decode into, so several small pieces are read in half the time of a large one.)"""
 _MEASURE_BYTES: Final = MIB
-_JOINED: Final = 64
-"""So many small batches share a row: what a row costs, and its page, is most of what they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class HotEvents:
-    """Events of the log: `table` (staged schema) has those from offset `first` on.
-
-    `supplied` says of each whether its id was supplied by a caller; None = of none.
-    """
-
-    first: int
-    table: pa.Table
-    supplied: Mask | None = None
-
-    def cut(self, start: int, stop: int) -> HotEvents:
-        """The rows from `start` up to but without `stop`."""
-        marks = None if self.supplied is None else self.supplied[start:stop]
-        return HotEvents(self.first + start, self.table.slice(start, stop - start), marks)
 
 
 class HotLog:
@@ -110,6 +100,7 @@ class HotLog:
         max_bytes: the most that the log may hold before appends wait for sealing.
         max_queue_bytes: the most that may wait for a commit.
         timeout_s: how long an append waits for room.
+        on_stored: told how many events were appended, once for each group.
     """
 
     def __init__(
@@ -119,6 +110,7 @@ class HotLog:
         max_bytes: int = GIB,
         max_queue_bytes: int = 64 * MIB,
         timeout_s: float = 30.0,
+        on_stored: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._database = Database(state_dir / FILE, _SCHEMA)
         self._max_bytes = max_bytes
@@ -133,6 +125,7 @@ class HotLog:
             max_queue_bytes=max_queue_bytes,
             timeout_s=timeout_s,
             has_room=self._has_room,
+            on_stored=on_stored,
             where=self._database.path,
         )
 
@@ -160,6 +153,11 @@ class HotLog:
         """As `append`, for a task of an event loop."""
         return self._group.submit_async(entry)
 
+    @property
+    def group(self) -> GroupCommit:
+        """What tasks join."""
+        return self._group
+
     def append_once(self, entry: Entry) -> dict[int, int]:
         """Make a batch with keys durable; if the log has one of them, store nothing of it.
 
@@ -173,33 +171,35 @@ class HotLog:
         self._group.submit(entry)
         return entry.found
 
+    def bounds(self) -> HotBounds:
+        """The log's name, its first event that was not forgotten, its end."""
+        with self._database.snapshot() as reader:
+            if reader is None:
+                return HotBounds()
+            self._log_id = self._read_meta(reader)  # it may have been renamed
+            first = reader.execute(_OLDEST).fetchone()[0]
+            row = reader.execute(_NEXT).fetchone()
+            return HotBounds(self._log_id, int(first or 0), int(row[0]) if row else 0)
+
     def end(self) -> int:
         """The offset that the next event will get."""
-        with self._database.read() as reader:
-            if reader is None:
-                return 0
-            self._log_id = self._read_meta(reader)  # it may have been renewed
-            row = reader.execute(_NEXT).fetchone()
-        return int(row[0]) if row else 0
+        return self.bounds().end
 
     @property
     def path(self) -> Path:
         """Its file."""
         return self._database.path
 
-    def first(self) -> int:
-        """The offset of the first event that was not forgotten."""
-        with self._database.read() as reader:
-            row = None if reader is None else reader.execute(_OLDEST).fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
-
-    def read_from(self, offset: int, end: int) -> Iterator[HotEvents]:
+    def read_from(self, offset: int, end: int, *, log_id: str | None = None) -> Iterator[HotEvents]:
         """The events from `offset` up to but without `end`, in pieces of bounded size.
 
         Offsets that were forgotten are left out without a word: ask the footers first.
+
+        Args:
+            log_id: read no further once the log has another name.
         """
         while offset < end:
-            rows = self._rows_from(offset, end)
+            rows = self._rows_from(offset, end, log_id)
             if not rows:
                 return
             first, next_offset = rows[0][0], rows[-1][0] + rows[-1][1]
@@ -212,14 +212,18 @@ class HotLog:
                     where=self._where(first),
                 )
             start, stop = max(first, offset), min(next_offset, end)
-            supplied = _supplied(rows)
+            supplied = supplied_of(rows)
             if supplied is not None:
                 supplied = supplied[start - first : stop - first]
             yield HotEvents(start, table.slice(start - first, stop - start), supplied)
             offset = next_offset
 
-    def rows_at(self, places: Sequence[int]) -> pa.Table | None:
-        """The events at some offsets, in the order asked for; None when one was forgotten."""
+    def rows_at(self, places: Sequence[int], log_id: str | None = None) -> pa.Table | None:
+        """The events at some offsets, in the order asked for; None when one was forgotten.
+
+        Args:
+            log_id: None as well when the log has another name.
+        """
         import pyarrow as pa
 
         wanted = sorted(set(places))
@@ -228,7 +232,7 @@ class HotLog:
         for at in range(1, len(wanted) + 1):
             if at < len(wanted) and wanted[at] == wanted[at - 1] + 1:
                 continue
-            pieces = list(self.read_from(wanted[start], wanted[at - 1] + 1))
+            pieces = list(self.read_from(wanted[start], wanted[at - 1] + 1, log_id=log_id))
             tables += [piece.table for piece in pieces]
             if not pieces or pieces[0].first != wanted[start]:
                 return None
@@ -237,28 +241,38 @@ class HotLog:
         table = pa.concat_tables(tables)
         return table.take([rows[place] for place in places]) if len(table) == len(rows) else None
 
-    def forget(self, up_to: int) -> None:
-        """Drop the batches that lie wholly below the offset `up_to`."""
+    def forget(self, up_to: int, log_id: str) -> None:
+        """Drop the batches that lie wholly below the offset `up_to`, if this is the log's name.
+
+        Under another one its offsets are others, and what is there may be nowhere else.
+        """
         if self.log_id is None:
             return
         removed = -1
         while removed:
             with self._database.write() as writer:
+                if self._read_meta(writer) != log_id:
+                    return
                 removed = writer.execute(_FORGET, (up_to,)).rowcount
-                self._stored_bytes = _used_bytes(writer)
+                self._stored_bytes = used_bytes(writer)
         self._group.room_changed()
 
-    def renew_if_behind(self, sealed: int) -> None:
+    def renew_if_behind(self, sealed: int, log_id: str) -> None:
         """Start a new log if this one ends before `sealed`, how far footers say it is sealed.
 
         Such a log came back from a backup. All that it holds is sealed; new events under
         its name would take offsets that are sealed, and would be lost.
+
+        Args:
+            log_id: the name under which so much is sealed. A log that has another one by now
+                was renewed by another process, and what that has recorded since is not sealed.
         """
         if sealed <= self.end():
             return
         with self._database.write() as writer:
             last = writer.execute(_NEXT).fetchone()
-            if sealed > (int(last[0]) if last else 0):
+            is_behind = sealed > (int(last[0]) if last else 0)
+            if is_behind and self._read_meta(writer) == log_id:
                 self._log_id = uuid7()
                 self._tail = None
                 writer.execute("DELETE FROM batch")
@@ -287,7 +301,7 @@ class HotLog:
             for piece in self.read_from(offset, self.end()):
                 encoding, data = encode_table(piece.table)
                 crc, count = zlib.crc32(data), piece.table.num_rows
-                rows.append((first, count, encoding, crc, _keys_of(piece), data))
+                rows.append((first, count, encoding, crc, keys_of_piece(piece), data))
                 first += count
             writer.execute("DELETE FROM batch")
             writer.executemany(_INSERT, rows)
@@ -304,17 +318,52 @@ class HotLog:
         if self._stored_bytes < self._max_bytes or not may_block:
             return self._stored_bytes < self._max_bytes
         # Another process may have sealed.
-        with self._database.read() as reader:
-            self._stored_bytes = _used_bytes(reader) if reader else 0
+        with self._database.snapshot() as reader:
+            self._stored_bytes = used_bytes(reader) if reader else 0
         return self._stored_bytes < self._max_bytes
 
     def _commit(self, group: list[Entry]) -> None:
+        if not self._commit_at_once(group):
+            self._commit_with_care(group)
+        # Here the group is durable: acknowledged.
+        self._appends += 1
+        if self._appends == _GROW_AFTER:
+            with suppress(LakecoreError):  # slower without, not wrong
+                self._database.grow_log(_LOG_BYTES)
+
+    def _commit_at_once(self, group: list[Entry]) -> bool:
+        """Commit a group that becomes one row, in one statement; whether that could be done."""
+        encoding = group[0].encoding
+        size = sum([len(entry.data) for entry in group])
+        if (
+            self._format != FORMAT
+            or self._log_id is None
+            or len(group) > (JOINED if encoding == ROWS else 1)
+            or self._unmeasured_bytes + size >= _MEASURE_BYTES
+            or any(entry.keys or entry.encoding != encoding for entry in group)
+        ):
+            return False
+        data = join_rows([entry.data for entry in group])
+        count = sum([entry.count for entry in group])
+        values = (count, encoding, zlib.crc32(data), data, self._log_id)
+        done = self._database.write_one(_INSERT_AT_END, values)
+        if not done.rowcount:
+            return False  # another process has renamed the log
+        offset = int(done.lastrowid or 0)
+        for entry in group:
+            entry.offset = offset
+            offset += entry.count
+        self._unmeasured_bytes += size
+        return True
+
+    def _commit_with_care(self, group: list[Entry]) -> None:
         try:
             with self._database.write() as writer:
-                if self._format != FORMAT or self._log_id is None:
-                    self._log_id = self._prepare(writer)
-                last = writer.execute(_NEXT).fetchone()
-                offset = int(last[0]) if last else 0
+                end, name = writer.execute(_END).fetchone()
+                if self._format != FORMAT or name is None or name != self._log_id:
+                    # Another process may have renamed it: what is known here is of no use then.
+                    self._log_id, self._tail = self._prepare(writer), None
+                offset = int(end or 0)
                 new: list[Entry] = []
                 for entry in group:
                     if entry.keys and not self._is_new(writer, entry, offset):
@@ -322,26 +371,24 @@ class HotLog:
                     entry.offset = offset
                     offset += entry.count
                     new.append(entry)
-                rows = _rows_of(new)
+                rows = rows_of(new)
                 writer.executemany(_INSERT, rows)
                 self._unmeasured_bytes += sum(len(entry.data) for entry in group)
                 if self._unmeasured_bytes >= _MEASURE_BYTES:
-                    self._stored_bytes = _used_bytes(writer)
+                    self._stored_bytes = used_bytes(writer)
                     self._unmeasured_bytes = 0
         except BaseException:
             self._tail = None  # it has keys of events that are not stored
             raise
-        # Here the group is durable: acknowledged.
-        self._appends += 1
-        if self._appends == _GROW_AFTER:
-            with suppress(LakecoreError):  # slower without, not wrong
-                self._database.grow_log(_LOG_BYTES)
 
     def _is_new(self, writer: sqlite3.Connection, entry: Entry, offset: int) -> bool:
         """Whether no key of an entry is in the log; if so they are from now on.
 
         In the transaction that stores it: no other thread or process can come between.
         """
+        if entry.log_id is not None and entry.log_id != self._log_id:
+            entry.error = Behind()
+            return False
         tail = self._tail
         if tail is not None and tail.end > offset:
             tail = None  # the log was renewed
@@ -373,13 +420,16 @@ class HotLog:
         tail.end = end
         return tail
 
-    def _rows_from(self, offset: int, end: int) -> list[_Row]:
-        rows: list[_Row] = []
+    def _rows_from(self, offset: int, end: int, log_id: str | None) -> list[StoredRow]:
+        rows: list[StoredRow] = []
         size = 0
-        with self._database.read() as reader:
+        # One state: another process may rename the log, or give it its column of keys.
+        with self._database.snapshot() as reader:
             if reader is None:
                 return rows
-            self._read_meta(reader)
+            name = self._read_meta(reader)
+            if log_id is not None and name != log_id:
+                return rows
             read = _READ.format(keys="NULL" if self._format == 1 else "keys")
             for row in reader.execute(read, (offset, end, _READ_BATCHES)):
                 if zlib.crc32(row[4]) != row[3]:
@@ -414,42 +464,3 @@ class HotLog:
 
     def _where(self, offset: int) -> str:
         return f"{self._database.path}, offset {offset}"
-
-
-def _rows_of(entries: Iterable[Entry]) -> list[tuple[object, ...]]:
-    """Batches that follow one another as rows of the log; single events share rows."""
-    rows: list[tuple[object, ...]] = []
-    for encoding, run in groupby(entries, key=attrgetter("encoding")):
-        some = list(run)
-        at_once = _JOINED if encoding == ROWS else 1
-        for start in range(0, len(some), at_once):
-            joined = some[start : start + at_once]
-            data = joined[0].data if len(joined) == 1 else join_rows([e.data for e in joined])
-            keys: bytes | None = None
-            if any(entry.keys for entry in joined):
-                keys = b"".join([e.keys or bytes(e.count * KEY_BYTES) for e in joined])
-            count = sum(entry.count for entry in joined)
-            rows.append((joined[0].offset, count, encoding, zlib.crc32(data), keys, data))
-    return rows
-
-
-def _supplied(rows: list[_Row]) -> Mask | None:
-    """Which events of batches have a key; None when none has."""
-    if all(row[5] is None for row in rows):
-        return None
-    return Keys.of(b"".join([row[5] or bytes(row[1] * KEY_BYTES) for row in rows])).present
-
-
-def _keys_of(piece: HotEvents) -> bytes | None:
-    if piece.supplied is None:
-        return None
-    ids = piece.table.column("event_id").to_pylist()
-    return keys_of([i if mark else None for i, mark in zip(ids, piece.supplied, strict=True)])
-
-
-def _used_bytes(connection: sqlite3.Connection) -> int:
-    """Bytes of the pages in use."""
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    size = connection.execute("PRAGMA page_size").fetchone()[0]
-    return int((pages - free) * size)

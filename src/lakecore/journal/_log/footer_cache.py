@@ -216,16 +216,12 @@ class FooterCache:
     def marked(self, first_seq: int, end_seq: int, since_us: int) -> list[tuple[int, int, int]]:
         """(first_seq, count, sealed_at_us) of the segments with ids that callers supplied."""
         where = "WHERE first_seq >= ? AND first_seq < ? ORDER BY first_seq"
-        with self._database.read() as reader:
+        with self._database.snapshot() as reader:
             if reader is None:
                 return []
-            reader.execute("BEGIN")  # both as of one moment
-            try:
-                limits = (first_seq, end_seq)
-                rows = reader.execute(f"SELECT * FROM marked {where}", limits).fetchall()
-                twins = reader.execute(f"SELECT * FROM marked_twin {where}", limits).fetchall()
-            finally:
-                reader.execute("COMMIT")
+            limits = (first_seq, end_seq)
+            rows = reader.execute(f"SELECT * FROM marked {where}", limits).fetchall()
+            twins = reader.execute(f"SELECT * FROM marked_twin {where}", limits).fetchall()
         if [(row[0], row[-1]) for row in self._whole(rows)] != twins:
             raise self._damaged("marked")
         return [(row[0], row[1], row[2]) for row in rows if row[2] >= since_us]

@@ -44,6 +44,7 @@ from lakecore.journal._log.segment import (
     segment_path,
     stored_checksum,
 )
+from lakecore.journal._log.view import View
 from lakecore.tlog import Frontier
 
 if TYPE_CHECKING:
@@ -118,6 +119,11 @@ class Footers:
                 self._given = tuple(self._places)
             return self._given
 
+    def view(self) -> View:
+        """What they say now, as of one moment."""
+        with self._lock:
+            return View(self.places(), self.hot, self.frontier(), self.duplicate_ids)
+
     def refresh(self, *, listing: bool = False) -> None:
         """Read the footers that others made since.
 
@@ -160,19 +166,21 @@ class Footers:
         except NotFound:
             return None
 
-    def sealed_count(self, commit_id: str) -> int:
+    # Of a commit, as of now, or among the first `end_seq` events: see `View.size`.
+
+    def sealed_count(self, commit_id: str, end_seq: int | None = None) -> int:
         """How many of a commit's events are sealed, from its first on."""
-        end = self.next_seq
+        end = self.next_seq if end_seq is None else end_seq
         return self._asked(lambda cache: cache.sealed_count(commit_id, end))
 
-    def is_sealed(self, commit_id: str) -> bool:
+    def is_sealed(self, commit_id: str, end_seq: int | None = None) -> bool:
         """Whether all of a commit's events are sealed."""
-        pieces = self.pieces(commit_id)
+        pieces = self.pieces(commit_id, end_seq)
         return bool(pieces) and sum(p.commit.count for p in pieces) == pieces[0].commit.total
 
-    def pieces(self, commit_id: str) -> list[Piece]:
+    def pieces(self, commit_id: str, end_seq: int | None = None) -> list[Piece]:
         """Where a commit's events are, in order."""
-        end = self.next_seq
+        end = self.next_seq if end_seq is None else end_seq
         return self._asked(lambda cache: cache.pieces(commit_id, end))
 
     def all_pieces(self) -> Iterator[Piece]:

@@ -43,15 +43,15 @@ class HotCopies:
         """What is sealed up to an offset is this log's own."""
         self._agreed = (log_id, offset)
 
-    def check(self, first: int = 0) -> None:
+    def check(self, log_id: str | None, first: int = 0) -> None:
         """Raises `CorruptData` when events of another log are sealed under this one's name, or
         what this log forgot is not sealed any more.
 
         Args:
+            log_id: the log's name, None as long as it has none.
             first: the offset of the first event that was in the log before the footers were
                 looked at.
         """
-        log_id = self._hot.log_id
         sealed = self._footers.hot.get(log_id, 0) if log_id is not None else 0
         if first > sealed:
             raise CorruptData(
@@ -77,18 +77,18 @@ class HotCopies:
 
     def lost(self) -> int:
         """How many events this log forgot that are not sealed any more."""
-        first = self._hot.first()
+        held = self._hot.bounds()
         self._footers.refresh()
-        sealed = self._footers.hot.get(self._hot.log_id or "")
-        return max(0, first - sealed) if sealed is not None else 0
+        sealed = self._footers.hot.get(held.log_id or "")
+        return max(0, held.first - sealed) if sealed is not None else 0
 
     def parted_at(self) -> int | None:
         """The first offset at which this log has another event than is sealed; None = nowhere."""
-        log_id = self._hot.log_id
+        held = self._hot.bounds()
+        log_id, low = held.log_id, held.first
         if log_id is None:
             return None
-        low = self._hot.first()
-        high = min(self._footers.hot.get(log_id, 0), self._hot.end())
+        high = min(self._footers.hot.get(log_id, 0), held.end)
         if high <= low or self.agrees_at(log_id, high - 1):
             return None
         offsets = range(low, high)
@@ -99,7 +99,7 @@ class HotCopies:
         if offset < 0:
             return True
         try:
-            mine = self._hot.rows_at([offset])
+            mine = self._hot.rows_at([offset], log_id)
             if mine is None or not mine.num_rows:
                 return True
             found = self._sealed_id(log_id, offset)

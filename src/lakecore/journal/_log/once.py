@@ -41,8 +41,9 @@ class ConditionalLog(Protocol):
     def append_once(self, entry: Entry) -> dict[int, int]:
         """Make it durable; or {row: place} of ids that are there, and nothing is stored."""
 
-    def rows_at(self, places: Sequence[int]) -> pa.Table | None:
-        """The stored events at such places; None when one of them was sealed meanwhile."""
+    def rows_at(self, places: Sequence[int], log_id: str | None = None) -> pa.Table | None:
+        """The stored events at such places; None when one of them was sealed meanwhile, or
+        the log has another name than that."""
 
     @property
     def log_id(self) -> str | None: ...
@@ -74,7 +75,8 @@ class Once:
             entry, rows = _without(entry, rows, {row for later in twins.values() for row in later})
         for _ in range(_MAX_ROUNDS):
             self._ids.catch_up()
-            entry.covered = self._ids.covered(self._log.log_id)
+            entry.log_id = self._log.log_id
+            entry.covered = self._ids.covered(entry.log_id)
             refusal = _refusal_of_twins(whole, twins, is_given) if twins else None
             entry.only_looks = refusal is not None
             stored: pa.Table | None = None
@@ -82,7 +84,7 @@ class Once:
                 if found := self._ids.find(entry.keys):
                     stored = self._ids.rows_at(list(found.values()))
                 elif found := self._log.append_once(entry):
-                    stored = self._log.rows_at(list(found.values()))
+                    stored = self._log.rows_at(list(found.values()), entry.log_id)
                 elif refusal is not None:
                     raise refusal
                 else:

@@ -12,6 +12,7 @@ from lakecore.journal._commits.staged import FOLDER, StagedHeader, StagedReader
 
 if TYPE_CHECKING:
     from lakecore.journal._log.footers import Footers
+    from lakecore.journal._log.view import View
     from lakecore.storage import ObjectInfo, Store
 
 _SUFFIX: Final = ".arrow"
@@ -45,11 +46,20 @@ class StagedCommit:
 
 @dataclass(frozen=True, slots=True)
 class PendingList:
-    """All staged files: `sealed` are leftovers, `problems` are the unreadable ones."""
+    """All staged files.
+
+    Attributes:
+        commits: those that are not sealed, or not whole.
+        sealed: leftovers.
+        unreadable, problems: those that are damaged, and what is wrong with each.
+        vanished: what was sealed, or dropped, by another since it was listed.
+    """
 
     commits: tuple[StagedCommit, ...]
     sealed: tuple[str, ...]
+    unreadable: tuple[ObjectInfo, ...]
     problems: tuple[LakecoreError, ...]
+    vanished: tuple[str, ...]
 
     def with_fate(self, fate: Fate) -> list[StagedCommit]:
         """The commits of one fate, in sealing order."""
@@ -70,8 +80,24 @@ class Pending:
         found = self._store.list_objects(FOLDER)
         return [info for info in found if info.path.endswith(_SUFFIX)]
 
-    def judge(self, files: list[ObjectInfo]) -> PendingList:
+    def look(self) -> tuple[View, PendingList]:
+        """What is sealed and what is staged at one moment: each commit is in one of them."""
+        files = self.files()
+        while True:
+            self._footers.refresh()
+            view = self._footers.view()
+            found = self.judge(files, view.size)
+            if not found.vanished:
+                return view, found
+            # What was sealed is in the log before its file goes: look there once more.
+            gone = set(found.vanished)
+            files = [info for info in files if info.path not in gone]
+
+    def judge(self, files: list[ObjectInfo], end_seq: int | None = None) -> PendingList:
         """The fate of each file, against the footers as they are now.
+
+        Args:
+            end_seq: only what the first so many events have counts as sealed.
 
         Raises:
             Unavailable: and whatever else says that nothing can be known at this time.
@@ -79,18 +105,23 @@ class Pending:
         commits: list[StagedCommit] = []
         sealed: list[str] = []
         problems: list[LakecoreError] = []
+        unreadable: list[ObjectInfo] = []
+        vanished: list[str] = []
         for info in files:
             commit_id = info.path[len(FOLDER) : -len(_SUFFIX)]
-            if self._footers.is_sealed(commit_id):
+            if self._footers.is_sealed(commit_id, end_seq):
                 sealed.append(info.path)
                 continue
             try:
                 commits.append(self._judge_one(info, commit_id))
             except NotFound:
-                continue  # sealed or dropped by another since it was listed
+                vanished.append(info.path)
             except (CorruptData, UnsupportedFormat) as error:
+                unreadable.append(info)
                 problems.append(error)
-        return PendingList(tuple(commits), tuple(sealed), tuple(problems))
+        return PendingList(
+            tuple(commits), tuple(sealed), tuple(unreadable), tuple(problems), tuple(vanished)
+        )
 
     def _judge_one(self, info: ObjectInfo, commit_id: str) -> StagedCommit:
         header = self._header(info)

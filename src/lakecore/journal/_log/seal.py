@@ -54,6 +54,7 @@ from lakecore.journal._commits.staged import StagedReader
 from lakecore.journal._events.hashing import inputs_ahead
 from lakecore.journal._events.supplied import Supplied
 from lakecore.journal._hot.keys import keys_of
+from lakecore.journal._hot.pieces import HotBounds
 from lakecore.journal._log.hot_copies import HotCopies
 from lakecore.journal._log.parts import Part, Source, Waiting, lines_of, part_of, supplied_rows
 from lakecore.journal._log.sealed_ids import SealedIds
@@ -68,7 +69,8 @@ from lakecore.journal._log.segment import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakecore.journal._hot.log import HotEvents, HotLog
+    from lakecore.journal._hot.log import HotLog
+    from lakecore.journal._hot.pieces import HotEvents
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, StagedCommit
     from lakecore.storage import Store
@@ -180,56 +182,56 @@ class _Run:
 
     def run(self, *, whole: bool = False) -> SealOutcome:
         # 1. Freeze: what is unsealed first, what is sealed second.
-        hot_first, hot_end = self._hot_range()
+        hot = self._hot_bounds()
         files = self._pending.files()
         self._footers.refresh(listing=True)
         staged = self._pending.judge(files)
         self._problems += staged.problems
-        self._check_hot(hot_first)
+        self._check_hot(hot.log_id, hot.first)
 
         # 2. and 3. Check and seal, the next part being read while this one is written.
         commits = staged.with_fate(Fate.COMMITTED)
         is_whole = whole and not commits and self._is_hot_ours
-        left = self._beyond_whole(hot_end) if is_whole else 0
-        hot_end -= left
-        with closing(_read_ahead(self._parts(commits, hot_end))) as parts:
-            self._seal_all(parts)
+        left = self._beyond_whole(hot) if is_whole else 0
+        hot = replace(hot, end=hot.end - left)
+        with closing(_read_ahead(self._parts(commits, hot))) as parts:
+            self._seal_all(parts, hot.log_id)
 
         # 4. Clear.
-        self._check_hot()
-        if self._is_hot_ours and (log_id := self._hot.log_id) is not None:
-            self._hot.forget(self._footers.hot.get(log_id, 0))
+        self._check_hot(hot.log_id)
+        if self._is_hot_ours and hot.log_id is not None:
+            self._hot.forget(self._footers.hot.get(hot.log_id, 0), hot.log_id)
         dead = [commit.info.path for commit in staged.with_fate(Fate.DEAD)]
         done = [c.info.path for c in commits if self._footers.is_sealed(c.commit_id)]
         for path in (*staged.sealed, *dead, *done):
             self._store.delete(path)
         return SealOutcome(self._events, self._segments, left, tuple(self._problems))
 
-    def _beyond_whole(self, hot_end: int) -> int:
+    def _beyond_whole(self, hot: HotBounds) -> int:
         """How many hot events lie behind the last segment that they fill; 0 if they fill none."""
-        waiting = hot_end - self._footers.hot.get(self._hot.log_id or "", 0)
+        waiting = hot.end - self._footers.hot.get(hot.log_id or "", 0)
         room = room_at(self._footers.next_seq)
         return (waiting - room) % SEGMENT_EVENTS if waiting > room else 0
 
-    def _hot_range(self) -> tuple[int, int]:
+    def _hot_bounds(self) -> HotBounds:
         """What the hot log holds; one that does not say what it is keeps no commit waiting."""
         try:
-            return self._hot.first(), self._hot.end()
+            return self._hot.bounds()
         except CorruptData as error:
             self._is_hot_ours = False
             self._problems.append(error)
-            return 0, 0
+            return HotBounds()
 
-    def _check_hot(self, first: int = 0) -> None:
+    def _check_hot(self, log_id: str | None, first: int = 0) -> None:
         """Seal and forget nothing of a hot log that is not the one footers speak of."""
         try:
             if self._is_hot_ours:
-                self._copies.check(first)
+                self._copies.check(log_id, first)
         except CorruptData as error:
             self._is_hot_ours = False
             self._problems.append(error)
 
-    def _parts(self, commits: list[StagedCommit], hot_end: int) -> Iterator[Part]:
+    def _parts(self, commits: list[StagedCommit], hot: HotBounds) -> Iterator[Part]:
         """All events of the set that are not sealed, in sealing order."""
         footers = self._footers
         # What somebody began comes first, so that a commit's parts stay near each other.
@@ -240,11 +242,11 @@ class _Run:
                 continue  # sealed and deleted by another since it was listed
             except (CorruptData, UnsupportedFormat) as error:
                 self._problems.append(error)
-        if self._is_hot_ours and (log_id := self._hot.log_id) is not None:
-            source = Source(log_id=log_id)
+        if self._is_hot_ours and hot.log_id is not None:
+            source = Source(log_id=hot.log_id)
             try:
-                first = footers.hot.get(log_id, 0)
-                pieces = _ahead_of(self._hot.read_from(first, hot_end))
+                first = footers.hot.get(hot.log_id, 0)
+                pieces = _ahead_of(self._hot.read_from(first, hot.end, log_id=hot.log_id))
                 for piece, lines, hashes in pieces:
                     yield part_of(source, piece.first, piece.table, hashes, piece.supplied, lines)
             except (CorruptData, InvalidInput, UnsupportedFormat) as error:
@@ -284,7 +286,7 @@ class _Run:
                 if first > sealed:
                     yield part.cut(max(0, sealed - part.first), size)
 
-    def _seal_all(self, parts: Iterator[Part]) -> None:
+    def _seal_all(self, parts: Iterator[Part], log_id: str | None) -> None:
         """Put segments until there is nothing left; `_waiting` has what was read so far."""
         losses = 0
         exhausted = False
@@ -309,7 +311,7 @@ class _Run:
                     hint="nothing is lost: seal again later",
                 )
             rest, self._waiting = [*taken, *self._waiting], Waiting()
-            self._check_hot()
+            self._check_hot(log_id)
             self._keep(rest)
 
     def _put(self, parts: list[Part]) -> bool:

@@ -30,10 +30,12 @@ from lakecore.journal._read.matching import MatchReader, matches
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakecore.journal._hot.log import HotEvents, HotLog
+    from lakecore.journal._hot.log import HotLog
+    from lakecore.journal._hot.pieces import HotEvents
     from lakecore.journal._index import Index
     from lakecore.journal._log.footers import Footers
     from lakecore.journal._log.pending import Pending, PendingList, StagedCommit
+    from lakecore.journal._log.view import View
     from lakecore.journal._read.matching import Positions
     from lakecore.storage import Store
 
@@ -50,15 +52,27 @@ def scan_schema() -> pa.Schema:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The journal at one moment. `size` events are sealed in it, in `places`."""
+    """The journal at one moment: what is sealed is in `view`, the rest in `staged` and `hot`.
+
+    `footers` may know more by now: what is asked of it is cut at `size`.
+    """
 
     store: Store
     footers: Footers
-    size: int
-    places: tuple[Place, ...]
+    view: View
     staged: PendingList
     hot: tuple[HotEvents, ...]
     index: Index | None = None
+
+    @property
+    def size(self) -> int:
+        """How many events are sealed in it."""
+        return self.view.size
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where those are, in order."""
+        return self.view.places
 
     @property
     def has_unsealed(self) -> bool:
@@ -150,11 +164,7 @@ class Snapshot:
         import pyarrow as pa
 
         # The footers may have gone on since the snapshot; its own size decides.
-        sealed = sum(
-            piece.commit.count
-            for piece in self.footers.pieces(commit.commit_id)
-            if piece.first_seq < self.size
-        )
+        sealed = self.footers.sealed_count(commit.commit_id, self.size)
         info = commit.info
         reader = StagedReader(self.store, info.path, size_bytes=info.size_bytes)
         ordinal = 0
@@ -201,19 +211,16 @@ class Scanner:
     def snapshot(self) -> Snapshot:
         # 1. What is unsealed. The hot log's batches are taken as they are: the sealer of
         # another process may drop them at any time.
-        log_id = self._hot.log_id
+        held = self._hot.bounds()
+        log_id = held.log_id
         known = self._footers.hot.get(log_id, 0) if log_id else 0
-        hot = list(self._hot.read_from(known, self._hot.end())) if log_id else []
-        files = self._pending.files()
-        # 2. What is sealed.
-        self._footers.refresh()
-        places = self._footers.places()
-        size = places[-1].end_seq if places else 0
-        staged = self._pending.judge(files)
+        hot = list(self._hot.read_from(known, held.end, log_id=log_id)) if log_id else []
+        # 2. What is staged, and what is sealed.
+        view, staged = self._pending.look()
         # 3. Without what the segments have.
-        sealed = self._footers.hot.get(log_id, 0) if log_id else 0
+        sealed = view.hot.get(log_id, 0) if log_id else 0
         rest = tuple(trimmed for piece in hot if (trimmed := _after(piece, sealed)) is not None)
-        return Snapshot(self._store, self._footers, size, places, staged, rest, self._index)
+        return Snapshot(self._store, self._footers, view, staged, rest, self._index)
 
     def sealed(self, first: int, end: int) -> Iterator[pa.Table]:
         """The sealed events of a range, from the segments."""

@@ -57,16 +57,11 @@ class Cut:
 
     def sealed_count(self, commit_id: str) -> int:
         """How many of a commit's events are in the cut."""
-        return sum(
-            piece.commit.count
-            for piece in self.footers.pieces(commit_id)
-            if piece.first_seq < self.size
-        )
+        return self.footers.sealed_count(commit_id, self.size)
 
     def is_sealed(self, commit_id: str) -> bool:
         """Whether all of a commit's events are in the cut."""
-        pieces = self.footers.pieces(commit_id)
-        return bool(pieces) and self.sealed_count(commit_id) == pieces[0].commit.total
+        return self.footers.is_sealed(commit_id, self.size)
 
     def is_partial(self, commit_id: str) -> bool:
         """Whether some of a commit's events are in the cut, and some are not."""
@@ -83,11 +78,8 @@ def take_cut(
         Conflict: compaction kept going on; try again.
     """
     for _ in range(MAX_ATTEMPTS):
-        files = pending.files()
-        footers.refresh()
-        staged = pending.judge(files)
-        size = footers.next_seq
-        root = footers.frontier().root().hex()
+        view, staged = pending.look()
+        size = view.size
         segments = [
             info
             for info in store.list_objects(FOLDER)
@@ -100,19 +92,16 @@ def take_cut(
         inside = [info for info, run in runs if run is not None and run.end_seq <= size]
         return Cut(
             size=size,
-            root=root,
+            root=view.tree.root().hex(),
             objects=(*segments, *inside),
-            staged=tuple(_unsealed(files, staged)),
+            staged=tuple(_unsealed(staged)),
             problems=(*problems, *staged.problems),
             footers=footers,
         )
     raise Conflict("the journal was compacted at every attempt to take a cut", hint="try again")
 
 
-def _unsealed(files: list[ObjectInfo], judged: PendingList) -> Iterator[StagedFile]:
-    seen = set(judged.sealed)
-    for commit in judged.commits:
-        seen.add(commit.info.path)
-        if commit.fate is Fate.COMMITTED:
-            yield StagedFile(commit.info, commit.commit_id, commit.header.target.path)
-    yield from (StagedFile(info) for info in files if info.path not in seen)
+def _unsealed(judged: PendingList) -> Iterator[StagedFile]:
+    for commit in judged.with_fate(Fate.COMMITTED):
+        yield StagedFile(commit.info, commit.commit_id, commit.header.target.path)
+    yield from map(StagedFile, judged.unreadable)
