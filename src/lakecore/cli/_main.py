@@ -49,13 +49,15 @@ SECTIONS = {
         "reconcile": "journal what other programs committed",
         "backup": "copies of the lake in another place, and lakes made of them",
     },
-    "Code": {"audit": "hold what commit messages claim against what the commits do"},
     "Rules": {"truth": "the rules that decide whether a change may happen"},
     "Models": {
         "agent": "have a model carry out a task with the lake's tools",
         "usage": "what models were asked, by whom, and what it cost",
     },
-    "Code": {"review": "review code over iterations; a score rises when a fix is confirmed"},
+    "Code": {
+        "review": "review code over iterations; a score rises when a fix is confirmed",
+        "audit": "hold what commit messages claim against what the commits do",
+    },
     "Access": {
         "keys": "API keys: who comes through the gateway, and what they may do",
         "webhooks": "who is told of which events",

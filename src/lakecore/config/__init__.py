@@ -25,15 +25,13 @@ This is the only package that reads settings from the environment.
 
 from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
+from lakecore.config._programs import AuditorSettings, LlmSettings, RungSettings
 from lakecore.config._settings import (
-    AuditorSettings,
     AuthSettings,
     GatewaySettings,
     JournalSettings,
     LakeSettings,
-    LlmSettings,
     QuerySettings,
-    RungSettings,
     Settings,
     StorageSettings,
     TruthSettings,

@@ -1,49 +1,21 @@
 """The settings themselves: one frozen dataclass per section, each field described where it is.
 
-Names end in their unit. `setting` attaches what the reader of a file needs: what
-the setting is for, its bounds, and whether its value is a secret.
+What models, agents and those who look on are given is in `_programs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final
 
-from lakecore.base.limits import GIB, KIB, MIB
-
-_NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-def setting(
-    default: Any,
-    about: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    secret: bool = False,
-    masked: bool = False,
-    choices: tuple[str, ...] = (),
-    tables: type | None = None,
-) -> Any:
-    """A dataclass field with its description; `minimum` and `maximum` are inclusive.
-
-    `secret`: the value is in no error; `masked`: nor is any part of it shown. `tables` describes
-    each table of a list of them.
-    """
-    metadata = {
-        "about": about,
-        "minimum": minimum,
-        "maximum": maximum,
-        "secret": secret,
-        "masked": masked,
-        "choices": choices,
-        "tables": tables,
-    }
-    if isinstance(default, Mapping):
-        return field(default_factory=lambda: default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+from lakecore.base.limits import GIB, MIB
+from lakecore.config._programs import (
+    AgentsSettings,
+    AuditorSettings,
+    LlmSettings,
+    ObserverSettings,
+)
+from lakecore.config._setting import NO_OPTIONS, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +84,7 @@ class StorageSettings:
     """How the object store is reached."""
 
     options: Mapping[str, str] = setting(
-        _NO_OPTIONS,
+        NO_OPTIONS,
         "Options of the store by name, such as `region` or `endpoint`; "
         "in the environment one variable each: `LAKECORE_STORAGE__OPTIONS__REGION`. "
         "Values whose name says key, secret, token or password are never shown.",
@@ -156,7 +128,7 @@ class JournalSettings:
         maximum=86_400,
     )
     vkeys: Mapping[str, str] = setting(
-        _NO_OPTIONS,
+        NO_OPTIONS,
         "Verifier keys, by a name of your choice, whose signatures `verify` accepts beside those "
         "of this machine's own key: `journal key show` prints a key, a witness publishes its.",
     )
@@ -171,7 +143,7 @@ class JournalSettings:
         maximum=604_800,
     )
     archives: Mapping[str, str] = setting(
-        _NO_OPTIONS,
+        NO_OPTIONS,
         "Where events are that left the lake: the URI of each archive by its name, as "
         "`journal archive --to NAME` and the stubs in the log have it.",
     )
@@ -301,7 +273,7 @@ class GatewaySettings:
         "nothing is traced. Needs the extra `otel`.",
     )
     otlp_headers: Mapping[str, str] = setting(
-        _NO_OPTIONS,
+        NO_OPTIONS,
         "Sent to the collector with every request, such as its key; in the environment one "
         "variable each: `LAKECORE_GATEWAY__OTLP_HEADERS__X_API_KEY` is `x-api-key`. Never shown.",
         secret=True,
@@ -337,193 +309,6 @@ class WebhookSettings:
     )
     secrets_directory: str = setting(
         "", "Where signing secrets of your own are, a file each, for `file:NAME`; empty: nowhere."
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RungSettings:
-    """One rung: an OpenAI-compatible server and a model. The order in the file is the ladder's.
-
-    In the environment the word after `RUNG` says which one: `LAKECORE_LLM__RUNG__1__MODEL`.
-    """
-
-    name: str = setting("", "What the rung is called, as `model` of a request, too.")
-    base_url: str = setting("", "The server, up to and with `/v1`.")
-    model: str = setting("", "The model's name, as the server knows it.")
-    api_key_env: str = setting(
-        "", "The environment variable that has the server's API key; empty: it needs none."
-    )
-    prompt_usd_per_million: float = setting(
-        -1.0,
-        "Dollars for a million tokens of prompts; -1: not said, which is 0 for a server on this "
-        "machine and an error for any other.",
-        minimum=-1,
-        maximum=1_000_000,
-    )
-    completion_usd_per_million: float = setting(
-        -1.0,
-        "Dollars for a million tokens of answers; -1: not said.",
-        minimum=-1,
-        maximum=1_000_000,
-    )
-    max_output_tokens: int = setting(
-        4_096,
-        "Tokens of an answer at most; a request may ask for fewer.",
-        minimum=1,
-        maximum=1_000_000,
-    )
-    output_member: str = setting(
-        "max_tokens",
-        "How a request says so: `max_tokens`, or `max_completion_tokens` as OpenAI's newer models "
-        "want it.",
-    )
-    structured: str = setting(
-        "json_schema",
-        "What the server can hold answers to: `json_schema`, `json_object`, or `text` alone.",
-    )
-    max_concurrent: int = setting(
-        16, "Requests at a time, of all processes of a machine.", minimum=1, maximum=1_024
-    )
-    requests_per_minute: int = setting(
-        0, "Requests within a minute; 0: as many as come.", minimum=0, maximum=10_000_000
-    )
-    tokens_per_minute: int = setting(
-        0, "Tokens within a minute; 0: as many as come.", minimum=0, maximum=1_000_000_000
-    )
-    timeout_s: float = setting(
-        120.0,
-        "Seconds that an answer may take; of a stream, that it may be silent.",
-        minimum=0.1,
-        maximum=3_600,
-    )
-    retries: int = setting(
-        2, "Further attempts after a broken connection or too many requests.", minimum=0, maximum=10
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LlmSettings:
-    """Models: what may be spent, and when another one is asked. See `docs/models.md`."""
-
-    rung: tuple[RungSettings, ...] = setting(
-        (), "The rungs, from the first that is asked to the last.", tables=RungSettings
-    )
-    climb: tuple[str, ...] = setting(
-        ("unparsable", "schema", "ungrounded"),
-        "For which outcomes a dearer rung may be asked. Without its word here nothing costs more.",
-    )
-    repairs: int = setting(
-        1,
-        "Times that one rung is told what is wrong with its answer.",
-        minimum=0,
-        maximum=10,
-    )
-    max_pause_s: float = setting(
-        30.0,
-        "Seconds that a call waits for one attempt at most; a rung whose `Retry-After` says more "
-        "is left.",
-        minimum=0,
-        maximum=3_600,
-    )
-    circuit_faults: int = setting(
-        5, "Faults on end after which a rung is left alone.", minimum=1, maximum=1_000
-    )
-    circuit_s: float = setting(30.0, "Seconds that it is left alone.", minimum=0.1, maximum=86_400)
-    budget_call_usd: float = setting(
-        1.0, "Dollars that one call may cost.", minimum=0, maximum=1_000_000
-    )
-    budget_run_usd: float = setting(
-        5.0, "Dollars that one run may cost.", minimum=0, maximum=1_000_000
-    )
-    budget_key_usd: float = setting(
-        10.0, "Dollars that one API key may spend a day (UTC).", minimum=0, maximum=1_000_000
-    )
-    budget_day_usd: float = setting(
-        20.0, "Dollars that are spent a day (UTC) on this machine.", minimum=0, maximum=1_000_000
-    )
-    replay: str = setting(
-        "off", "`record`: keep answers; `replay`: give kept ones again and ask nobody; or `off`."
-    )
-    replay_directory: str = setting(
-        "", "Where answers are kept; empty: in the state directory of the lake."
-    )
-    keep_days: int = setting(
-        90,
-        "Days that the ledger keeps rows which are in `system.usage`; sums stay.",
-        minimum=1,
-        maximum=36_600,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolServerSettings:
-    """An MCP server whose tools agents may use, beside those of the lake."""
-
-    name: str = setting("", "In front of its tools' names: `NAME__tool`.")
-    command: tuple[str, ...] = setting(
-        (), "The program and its arguments, spoken to over standard input and output."
-    )
-    url: str = setting("", "Or where it answers over HTTP.")
-    environment: tuple[str, ...] = setting(
-        (), "Names of environment variables that the program gets; it gets no others of ours."
-    )
-    timeout_s: float = setting(30.0, "Seconds that one call may take.", minimum=0.1, maximum=3_600)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentsSettings:
-    """How far an agent's run goes at most; a run may ask for less. See `docs/agents.md`."""
-
-    max_steps: int = setting(24, "Questions to the model.", minimum=1, maximum=1_000)
-    max_tokens: int = setting(
-        400_000, "Tokens of questions and answers together.", minimum=1, maximum=100_000_000
-    )
-    max_seconds: float = setting(
-        600.0, "Seconds, those aside that it waits for people.", minimum=1, maximum=86_400
-    )
-    max_runs: int = setting(
-        4, "Runs at a time, in a process that serves.", minimum=1, maximum=1_000
-    )
-    server: tuple[ToolServerSettings, ...] = setting(
-        (), "MCP servers whose tools agents may use.", tables=ToolServerSettings
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObserverSettings:
-    """What is kept of the events and traces that programs send."""
-
-    events_retention_days: float = setting(
-        90.0, "Days that rows of `system.events` are kept.", minimum=0.01, maximum=36_600
-    )
-    spans_retention_days: float = setting(
-        30.0, "Days that rows of `system.spans` are kept.", minimum=0.01, maximum=36_600
-    )
-    trace_sample_rate: float = setting(
-        1.0,
-        "The part of all traces that is kept. Which, their ids decide: a trace is kept whole, "
-        "or not at all.",
-        minimum=0,
-        maximum=1,
-    )
-    max_text: int = setting(
-        16 * KIB,
-        "Characters of a span's input and output; what is longer is cut.",
-        minimum=0,
-        maximum=1 * MIB,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditorSettings:
-    """Bounds of an audit of commit messages; what is beyond them makes it inconclusive."""
-
-    max_commits: int = setting(
-        10_000, "Commits of a range that are audited, the newest first.", minimum=1
-    )
-    timeout_s: float = setting(600.0, "Seconds that one audit may take.", minimum=0.001)
-    git_timeout_s: float = setting(
-        60.0, "Seconds that one call of git may take, or stay silent.", minimum=0.01
     )
 
 

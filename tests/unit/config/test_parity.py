@@ -14,7 +14,13 @@ from lakecore.config import Settings, load, show
 from lakecore.config._load import SECTIONS
 from lakecore.config._parse import kind_of
 
-EVERY = [(section, one) for section, kind in SECTIONS.items() for one in fields(kind)]
+# Lists of tables are spelt otherwise in the environment: see test_rungs.py.
+EVERY = [
+    (section, one)
+    for section, kind in SECTIONS.items()
+    for one in fields(kind)
+    if not one.metadata["tables"]
+]
 NAMES = [f"{section}.{one.name}" for section, one in EVERY]
 CANARY = "canary"
 
@@ -31,6 +37,8 @@ def other(section: str, one: Field[Any]) -> Any:
         return not default
     if kind == "text":
         return f"{default}x"
+    if kind == "list of text":
+        return ("one", "two words")
     if kind == "table of text":
         return {"first": "one", "second": "two words"}
     found = default + 1 if high is None or default + 1 <= high else default - 1
@@ -52,6 +60,8 @@ def variables(section: str, name: str, value: Any) -> dict[str, str]:
     variable = f"LAKECORE_{section}__{name}".upper()
     if isinstance(value, dict):
         return {f"{variable}__{key.upper()}": text for key, text in value.items()}
+    if isinstance(value, tuple):
+        return {variable: ", ".join(value)}
     return {variable: json.dumps(value) if isinstance(value, bool) else str(value)}
 
 
@@ -59,7 +69,7 @@ def refusals(section: str, one: Field[Any]) -> list[Any]:
     """Values that are wrong for it."""
     kind = kind_of(SECTIONS[section], one.name)
     low, high = one.metadata["minimum"], one.metadata["maximum"]
-    found: list[Any] = [] if kind in ("text", "table of text") else [CANARY]
+    found: list[Any] = [] if kind in ("text", "table of text", "list of text") else [CANARY]
     if one.metadata["choices"]:
         found.append(CANARY)
     found += [low - 1] if low is not None else []

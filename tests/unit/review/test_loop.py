@@ -91,7 +91,7 @@ def test_a_fix_raises_the_score_once_it_is_confirmed(bench: Bench) -> None:
 UNMOVED: dict[str, Callable[[str], str]] = {
     "white space": lambda text: text.replace(f"return {FAULT}", f"return  {FAULT} "),
     "a comment": lambda text: text.replace("context, 0)", "context, 0)  # this is safe now"),
-    "a comment above": lambda text: text.replace("    return", "    # noqa: fine\n    return"),
+    "a comment above": lambda text: text.replace("    return", "    # checked\n    return"),
     "a local name": lambda text: text.replace("check_0_0", "verified_0"),
     "another function": lambda text: text + "\n\ndef more(rule):\n    return rule.name\n",
     "order": lambda text: "\n".join(reversed(text.split("\ndef "))) and _reordered(text),
