@@ -12,7 +12,7 @@ SOAK_ROUNDS ?= 2000
 # A process a core; `PYTEST_ARGS=-x` for one after the other.
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
-.PHONY: help setup demo up test check bench soak docs lock
+.PHONY: help setup demo up test check audit bench soak docs lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,11 @@ check: $(STAMP) ## format, lint, types, import contract, tidiness
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest --quiet tests/unit/test_tidy.py
+
+# 3 is a clone without all of the history: it cannot be said.
+audit: $(STAMP) ## what our commit messages claim, held against the commits
+	@told=$$($(BIN)/lakecore audit --history HEAD) || code=$$?; \
+	case "$${code:-0}" in 0|3) ;; *) echo "$$told"; exit 1 ;; esac
 
 bench: $(STAMP) ## benchmarks against peers; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks

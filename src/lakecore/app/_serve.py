@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.app._lake import Lake
     from lakecore.auth import Principal
-    from lakecore.gateway import AccessRecord, Gateway, GatewaySettings, Watchers
+    from lakecore.gateway import AccessLog, AccessRecord, Gateway, GatewaySettings, Watchers
     from lakecore.telemetry import LogLines
 
 _PROBE_TIMEOUT_S: Final = 10.0
@@ -140,12 +140,15 @@ def open_gateway(
 
 def _watchers(parts: Components, lines: LogLines | None) -> Watchers:
     """Who is told of what the gateway does."""
+    from lakecore.app._access import ObservedAccess
     from lakecore.app._figures import LakeFigures
     from lakecore.gateway import AccessLines, Watchers
 
-    wanted = parts.settings.gateway.access_log
+    access: AccessLog = AccessLines(lines) if parts.settings.gateway.access_log else _NotKept()
+    if parts.settings.observer.access_log:
+        access = ObservedAccess(parts, access)
     return Watchers(
-        access=AccessLines(lines) if wanted else _NotKept(),
+        access=access,
         traces=parts.traces,
         figures=LakeFigures(parts, lines=lines),
     )

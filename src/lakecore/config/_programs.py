@@ -167,6 +167,11 @@ class ObserverSettings:
     spans_retention_days: float = setting(
         30.0, "Days that rows of `system.spans` are kept.", minimum=0.01, maximum=36_600
     )
+    access_log: bool = setting(
+        False,
+        "Keep a row of `system.events` for every request to the gateway, but for those of "
+        "`/health`, `/ready` and `/metrics`: source `gateway`, kind `request`.",
+    )
     trace_sample_rate: float = setting(
         1.0,
         "The part of all traces that is kept. Which, their ids decide: a trace is kept whole, "
