@@ -39,6 +39,7 @@ from lakecore.journal._commits.summed import Summed
 from lakecore.journal._events.event import staged_schema, validate_batch
 from lakecore.journal._events.hashing import hash_ahead, hash_events
 from lakecore.journal._events.rules import STAGED_FIELDS
+from lakecore.journal._events.shortage import raise_if_short
 from lakecore.journal._events.supplied import Supplied
 from lakecore.tlog import Frontier
 
@@ -406,6 +407,7 @@ class StagedReader:
         try:
             yield
         except (pa.ArrowException, *_DECODING) as error:
+            raise_if_short(error, self.path)
             raise CorruptData(
                 "a staged file does not decode", found=error, where=self.path
             ) from error

@@ -24,6 +24,7 @@ from lakecore.base import CorruptData, UnsupportedFormat
 from lakecore.journal._events.event import staged_schema
 from lakecore.journal._events.row import Row
 from lakecore.journal._events.rules import STAGED_FIELDS, to_microseconds
+from lakecore.journal._events.shortage import raise_if_short
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,6 +107,7 @@ def decode_batches(batches: Iterable[tuple[int, bytes]], *, where: str) -> pa.Ta
         table = pa.concat_tables(tables or [staged_schema().empty_table()]).combine_chunks()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
+        raise_if_short(error, where)
         raise CorruptData("the hot log does not decode", found=error, where=where) from error
     return table
 

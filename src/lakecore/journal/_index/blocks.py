@@ -14,6 +14,7 @@ from functools import cache
 from typing import NamedTuple
 
 from lakecore.base import CorruptData
+from lakecore.journal._events.shortage import raise_if_short
 from lakecore.journal._index.layout import codec
 
 
@@ -78,7 +79,8 @@ def unpack(packed: Sequence[Packed]) -> list[Block]:
     frames = packed[0].data if len(packed) == 1 else b"".join([block.data for block in packed])
     try:
         data = codec().decompress(frames, decompressed_size=size, asbytes=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, MemoryError, OSError) as error:
+        raise_if_short(error, packed[0].where)
         raise CorruptData(
             f"line block {packed[0].number} does not decode", found=error, where=packed[0].where
         ) from error

@@ -364,7 +364,7 @@ class Index:
         keys, stored = zip(*packed, strict=True)
         try:
             return list(zip(keys, unpack(stored), strict=True))
-        except CorruptData as error:
+        except LakecoreError as error:
             if len(packed) > 1:  # which one? Each for itself.
                 return [found for item in packed for found in self._unpack([item])]
             self._lost(keys[0][0].name, error)

@@ -32,6 +32,7 @@ from lakecore.base import CorruptData, LakecoreError
 from lakecore.base.limits import MIB, SEGMENT_EVENTS
 from lakecore.journal._commits.commit import check_format
 from lakecore.journal._events.event import with_seq
+from lakecore.journal._events.shortage import raise_if_short
 from lakecore.journal._events.supplied import Supplied
 from lakecore.tlog import Frontier
 
@@ -454,6 +455,7 @@ def decoding(path: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise_if_short(error, path)
         raise CorruptData("a segment does not decode", found=error, where=path) from error
     except CorruptData as error:
         if error.where is not None:
