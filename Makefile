@@ -12,7 +12,7 @@ SOAK_ROUNDS ?= 2000
 # A process a core; `PYTEST_ARGS=-x` for one after the other.
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
-.PHONY: help setup demo up test check audit bench soak docs lock
+.PHONY: help setup demo up test check audit review bench soak docs lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,10 @@ check: $(STAMP) ## format, lint, types, import contract, tidiness
 audit: $(STAMP) ## what our commit messages claim, held against the commits
 	@told=$$($(BIN)/lakecore audit --history HEAD) || code=$$?; \
 	case "$${code:-0}" in 0|3) ;; *) echo "$$told"; exit 1 ;; esac
+
+review: $(STAMP) ## review our own code with the models of lakecore.toml, into ./review-lake
+	@test -f review-lake/lakecore.json || $(BIN)/lakecore --lake review-lake init >/dev/null
+	@$(BIN)/lakecore --lake review-lake review run --name lakecore --glob 'src/**/*.py'
 
 bench: $(STAMP) ## benchmarks against peers; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks
