@@ -360,6 +360,8 @@ def _print_result(state: State, result: RunResult, decided: Gate) -> None:
         f"iteration {result.iteration}: {decided.reason}; {result.confirmed} fixes confirmed; "
         f"{result.cost_microusd / _MICRO:.4f} dollars"
     )
+    if any(one.why == "no_rung" for one in result.outcomes):
+        note("no model could be asked: [[llm.rung]] in lakecore.toml names them (docs/models.md)")
     if result.missing:
         count = len(result.missing)
         print_text(f"{count} files are missing: lakecore review run --run {result.run_id} …")
