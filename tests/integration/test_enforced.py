@@ -96,7 +96,7 @@ def test_limits_that_do_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     with serving(tmp_path, max_body_bytes=2_048) as served:
         assert lines(served)["limits"].text == "bodies beyond 2,048 bytes are refused: 413"
-        monkeypatch.setattr(_edge._Exchange, "check_length", lambda self: None)
+        monkeypatch.setattr(_edge._Exchange, "check_head", lambda self: None)
         bad = lines(served)["limits"]
     assert not bad.ok
     assert bad.text.startswith("BODIES BEYOND 2,048 bytes ARE NOT REFUSED: expected 413, found 4")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import pairwise
@@ -107,6 +108,10 @@ def spark(spark_endpoint: str) -> Iterator[Any]:
     """A session of the server; one for all, because making one takes longest."""
     from pyspark.sql import SparkSession
 
+    # pyspark takes a main module without a file, as a worker of pytest-xdist has, for a doctest.
+    main = sys.modules["__main__"]
+    if not hasattr(main, "__file__"):
+        main.__file__ = __file__
     session = SparkSession.builder.remote(spark_endpoint).getOrCreate()
     session.conf.set("spark.sql.session.timeZone", "UTC")
     yield session

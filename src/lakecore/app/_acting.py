@@ -57,7 +57,8 @@ class ActingLake(Lake):
         A dataset is named in SQL by who may read it, also where it is to be changed.
         """
         source = self._readable(self._parts.lake_tables)
-        return self._parts.query.over(source).statement(query, params, **limits)
+        with self._parts.traces.span("query.begin"):
+            return self._parts.query.over(source).statement(query, params, **limits)
 
     def make(self, change: SqlChange, **options: Any) -> ChangeResult:
         """Make what a statement would change: a change like every other, journaled."""

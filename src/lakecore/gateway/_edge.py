@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -28,6 +29,11 @@ UPLOADS: Final = ("/ingest/file",)
 MAX_HEAD_BYTES: Final = 64 * KIB
 MIN_BYTES_PER_S: Final = 1_024
 """A body that comes more slowly, over its whole time but the first `timeout_s`, is not awaited."""
+
+DRAINED_BYTES: Final = 64 * MIB
+DRAINED_S: Final = 2.0
+"""So much of a body that is too long is let go by, for so long, until its client hears of it."""
+_TOO_LONG: Final = 413
 
 REPORTS: Final = ("/event", "/v1/traces", "/api/public/otel/v1/traces")
 """Routes of programs that report: their bodies are not as long as others."""
@@ -222,7 +228,24 @@ class _Exchange:
             self._status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
             message = {**message, "headers": [*headers, (b"x-content-type-options", b"nosniff")]}
+        elif self._status == _TOO_LONG and not self._is_read and not message.get("more_body"):
+            # Closed while the client still sends, the connection would be reset, and the answer
+            # lost with it.
+            await self._send({**message, "more_body": True})
+            await self._drain()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    async def _drain(self) -> None:
+        """Let go by what still comes, so much and so long."""
+        left = DRAINED_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAINED_S):
+                while left > 0:
+                    message = await self._receive()
+                    if message["type"] != "http.request" or not message.get("more_body"):
+                        return
+                    left -= len(message.get("body", b""))
 
     async def fail(self, error: Exception) -> None:
         """Answer with the error; where an answer began, break it off."""

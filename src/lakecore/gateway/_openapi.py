@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Match
 
+from lakecore.gateway._forms import OPENAI_PATHS
 from lakecore.gateway._guard import access_of
 from lakecore.gateway._problems import MEDIA_TYPE
 
@@ -37,6 +38,11 @@ _ROWS: Final = (
 _CONTENT: Final[Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]]] = {
     ("/query/sql", "post"): {"200": _ROWS, "202": ("application/json",)},
     ("/journal/tail", "get"): {"200": ("text/event-stream",)},
+    ("/agent/runs/{run_id}/stream", "get"): {"200": ("text/event-stream",)},
+    ("/metrics", "get"): {"200": ("text/plain",)},
+    ("/v1/chat/completions", "post"): {"200": ("application/json", "text/event-stream")},
+    ("/v1/traces", "post"): {"200": ("application/x-protobuf", "application/json")},
+    ("/api/public/otel/v1/traces", "post"): {"200": ("application/x-protobuf", "application/json")},
     ("/journal/checkpoint", "get"): {"200": ("text/plain",)},
     ("/journal/tile/{path}", "get"): {"200": ("application/octet-stream",)},
     ("/journal/proof/{event_id}", "get"): {"200": ("application/json", "text/plain")},
@@ -50,6 +56,9 @@ _STATUSES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("/workspaces", "post"): ("201",),
     ("/keys", "post"): ("201",),
     ("/keys/{key_id}/rotate", "post"): ("201",),
+    ("/webhooks", "post"): ("201",),
+    ("/event", "post"): ("202",),
+    ("/agent/runs", "post"): ("202",),
     **{
         (path, "post"): ("200", "202")
         for path in (
@@ -67,6 +76,14 @@ _LINKS: Final[Mapping[tuple[str, str], tuple[tuple[str, str, str, str], ...]]] =
     ("/keys", "post"): (
         ("/keys/{key_id}", "delete", "key_id", "/id"),
         ("/keys/{key_id}/rotate", "post", "key_id", "/id"),
+    ),
+    ("/webhooks", "post"): (
+        ("/webhooks/{webhook_id}", "get", "webhook_id", "/id"),
+        ("/webhooks/{webhook_id}", "delete", "webhook_id", "/id"),
+    ),
+    ("/agent/runs", "post"): (
+        ("/agent/runs/{run_id}", "get", "run_id", "/id"),
+        ("/agent/runs/{run_id}/cancel", "post", "run_id", "/id"),
     ),
     ("/workspaces", "post"): (
         ("/workspaces/{name}/diff", "get", "name", "/name"),
@@ -139,7 +156,7 @@ def _responses(document: dict[str, Any], path: str, method: str) -> dict[str, An
         made["503"] = {"description": "Something does not answer.", "content": {_JSON[0]: {}}}
     made["default"] = {
         "description": "A problem; see docs/http.md.",
-        "content": {MEDIA_TYPE: problem},
+        "content": {_JSON[0]: {}} if path in OPENAI_PATHS else {MEDIA_TYPE: problem},
     }
     return made
 
