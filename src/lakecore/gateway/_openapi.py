@@ -36,6 +36,8 @@ _ROWS: Final = (
 )
 _CONTENT: Final[Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]]] = {
     ("/query/sql", "post"): {"200": _ROWS, "202": ("application/json",)},
+    ("/datasets/{dataset}/diff", "get"): {"200": _ROWS},
+    ("/workspaces/{name}/diff", "get"): {"200": _ROWS},
     ("/journal/tail", "get"): {"200": ("text/event-stream",)},
     ("/journal/checkpoint", "get"): {"200": ("text/plain",)},
     ("/journal/tile/{path}", "get"): {"200": ("application/octet-stream",)},
@@ -47,6 +49,7 @@ _JSON: Final = ("application/json",)
 _STATUSES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("/journal/events", "post"): ("201",),
     ("/catalog/adopt", "post"): ("201",),
+    ("/catalog/datasets", "post"): ("201",),
     ("/workspaces", "post"): ("201",),
     ("/keys", "post"): ("201",),
     ("/keys/{key_id}/rotate", "post"): ("201",),
@@ -54,6 +57,7 @@ _STATUSES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
         (path, "post"): ("200", "202")
         for path in (
             "/ingest/file",
+            "/datasets/{dataset}/columns",
             "/datasets/{dataset}/mutations",
             "/mutations/{mutation_id}/revert",
             "/pending/{change_id}/approve",
@@ -70,6 +74,7 @@ _LINKS: Final[Mapping[tuple[str, str], tuple[tuple[str, str, str, str], ...]]] =
     ),
     ("/workspaces", "post"): (
         ("/workspaces/{name}/diff", "get", "name", "/name"),
+        ("/workspaces/{name}", "get", "name", "/name"),
         ("/workspaces/{name}/merge", "post", "name", "/name"),
     ),
     ("/datasets/{dataset}/mutations", "post"): (
