@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -36,7 +36,7 @@ class NewDataset(Model):
 class Alter(Model):
     """Properties of a dataset that become others; what is not named stays."""
 
-    contract: Literal["evolve", "freeze", "quarantine"] = "evolve"
+    contract: str = "evolve"
     description: str = ""
     entity_type: str = ""
     owner: str = ""
@@ -150,10 +150,11 @@ async def drop(
 ) -> Response:
     """Take a dataset out of sight; for so many days it can be brought back."""
     lake = caller_of(request).lake("admin", dataset)
-    dropped = await request.app.state.rooms.workers.call(
-        lake.drop, dataset, reason=reason, grace_days=grace_days
-    )
-    return json_answer(_entry(dropped))
+
+    def make(mutation_id: str | None) -> Answer:
+        return Answer.of(_entry(lake.drop(dataset, reason=reason, grace_days=grace_days)))
+
+    return await answer_once(request, make)
 
 
 @router.post("/datasets/{dataset}/undrop", openapi_extra=describe_body(Undrop))

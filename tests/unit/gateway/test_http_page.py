@@ -44,7 +44,7 @@ def test_openapi_describes_every_route() -> None:
     assert set(document["paths"]) == there
     sql = document["paths"]["/query/sql"]["post"]["requestBody"]["content"]["application/json"]
     asked = {"sql", "params", "limit", "timeout_s", "memory_limit_bytes", "reason", "tier"}
-    asked |= {"read_only"}
+    asked |= {"read_only", "workspace"}
     assert set(sql["schema"]["properties"]) == asked
 
 
