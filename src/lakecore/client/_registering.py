@@ -39,6 +39,9 @@ class Registering:
         idempotency_key: str | None = None,
     ) -> Dataset:
         """Register an empty dataset; its columns come with its first rows."""
+        from lakecore.catalog import check_dataset_name
+
+        check_dataset_name(name)  # no key covers what is no name
         body = {
             "name": name,
             "key": columns(key),
@@ -118,6 +121,9 @@ class Registering:
         self, name: str, new_name: str, *, reason: str = "", idempotency_key: str | None = None
     ) -> Dataset:
         """Give a dataset another name. Its history stays with it."""
+        from lakecore.catalog import check_dataset_name
+
+        check_dataset_name(new_name)
         path = f"/catalog/datasets/{segment(name)}/rename"
         return self._entry("POST", path, {"new_name": new_name, "reason": reason}, idempotency_key)
 
