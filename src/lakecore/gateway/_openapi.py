@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Match
 
+from lakecore.gateway._forms import CHAT, OPENAI_PATHS
 from lakecore.gateway._guard import access_of
 from lakecore.gateway._problems import MEDIA_TYPE
 
@@ -34,11 +35,17 @@ _ROWS: Final = (
     *("application/json", "application/x-ndjson", "text/csv"),
     *("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"),
 )
+_SPANS: Final = ("application/json", "application/x-protobuf")
 _CONTENT: Final[Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]]] = {
     ("/query/sql", "post"): {"200": _ROWS, "202": ("application/json",)},
     ("/datasets/{dataset}/diff", "get"): {"200": _ROWS},
     ("/workspaces/{name}/diff", "get"): {"200": _ROWS},
     ("/journal/tail", "get"): {"200": ("text/event-stream",)},
+    ("/agent/runs/{run_id}/stream", "get"): {"200": ("text/event-stream",)},
+    (CHAT, "post"): {"200": ("application/json", "text/event-stream")},
+    ("/metrics", "get"): {"200": ("text/plain",)},
+    ("/v1/traces", "post"): {"200": _SPANS},
+    ("/api/public/otel/v1/traces", "post"): {"200": _SPANS},
     ("/journal/checkpoint", "get"): {"200": ("text/plain",)},
     ("/journal/tile/{path}", "get"): {"200": ("application/octet-stream",)},
     ("/journal/proof/{event_id}", "get"): {"200": ("application/json", "text/plain")},
@@ -53,6 +60,10 @@ _STATUSES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("/workspaces", "post"): ("201",),
     ("/keys", "post"): ("201",),
     ("/keys/{key_id}/rotate", "post"): ("201",),
+    ("/webhooks", "post"): ("201",),
+    ("/agent/runs", "post"): ("202",),
+    ("/event", "post"): ("202",),
+    ("/api/public/scores", "post"): ("202", "207"),
     **{
         (path, "post"): ("200", "202")
         for path in (
@@ -146,13 +157,16 @@ def _responses(document: dict[str, Any], path: str, method: str) -> dict[str, An
         "description": "A problem; see docs/http.md.",
         "content": {MEDIA_TYPE: problem},
     }
+    if path in OPENAI_PATHS:
+        made["default"]["content"][_JSON[0]] = {}
     return made
 
 
 _SAID: Final = {
     "200": "Done.",
     "201": "Made.",
-    "202": "Held: it waits for an approval.",
+    "202": "Taken: it waits for an approval, goes on, or is kept.",
+    "207": "Some of it.",
 }
 
 
