@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.faces import Faces, planes, result, table, table_of, told
 from tests.gateways import ALL, serving
 
 import lakecore
@@ -23,7 +22,6 @@ from lakecore.base import (
     Refused,
 )
 from lakecore.journal import Event
-from lakecore.tables import AddColumn, DropColumn
 
 RULES = """
 name = "fleet"
@@ -35,78 +33,7 @@ when = { field_greater = { path = "after.seats", value = 853 } }
 action = "deny"
 message = "no plane has more than 853 seats"
 """
-CSV = "tailnum,seats,built\nN1,55,2001-02-03\nN2,182,1999-12-31\nN3,,\n"
 NOON = dt.datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=dt.UTC)
-
-
-@dataclass
-class Faces:
-    """Two lakes that nothing was done to: one opened, one behind a gateway."""
-
-    opened: Any
-    client: Any
-    folder: Path
-
-    def both(self, do: Callable[[Any], Any]) -> Any:
-        """What both say, once it is the same; their errors, too."""
-        first, second = (_tried(do, face) for face in (self.opened, self.client))
-        assert second == first
-        return first
-
-
-def _tried(do: Callable[[Any], Any], face: Any) -> Any:
-    try:
-        return do(face)
-    except LakecoreError as error:
-        parts = error.to_dict()
-        # By a key it is the key that is told to be refused; hints name ways of one's own.
-        return type(error), {name: parts.get(name) for name in ("message", "expected", "found")}
-
-
-@pytest.fixture
-def faces(tmp_path: Path) -> Iterator[Faces]:
-    """Both, empty but for the three planes that a served lake begins with."""
-    (tmp_path / "served").mkdir()
-    with (
-        lakecore.open(tmp_path / "lake", actor="ada") as opened,
-        serving(tmp_path / "served") as served,
-        lakecore.Client(served.url, served.key("ada", *ALL)) as client,
-    ):
-        served.lake.drop("planes")
-        yield Faces(opened, client, tmp_path)
-
-
-def planes(faces: Faces) -> None:
-    """A dataset with three rows, from a file."""
-    path = faces.folder / "planes.csv"
-    path.write_text(CSV)
-
-    def load(face: Any) -> Any:
-        (result,) = face.ingest(path, dataset="planes", key="tailnum", entity_type="plane")
-        told = ("file", "format", "rows", "inserted", "rejected", "version", "sha256", "held")
-        return {name: getattr(result, name) for name in told}, type(result)
-
-    told, _ = faces.both(load)
-    assert (told["inserted"], told["version"]) == (3, 0)
-
-
-def result(made: Any) -> dict[str, Any]:
-    """A change's result without what is another one in each lake."""
-    names = ("dataset", "version", "inserted", "updated", "deleted", "unchanged", "missing")
-    names += ("conflicts", "events", "dry_run", "tier", "held", "committed")
-    return {name: getattr(made, name) for name in names} | {"type": type(made)}
-
-
-def told(event: Event) -> dict[str, Any]:
-    """An event without what is another one in each lake."""
-    own = ("seq", "event_id", "timestamp", "dataset_id", "mutation_id", "context")
-    return {name: value for name, value in event.to_dict().items() if name not in own}
-
-
-def table(face: Any, sql: str = "select * from planes order by tailnum", *args: Any) -> pa.Table:
-    """Rows of a query with their types."""
-    found: pa.Table = face.sql(sql, *args).to_arrow()
-    return found
 
 
 def test_files_changes_and_looking_back(faces: Faces) -> None:
@@ -141,11 +68,6 @@ def test_files_changes_and_looking_back(faces: Faces) -> None:
     faces.both(lambda face: face.dataset("planes").contract)
     last = faces.both(lambda face: told(face.history("planes", "N4")[0]))
     assert (last["actor"], last["source"], last["action"]) == ("ada", "api", "insert")
-
-
-def table_of(found: Any) -> list[dict[str, Any]]:
-    """Rows in an order."""
-    return sorted(found.to_pylist(), key=lambda row: str(row["tailnum"]))
 
 
 def test_values_of_all_types_come_as_they_are(faces: Faces) -> None:
@@ -349,163 +271,6 @@ def test_a_workspace(faces: Faces) -> None:
 
     assert faces.both(work)[4] == "merged"
     faces.both(table)
-
-
-def test_inside_a_workspace(faces: Faces) -> None:
-    """Every call of a lake's workspace, main as it was; given up, and made again by that name."""
-    planes(faces)
-    inside = {
-        id(face): face.workspace("trial", reason="a look") for face in (faces.opened, faces.client)
-    }
-
-    def both(do: Callable[[Any], Any]) -> Any:
-        return faces.both(lambda face: do(inside[id(face)]))
-
-    both(lambda lake: result(lake.upsert("planes", [{"tailnum": "N1", "seats": 56}])))
-    both(lambda lake: result(lake.add_columns("planes", {"note": "string"})))
-    both(lambda lake: result(lake.update("planes", set={"note": "seen"}, keys=["N1"])))
-    both(lambda lake: result(lake.delete("planes", keys=["N2"])))
-    both(lambda lake: table(lake))
-    both(lambda lake: table(lake, "select count(*) n from planes where seats > $1", [50]))
-    both(lambda lake: table_of(lake.as_of("planes", version=0)))
-    both(lambda lake: [event.action for event in lake.history("planes", "N1")])
-    both(lambda lake: sorted(lake.blame("planes", "N1")))
-    both(lambda lake: [one.name for one in lake.datasets()])
-    both(lambda lake: {**lake.describe("planes"), "dataset_id": "", "location": "", **SIZES})
-    both(lambda lake: lake.dataset("planes").key)
-    both(lambda lake: lake.describe("nosuch"))
-    both(lambda lake: lake.sql("select * from nosuch").to_arrow())
-    both(lambda lake: lake.sql("delete from planes").to_arrow())
-    both(lambda lake: lake.update("planes", set={"seats": 1}, all=True, tier="dry_run"))
-    both(lambda lake: lake.revert("nosuch"))
-
-    def undo(lake: Any) -> Any:
-        made = lake.update("planes", set={"seats": 57}, keys=["N1"])
-        return result(lake.revert(made.mutation_id, reason="no"))
-
-    assert both(undo)["updated"] == 1
-    both(lambda lake: result(lake.restore("planes", version=1)))
-    found = both(lambda lake: lake.diff("planes")["planes"].read_all().to_pylist())
-    assert [row["new_value"] for row in found] == ["56"]
-    assert both(lambda lake: (lake.info.state, lake.info.name, lake.info.reason))[0] == "open"
-    assert faces.both(lambda face: table(face)).num_rows == 3
-    assert both(lambda lake: lake.drop(reason="enough").state) == "dropped"
-    both(lambda lake: lake.insert("planes", [{"tailnum": "N9"}]))
-    assert faces.both(lambda face: face.workspace("trial", create=False).info.state) == "dropped"
-    faces.both(lambda face: face.workspace("trial").name)
-    assert both(lambda lake: lake.info)[0] is Refused
-    assert both(lambda lake: lake.drop())[0] is Refused
-
-
-SIZES = {"files": 0, "size_bytes": 0}
-
-
-def entry(found: Any) -> dict[str, Any]:
-    """An entry of the catalog without what is another one in each lake."""
-    own = ("dataset_id", "location", "version", "created_us", "dropped_us", "purge_after_us")
-    return {
-        member.name: getattr(found, member.name)
-        for member in fields(found)
-        if member.name not in own
-    } | {"type": type(found), "is_timed": found.dropped_us is not None}
-
-
-def test_datasets_as_a_whole(faces: Faces) -> None:
-    """Registered, altered, renamed, dropped, brought back; what a row was, and what differs."""
-    steps: list[Callable[[Any], Any]] = [
-        lambda face: face.create("crew", key="id", entity_type="person", owner="hr", reason="new"),
-        lambda face: face.create("crew", key="id"),
-        lambda face: face.create("No name"),
-        lambda face: face.alter("crew", contract="freeze", description="who flies"),
-        lambda face: face.alter("crew", contract="strange"),
-        lambda face: face.alter("crew", strange=1),
-        lambda face: face.alter("crew", protected=True, retention_days=30, retention_versions=5),
-        lambda face: face.alter("crew", checks={"ids": "select * from crew where id is null"}),
-        lambda face: face.drop("crew"),
-        lambda face: face.alter("crew", protected=False, retention_days=None, reason="over"),
-        lambda face: face.rename("crew", "staff", reason="as hr has it"),
-        lambda face: face.dataset("staff"),
-        lambda face: face.rename("nosuch", "other"),
-        lambda face: face.rename("staff", "No name"),
-        lambda face: face.drop("staff", grace_days=2, reason="moved"),
-        lambda face: face.drop("staff"),
-        lambda face: face.dataset("staff"),
-        lambda face: face.undrop("staff"),
-        lambda face: face.undrop("staff"),
-        lambda face: face.dataset("staff"),
-    ]
-    seen = [faces.both(lambda face, step=step: entry(step(face))) for step in steps]
-    names = [one["name"] for one in seen if isinstance(one, dict)]
-    assert names == ["crew"] * 5 + ["staff"] * 5
-    faces.both(lambda face: face.drop("staff", grace_days=1).state)
-    faces.both(lambda face: [one.name for one in face.datasets()])
-    dropped = faces.both(
-        lambda face: [entry(one) for one in face.datasets(dropped=True) if one.name == "staff"]
-    )
-    assert [one["state"] for one in dropped] == ["dropped"]
-
-
-def test_columns_rows_of_then_and_differences(faces: Faces) -> None:
-    """Columns are altered, and wait where that is wanted; rows and versions as they were."""
-    planes(faces)
-    steps: list[Callable[[Any], Any]] = [
-        lambda face: entry(face.alter("planes", add={"note": "string"}, rename={"built": "made"})),
-        lambda face: face.alter("planes", add={"note": "string"}),
-        lambda face: face.alter("planes", add={"x": "nosuchtype"}),
-        lambda face: face.alter("planes", drop=["tailnum"]),
-        lambda face: face.alter("planes", add={"x": "long"}, owner="ada"),
-        lambda face: result(face.alter_columns("planes", [DropColumn("note")], reason="unused")),
-        lambda face: result(face.alter_columns("planes", [], reason="nothing")),
-        lambda face: entry(face.alter("planes", rename={"tailnum": "tail"})),
-        lambda face: face.describe("planes")["columns"],
-        lambda face: result(face.update("planes", set={"seats": 56}, keys=["N1"])),
-        lambda face: result(face.delete("planes", keys=["N2"])),
-        lambda face: face.entity("planes", "N1"),
-        lambda face: face.entity("planes", "N1", version=0),
-        lambda face: face.entity("planes", ["N1"], version=3),
-        lambda face: face.entity("planes", {"tail": "N1"}),
-        lambda face: face.entity("planes", "N2"),
-        lambda face: face.entity("planes", "N2", time=dt.datetime.now(dt.UTC)),
-        lambda face: face.entity("planes", "N1", version=99),
-        lambda face: face.entity("planes", "N1", seq=10**9),
-        lambda face: face.entity("planes", "N1", version=0, seq=0),
-        lambda face: face.entity("planes", "N1", time="yesterday"),
-        lambda face: face.entity("nosuch", "N1"),
-        lambda face: face.diff("planes", 3, 5).read_all(),
-        lambda face: face.diff("planes", 5, 3).read_all(),
-        lambda face: face.diff("planes", 3, dt.datetime.now(dt.UTC)).read_all(),
-        lambda face: face.diff("planes", 5, 5).read_all(),
-        lambda face: face.diff("planes", 0, 99).read_all(),
-        lambda face: face.diff("planes", "yesterday", 1).read_all(),
-        lambda face: face.diff("nosuch", 0, 1).read_all(),
-    ]
-    seen = [faces.both(step) for step in steps]
-    assert seen[11] == {"tail": "N1", "seats": 56, "made": "2001-02-03"}
-    assert seen[15] is None
-    assert seen[22].num_rows > 1
-
-    def wait(face: Any) -> Any:
-        held = face.alter_columns("planes", [AddColumn("crew", "long")], tier="dry_run")
-        return result(held), result(face.approve(held.mutation_id))
-
-    assert faces.both(wait)[0]["held"]
-    faces.both(lambda face: face.describe("planes")["columns"])
-
-
-def test_upkeep_and_state(faces: Faces) -> None:
-    """What is due, and what there is."""
-    planes(faces)
-
-    def maintain(face: Any) -> Any:
-        planned = face.maintain("planes", dry_run=True)
-        report = face.maintain(["planes"], reason="weekly")
-        steps = [(step.dataset, step.action, step.outcome) for step in report.steps]
-        return planned.dry_run, report.ok, type(report), steps
-
-    assert faces.both(maintain)[:2] == (True, True)
-    faces.both(lambda face: face.maintain("nosuch"))
-    faces.both(lambda face: sorted(face.status()))
-    assert faces.both(lambda face: face.status()["rows"]) == 3
 
 
 def test_the_journal(faces: Faces) -> None:

@@ -121,7 +121,7 @@ async def diff(
 
         def begin() -> Any:
             found = lake.workspace(name, create=False).diff(dataset)
-            return Batches.result(found.get(dataset))
+            return Batches.result(next(iter(found.values()), None))
 
         return await stream(request, media_type, begin)
 
