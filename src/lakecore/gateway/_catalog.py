@@ -132,7 +132,10 @@ async def dataset(request: Request, dataset: str, workspace: Inside = None) -> R
 async def alter(request: Request, dataset: str) -> Response:
     """Change properties of a dataset; its columns are changed by `/datasets/{dataset}/columns`."""
     asked = await read_json(request, Alter)
-    lake = caller_of(request).lake("admin", dataset)
+    caller = caller_of(request)
+    lake = caller.lake("admin", dataset)
+    if asked.checks:
+        caller.lake("read")  # their SQL is asked over all datasets, and its rows are told
 
     def make(mutation_id: str | None) -> Answer:
         return Answer.of(_entry(lake.alter(dataset, **asked.model_dump(exclude_unset=True))))

@@ -149,6 +149,7 @@ def test_a_dataset_named_in_a_body_is_asked_about(served: Served) -> None:
         client.post("/catalog/datasets/crew/rename", json={"new_name": "staff"}),
         client.post("/catalog/datasets/planes/rename", json={"new_name": "crew"}),
         client.patch("/catalog/datasets/planes", json={"owner": "me"}),
+        client.patch("/catalog/datasets/crew", json={"checks": {"all": "select * from planes"}}),
         client.post(
             "/datasets/planes/columns", json={"changes": [{"op": "drop", "name": "seats"}]}
         ),
