@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.faces import Faces, planes, result, table, table_of, told
 from tests.gateways import ALL, serving
 
 import lakecore
@@ -34,78 +33,7 @@ when = { field_greater = { path = "after.seats", value = 853 } }
 action = "deny"
 message = "no plane has more than 853 seats"
 """
-CSV = "tailnum,seats,built\nN1,55,2001-02-03\nN2,182,1999-12-31\nN3,,\n"
 NOON = dt.datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=dt.UTC)
-
-
-@dataclass
-class Faces:
-    """Two lakes that nothing was done to: one opened, one behind a gateway."""
-
-    opened: Any
-    client: Any
-    folder: Path
-
-    def both(self, do: Callable[[Any], Any]) -> Any:
-        """What both say, once it is the same; their errors, too."""
-        first, second = (_tried(do, face) for face in (self.opened, self.client))
-        assert second == first
-        return first
-
-
-def _tried(do: Callable[[Any], Any], face: Any) -> Any:
-    try:
-        return do(face)
-    except LakecoreError as error:
-        parts = error.to_dict()
-        # By a key it is the key that is told to be refused; hints name ways of one's own.
-        return type(error), {name: parts.get(name) for name in ("message", "expected", "found")}
-
-
-@pytest.fixture
-def faces(tmp_path: Path) -> Iterator[Faces]:
-    """Both, empty but for the three planes that a served lake begins with."""
-    (tmp_path / "served").mkdir()
-    with (
-        lakecore.open(tmp_path / "lake", actor="ada") as opened,
-        serving(tmp_path / "served") as served,
-        lakecore.Client(served.url, served.key("ada", *ALL)) as client,
-    ):
-        served.lake.drop("planes")
-        yield Faces(opened, client, tmp_path)
-
-
-def planes(faces: Faces) -> None:
-    """A dataset with three rows, from a file."""
-    path = faces.folder / "planes.csv"
-    path.write_text(CSV)
-
-    def load(face: Any) -> Any:
-        (result,) = face.ingest(path, dataset="planes", key="tailnum", entity_type="plane")
-        told = ("file", "format", "rows", "inserted", "rejected", "version", "sha256", "held")
-        return {name: getattr(result, name) for name in told}, type(result)
-
-    told, _ = faces.both(load)
-    assert (told["inserted"], told["version"]) == (3, 0)
-
-
-def result(made: Any) -> dict[str, Any]:
-    """A change's result without what is another one in each lake."""
-    names = ("dataset", "version", "inserted", "updated", "deleted", "unchanged", "missing")
-    names += ("conflicts", "events", "dry_run", "tier", "held", "committed")
-    return {name: getattr(made, name) for name in names} | {"type": type(made)}
-
-
-def told(event: Event) -> dict[str, Any]:
-    """An event without what is another one in each lake."""
-    own = ("seq", "event_id", "timestamp", "dataset_id", "mutation_id", "context")
-    return {name: value for name, value in event.to_dict().items() if name not in own}
-
-
-def table(face: Any, sql: str = "select * from planes order by tailnum", *args: Any) -> pa.Table:
-    """Rows of a query with their types."""
-    found: pa.Table = face.sql(sql, *args).to_arrow()
-    return found
 
 
 def test_files_changes_and_looking_back(faces: Faces) -> None:
@@ -140,11 +68,6 @@ def test_files_changes_and_looking_back(faces: Faces) -> None:
     faces.both(lambda face: face.dataset("planes").contract)
     last = faces.both(lambda face: told(face.history("planes", "N4")[0]))
     assert (last["actor"], last["source"], last["action"]) == ("ada", "api", "insert")
-
-
-def table_of(found: Any) -> list[dict[str, Any]]:
-    """Rows in an order."""
-    return sorted(found.to_pylist(), key=lambda row: str(row["tailnum"]))
 
 
 def test_values_of_all_types_come_as_they_are(faces: Faces) -> None:
@@ -337,8 +260,7 @@ def test_a_workspace(faces: Faces) -> None:
         with pytest.raises(AlreadyExists):
             face.create_workspace("recount")
         before = len(face.sql("select * from planes where seats = 61").to_pylist())
-        diff = inside.diff()["planes"]
-        rows = diff if isinstance(diff, list) else diff.read_all().to_pylist()
+        rows = inside.diff()["planes"].read_all().to_pylist()
         listed = [(one.name, one.state) for one in face.workspaces()]
         merged = inside.merge(reason="counted")
         (one,) = merged.datasets

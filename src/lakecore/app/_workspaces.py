@@ -193,20 +193,25 @@ class LakeWorkspace:
         self, mutation_id: str, *, skip_conflicts: bool = False, **options: Any
     ) -> ChangeResult:
         """Undo one mutation that was made in the workspace, as `Lake.revert`."""
+        return self.undo(mutation_id, skip_conflicts=skip_conflicts, **options)
+
+    def undo(self, reverted: str, **options: Any) -> ChangeResult:
+        """As `revert`; `mutation_id` is that of the new mutation here, as for every change."""
+        entry, version = self._change_of(reverted)
+        return self.change("revert", entry.name, reverted=reverted, version=version, **options)
+
+    def mutated(self, mutation_id: str) -> Dataset:
+        """The dataset that a mutation of the workspace changed. Raises `NotFound`."""
+        return self._change_of(mutation_id)[0]
+
+    def _change_of(self, mutation_id: str) -> tuple[Dataset, int | None]:
         last = self._lake.journal.query(
             mutation_id=mutation_id, workspace_id=self.workspace_id, limit=1
         ).items
-        names = {one.dataset_id: one.name for one in self.datasets()}
-        if not last or last[0].dataset_id not in names:
+        entries = {one.dataset_id: one for one in self.datasets()}
+        if not last or last[0].dataset_id not in entries:
             raise NotFound("the workspace has no such mutation", found=mutation_id, where=self.name)
-        return self.change(
-            "revert",
-            names[last[0].dataset_id],
-            reverted=mutation_id,
-            version=last[0].version,
-            skip_conflicts=skip_conflicts,
-            **options,
-        )
+        return entries[last[0].dataset_id], last[0].version
 
     def add_columns(self, dataset: str, columns: Mapping[str, str], **options: Any) -> ChangeResult:
         """Add columns: name to type, null in every row. Others are altered in main alone."""

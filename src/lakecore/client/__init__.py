@@ -11,6 +11,8 @@ often it has to be sent, it is made once.
 ==================  ==================================================================
 `_client`           the face
 `_changes`          changes of rows: of the lake and of a workspace
+`_reading`          queries, histories, datasets: of both, too
+`_registering`      datasets as a whole: created, altered, renamed, dropped
 `_journal`, `_tail` the journal; sealed events as they come
 `_faces`            rules, API keys, workspaces
 `_http`             requests: the key, time, tries

@@ -17,6 +17,7 @@ from lakecore.client._http import broken_off
 
 if TYPE_CHECKING:
     from lakecore.client._http import Connection
+    from lakecore.query import QueryResult
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 _IN_MEMORY_BYTES: Final = 16 * MIB
@@ -146,3 +147,11 @@ def ask(
             read_timeout_s=read_timeout_s,
         )
     )
+
+
+def rows_of(connection: Connection, path: str, params: dict[str, Any]) -> QueryResult:
+    """The rows of a route, while they are computed there."""
+    from lakecore.query import QueryResult
+
+    response = connection.send("GET", path, params=params, headers={"Accept": ARROW})
+    return QueryResult(HttpStream(response))

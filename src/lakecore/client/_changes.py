@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.base import InvalidInput
 from lakecore.client import _results
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lakecore.changes import ChangeResult
+    from lakecore.tables import ColumnChange
+
+_EDITS: Final = {
+    "AddColumn": "add",
+    "RenameColumn": "rename",
+    "DropColumn": "drop",
+    "WidenColumn": "widen",
+}
 
 
 class Changing:
@@ -82,6 +91,45 @@ class Changing:
         """Make a dataset what it was at a version or a time."""
         moment = time if time is None or isinstance(time, str) else time.isoformat()
         return self._change("restore", dataset, {"version": version, "time": moment}, **options)
+
+    def revert(
+        self,
+        mutation_id: str,
+        *,
+        skip_conflicts: bool = False,
+        reason: str = "",
+        tier: str = "auto",
+        idempotency_key: str | None = None,
+    ) -> ChangeResult:
+        """Undo exactly one mutation, whatever came after it."""
+        body = {"reason": reason, "tier": tier, "skip_conflicts": skip_conflicts}
+        if self._workspace is not None:
+            body["workspace"] = self._workspace
+        path = f"/mutations/{segment(mutation_id)}/revert"
+        return _results.change(
+            self._connection.post(path, body, idempotency_key=idempotency_key).body
+        )
+
+    def alter_columns(
+        self,
+        name: str,
+        changes: Sequence[ColumnChange],
+        *,
+        reason: str = "",
+        tier: str = "auto",
+        workspace: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> ChangeResult:
+        """Change columns, in this order, as one version."""
+        edits = [{"op": _EDITS[type(one).__name__], **asdict(one)} for one in changes]
+        body = {"changes": edits, "reason": reason, "tier": tier}
+        inside = workspace or self._workspace
+        if inside is not None:
+            body["workspace"] = inside
+        path = f"/datasets/{segment(name)}/columns"
+        return _results.change(
+            self._connection.post(path, body, idempotency_key=idempotency_key).body
+        )
 
     # -- inside -----------------------------------------------------------------------
 

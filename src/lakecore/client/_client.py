@@ -16,6 +16,8 @@ from lakecore.client._changes import Changing
 from lakecore.client._faces import ClientKeys, ClientTruth, ClientWorkspace
 from lakecore.client._http import Connection, segment
 from lakecore.client._journal import ClientJournal
+from lakecore.client._reading import Reading, key_text
+from lakecore.client._registering import Registering, columns
 from lakecore.client._results import Verified
 
 if TYPE_CHECKING:
@@ -23,11 +25,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lakecore.catalog import Dataset
     from lakecore.changes import ChangeResult, Pending
     from lakecore.ingest import IngestResult
-    from lakecore.journal import Event
-    from lakecore.query import QueryResult
+    from lakecore.maintain import MaintenanceReport
     from lakecore.reconcile import ReconcileReport
     from lakecore.workspaces import Workspace
 
@@ -36,10 +36,11 @@ TIMEOUT_S: Final = 330.0
 
 RETRIES: Final = 5
 _PAGE: Final = 1_000
-_SLACK_S: Final = 30.0
+Moment = int | datetime | str
+"""A version, or a time with its zone."""
 
 
-class Client(Changing):
+class Client(Reading, Changing, Registering):
     """A lake over HTTP: the calls of `lakecore.open`, their results and errors, by an API key.
 
     Everything is done in the name of the key's principal. A change is made once, however often
@@ -64,7 +65,6 @@ class Client(Changing):
         self._connection = Connection(
             url, key, timeout_s=timeout_s, retries=retries, transport=transport
         )
-        self._timeout_s = timeout_s
         self.journal = ClientJournal(self._connection)
         """The append-only journal: record, history, recent, query, tail, stats."""
 
@@ -97,52 +97,6 @@ class Client(Changing):
     ) -> None:
         self.close()
 
-    # -- datasets ---------------------------------------------------------------------
-
-    def datasets(self) -> list[Dataset]:
-        """The datasets that may be read, by name."""
-        found = self._connection.pages("/catalog/datasets", limit=_PAGE)
-        return [_results.dataset(told) for told in found]
-
-    def dataset(self, name: str) -> Dataset:
-        """One dataset's entry in the catalog, as far as it is told."""
-        return _results.dataset(self.describe(name))
-
-    def describe(self, name: str) -> dict[str, Any]:
-        """A dataset with its table as it is now: schema, version, rows, files, size."""
-        found: dict[str, Any] = self._connection.get(f"/catalog/datasets/{segment(name)}")
-        return found
-
-    def drop(self, name: str, *, reason: str = "") -> Dataset:
-        """Take a dataset out of sight; for some days it can be brought back."""
-        entry = self.dataset(name)
-        path = f"/catalog/datasets/{segment(name)}"
-        told = self._connection.delete(path, again=False, reason=reason or None).body
-        return entry.with_changes(state=told["state"])
-
-    def adopt(
-        self,
-        uri: str,
-        *,
-        dataset: str,
-        key: Sequence[str] | str = (),
-        entity_type: str | None = None,
-        contract: str = "evolve",
-        description: str = "",
-        reason: str = "",
-    ) -> Dataset:
-        """Make a Delta table that lies in the lake's store a dataset, where it lies."""
-        body = {
-            "uri": uri,
-            "dataset": dataset,
-            "key": _columns(key),
-            "entity_type": entity_type,
-            "contract": contract,
-            "description": description,
-            "reason": reason,
-        }
-        return _results.dataset(self._connection.post("/catalog/adopt", body).body)
-
     # -- files in ---------------------------------------------------------------------
 
     def ingest(
@@ -164,7 +118,7 @@ class Client(Changing):
         paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
         form = {
             "dataset": dataset,
-            "key": _columns(key),
+            "key": columns(key),
             "entity_type": entity_type or "",
             "mode": mode,
             "reason": reason,
@@ -190,84 +144,38 @@ class Client(Changing):
 
     # -- reading ----------------------------------------------------------------------
 
-    def sql(
-        self,
-        query: str,
-        params: Mapping[str, object] | Sequence[object] | None = None,
-        *,
-        timeout_s: float | None = None,
-        max_rows: int | None = None,
-    ) -> QueryResult:
-        """Run one read-only SQL statement over what may be read.
+    def diff(self, dataset: str, from_version: Moment, to_version: Moment) -> pa.RecordBatchReader:
+        """What turns one version (or the dataset at a time) into another, as a stream.
 
-        Rows come as Arrow while they are computed; close the result, or read it to its end.
+        Columns as of the lake's own; read it to its end.
         """
-        from lakecore.client._arrow import ask
-        from lakecore.query import QueryResult
+        from lakecore.client._arrow import rows_of
 
-        if max_rows is not None and max_rows < 0:
-            raise InvalidInput("max_rows out of range", expected="at least 0", found=max_rows)
-        body: dict[str, Any] = {"sql": query}
-        if params is not None:
-            body["params"] = dict(params) if isinstance(params, Mapping) else list(params)
-        if max_rows is not None:
-            body["limit"] = max_rows + 1  # one more tells whether there are more
-        if timeout_s is not None:
-            body["timeout_s"] = timeout_s
-        waits_s = None if timeout_s is None else max(timeout_s + _SLACK_S, self._timeout_s)
-        stream = ask(self._connection, body, read_timeout_s=waits_s)
-        return QueryResult(stream, max_rows=max_rows)
+        params = {"from": _moment(from_version), "to": _moment(to_version)}
+        path = f"/datasets/{segment(dataset)}/diff"
+        return rows_of(self._connection, path, params).reader()
 
-    def as_of(
-        self, dataset: str, *, version: int | None = None, time: datetime | str | None = None
-    ) -> QueryResult:
-        """A dataset as it was at a version or at a time."""
-        if (version is None) == (time is None):
-            raise InvalidInput("as_of takes a version or a time", found=(version, time))
-        name = self.dataset(dataset).name
-        if isinstance(time, datetime):
-            if time.tzinfo is None:
-                raise InvalidInput("a time needs its zone", found=time.isoformat())
-            time = time.isoformat()
-        moment = version if version is not None else _literal(str(time))
-        return self.sql(f"select * from as_of({_literal(name)}, {moment})")
-
-    def history(self, dataset: str, key: object, field: str | None = None) -> list[Event]:
-        """What happened to one entity, oldest first."""
-        from lakecore.journal import arrow_to_events
-
-        name = self.dataset(dataset).name
-        asked = f"select * from history({_literal(name)}, {_literal(_key_text(key))})"
-        with self.sql(asked) as result:
-            events = arrow_to_events(result.to_arrow())
-        return [event for event in events if field is None or event.field in (field, "*")]
-
-    def blame(self, dataset: str, key: object) -> dict[str, Event]:
-        """The last event that set each field of an entity; '*' is the row as a whole."""
-        last: dict[str, Event] = {}
-        for event in self.history(dataset, key):
-            if event.field == "*":
-                last.clear()
-            last[event.field] = event
-        return last
+    def entity(
+        self,
+        dataset: str,
+        key: object,
+        *,
+        seq: int | None = None,
+        version: int | None = None,
+        time: datetime | str | None = None,
+    ) -> dict[str, Any] | None:
+        """One row as the journal has it at a seq, a version or a time, inclusive; None: gone."""
+        found = self._connection.get(
+            f"/datasets/{segment(dataset)}/entity",
+            key=key_text(key),
+            seq=seq,
+            version=version,
+            time=None if time is None else _moment(time),
+        )
+        values: dict[str, Any] | None = found["values"]
+        return values
 
     # -- changes that wait, and undoing -------------------------------------------------
-
-    def revert(
-        self,
-        mutation_id: str,
-        *,
-        skip_conflicts: bool = False,
-        reason: str = "",
-        tier: str = "auto",
-        idempotency_key: str | None = None,
-    ) -> ChangeResult:
-        """Undo exactly one mutation, whatever came after it."""
-        body = {"reason": reason, "tier": tier, "skip_conflicts": skip_conflicts}
-        path = f"/mutations/{segment(mutation_id)}/revert"
-        return _results.change(
-            self._connection.post(path, body, idempotency_key=idempotency_key).body
-        )
 
     def pending(self, *, decided: bool = False) -> list[Pending]:
         """The changes that wait, of datasets that may be read or approved, the oldest first."""
@@ -333,12 +241,10 @@ class Client(Changing):
                 return self.create_workspace(name, reason=reason)
             except AlreadyExists:
                 pass
-        found = next((one for one in self.workspaces() if one.name == name), None)
-        if found is None:
-            raise NotFound("there is no such workspace", found=name)
-        return ClientWorkspace(self._connection, found)
+        found = self._connection.get(f"/workspaces/{segment(name)}")
+        return ClientWorkspace(self._connection, _results.workspace(found))
 
-    # -- soundness --------------------------------------------------------------------
+    # -- soundness and upkeep --------------------------------------------------------
 
     def verify(self, *, full: bool = False) -> Verified:
         """Recompute the journal and match every version of every table and document with it."""
@@ -349,28 +255,33 @@ class Client(Changing):
         answer = self._connection.post("/reconcile", {"dataset": dataset})
         return _results.reconciled(answer.body)
 
+    def maintain(
+        self,
+        datasets: Sequence[str] | str | None = None,
+        *,
+        dry_run: bool = False,
+        reason: str = "",
+    ) -> MaintenanceReport:
+        """Do what is due: compaction, checkpoints, vacuum, purge of what was dropped.
 
-def _columns(key: Sequence[str] | str) -> list[str]:
-    return [key] if isinstance(key, str) else list(key)
+        Args:
+            datasets: only these, and these at once: without names, one is vacuumed once a day.
+            dry_run: say what would be done, and do nothing.
+        """
+        names = None if datasets is None else columns(datasets)
+        body = {"datasets": names, "dry_run": dry_run, "reason": reason}
+        return _results.maintained(self._connection.post("/maintain", body).body)
+
+    def status(self) -> dict[str, Any]:
+        """What the lake holds and what waits: JSON-ready."""
+        found: dict[str, Any] = self._connection.get("/status")
+        return found
 
 
-def _literal(text: str) -> str:
-    """A text in SQL.
-
-    >>> _literal("it's")
-    "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _key_text(key: object) -> str:
-    """A key as `history` takes it: one value's text, or several as a JSON array."""
-    import json
-
-    if isinstance(key, str):
-        return key
-    if isinstance(key, Mapping):
-        return json.dumps(dict(key), ensure_ascii=False, default=str)
-    if isinstance(key, (list, tuple)):
-        return json.dumps(list(key), ensure_ascii=False, default=str)
-    return key.isoformat() if isinstance(key, datetime) else str(key)
+def _moment(moment: Moment) -> str:
+    """A version or a time, as a route takes it."""
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise InvalidInput("a time needs its zone", found=moment.isoformat())
+        return moment.isoformat()
+    return str(moment)

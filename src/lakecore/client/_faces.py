@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from lakecore.base import Refused
 from lakecore.client import _results
 from lakecore.client._changes import Changing
 from lakecore.client._http import Connection, segment
+from lakecore.client._reading import Reading
 from lakecore.client._results import Judged
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakecore.auth import Key, NewKey
+    from lakecore.changes import ChangeResult
     from lakecore.workspaces import MergeResult, Workspace
 
 _PAGE: Final = 1_000
@@ -117,24 +122,58 @@ class ClientKeys:
         return _results.key(answer.body)
 
 
-class ClientWorkspace(Changing):
-    """Changes apart from main. Made by `Client.workspace`."""
+class ClientWorkspace(Reading, Changing):
+    """Changes apart from main: the same calls inside. Made by `Client.workspace`."""
 
-    def __init__(self, connection: Connection, info: Workspace) -> None:
+    def __init__(self, connection: Connection, made: Workspace) -> None:
         self._connection = connection
-        self._workspace = info.name
-        self.name = info.name
-        self.workspace_id = info.workspace_id
-        self.info = info
-        """As it was when it was asked for."""
+        self._workspace = made.name
+        self.name = made.name
+        self.workspace_id = made.workspace_id
 
-    def diff(
-        self, dataset: str | None = None, *, limit: int = 1_000
-    ) -> dict[str, list[Mapping[str, Any]]]:
-        """What was changed here, by dataset: at most `limit` changed fields of each."""
+    @property
+    def info(self) -> Workspace:
+        """Its state as of now, its base's versions, and when it ended.
+
+        Raises:
+            Refused: it is over, and another has its name.
+        """
+        now = _results.workspace(self._connection.get(f"/workspaces/{segment(self.name)}"))
+        if now.workspace_id != self.workspace_id:
+            raise Refused(
+                "the workspace is over, and another has its name",
+                where=self.name,
+                found=now.workspace_id,
+                expected=self.workspace_id,
+            )
+        return now
+
+    def add_columns(self, dataset: str, columns: Mapping[str, str], **options: Any) -> ChangeResult:
+        """Add columns: name to type, null in every row. Others are altered in main alone."""
+        from lakecore.tables import column_changes
+
+        return self.alter_columns(dataset, column_changes(add=columns), **options)
+
+    def diff(self, dataset: str | None = None) -> dict[str, pa.RecordBatchReader]:
+        """What was changed here, by dataset, each as a stream that begins when it is read.
+
+        Datasets without a change are left out.
+        """
         path = f"/workspaces/{segment(self.name)}/diff"
-        told = self._connection.get(path, dataset=dataset, limit=limit)["datasets"]
-        return {name: one["items"] for name, one in told.items()}
+        told = self._connection.get(path, dataset=dataset, limit=1)["datasets"]
+        return {name: self._reader(path, name) for name in told}
+
+    def _reader(self, path: str, dataset: str) -> pa.RecordBatchReader:
+        import pyarrow as pa
+
+        from lakecore.client._arrow import rows_of
+        from lakecore.tables import DIFF_COLUMNS
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            yield from rows_of(self._connection, path, {"dataset": dataset})
+
+        schema = pa.schema([(name, pa.string()) for name in DIFF_COLUMNS])
+        return pa.RecordBatchReader.from_batches(schema, batches())
 
     def merge(
         self,
@@ -159,3 +198,11 @@ class ClientWorkspace(Changing):
         return _results.merged(
             self._connection.post(path, body, idempotency_key=idempotency_key).body
         )
+
+    def drop(self, *, reason: str = "", idempotency_key: str | None = None) -> Workspace:
+        """End it without a merge. Its files go with the next maintenance, the base's stay."""
+        _ = self.info
+        path = f"/workspaces/{segment(self.name)}/drop"
+        body = {"reason": reason}
+        answer = self._connection.post(path, body, idempotency_key=idempotency_key)
+        return _results.workspace(answer.body)

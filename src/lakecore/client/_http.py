@@ -74,6 +74,7 @@ class Connection:
         if not timeout_s > 0 or not 0 <= retries <= 100:
             raise InvalidInput("not a bound", expected="seconds above 0, 0 to 100 retries")
         self.url = url.rstrip("/")
+        self.timeout_s = timeout_s
         self._retries = retries
         self._wait = wait
         headers = {"User-Agent": f"lakecore/{__version__}"}
@@ -155,13 +156,21 @@ class Connection:
             again=again,
         )
 
+    def change(
+        self, method: str, path: str, body: object, *, idempotency_key: str | None = None
+    ) -> Answer:
+        """The answer to a change by JSON, made once like that to a POST."""
+        headers = {"Idempotency-Key": idempotency_key or uuid7()}
+        return self._json(method, path, body=body, headers=headers)
+
     def put(self, path: str, body: object) -> Answer:
         """The answer to a PUT; again, it does the same."""
         return self._json("PUT", path, body=body)
 
-    def delete(self, path: str, *, again: bool = True, **params: object) -> Answer:
-        """The answer to a DELETE; `again` as for `post`."""
-        return self._json("DELETE", path, params=params, again=again)
+    def delete(self, path: str, *, idempotency_key: str | None = None, **params: object) -> Answer:
+        """The answer to a DELETE; made once like a POST, or the same again."""
+        headers = {"Idempotency-Key": idempotency_key or uuid7()}
+        return self._json("DELETE", path, params=params, headers=headers)
 
     def text(self, path: str, *, accept: str = "*/*") -> bytes:
         """The bytes of a GET."""

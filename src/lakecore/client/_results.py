@@ -8,18 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.auth import Key, NewKey, Principal, Scopes
 from lakecore.base import Unavailable
-from lakecore.catalog import Dataset
+from lakecore.catalog import Dataset, State
 from lakecore.journal import Event
 
 if TYPE_CHECKING:
     from lakecore.changes import ChangeResult, Pending
     from lakecore.ingest import IngestResult
+    from lakecore.maintain import MaintenanceReport
     from lakecore.reconcile import ReconcileReport
     from lakecore.workspaces import MergeResult, Workspace
+
+_DESCRIBED: Final = {
+    *("name", "dataset_id", "key", "entity_type", "contract", "protected", "owner"),
+    *("description", "location", "version"),
+}
 
 
 def event(told: Mapping[str, Any]) -> Event:
@@ -63,10 +69,28 @@ def pending(told: Mapping[str, Any]) -> Pending:
 
 
 def dataset(told: Mapping[str, Any]) -> Dataset:
-    """One entry of the catalog, as far as it is told: without times and retention."""
+    """One entry of the catalog."""
     given = _known(Dataset, told)
     given.pop("version", None)  # of the table, in a description
-    return Dataset(**{"location": "", **given, "key": tuple(told.get("key") or ())})
+    given["key"] = tuple(told.get("key") or ())
+    given["state"] = State(told.get("state", State.ACTIVE))
+    if (before := told.get("renamed_from")) is not None:
+        given["renamed_from"] = tuple(before)
+    return Dataset(**{"location": "", **given})
+
+
+def described(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataset with its table, as the lake describes it: without the rest of its entry."""
+    rest = {member.name for member in fields(Dataset)} - _DESCRIBED
+    return {name: value for name, value in told.items() if name not in rest}
+
+
+def maintained(told: Mapping[str, Any]) -> MaintenanceReport:
+    """What upkeep did."""
+    from lakecore.maintain import MaintenanceReport, Step
+
+    steps = [Step(**_known(Step, one)) for one in told["steps"]]
+    return MaintenanceReport(dry_run=told["dry_run"], steps=steps)
 
 
 def workspace(told: Mapping[str, Any]) -> Workspace:

@@ -40,17 +40,19 @@ def page(items: Sequence[_T], limit: int, cursor: str | None) -> dict[str, Any]:
 
     The cursor is opaque; it counts, so what is added meanwhile moves what follows.
     """
-    start = _start(cursor)
+    start = start_of(cursor)
     end = start + limit
-    following = _cursor(end) if end < len(items) else None
+    following = cursor_at(end) if end < len(items) else None
     return {"items": list(items[start:end]), "next": following}
 
 
-def _cursor(at: int) -> str:
+def cursor_at(at: int) -> str:
+    """The cursor of a page that begins there."""
     return base64.urlsafe_b64encode(f"at:{at}".encode()).decode().rstrip("=")
 
 
-def _start(cursor: str | None) -> int:
+def start_of(cursor: str | None) -> int:
+    """Where a page begins. Raises `InvalidInput` for what is no cursor."""
     if cursor is None:
         return 0
     try:

@@ -31,6 +31,7 @@ from lakecore.gateway import (
     _metrics,
     _models,
     _observer,
+    _past,
     _query,
     _record,
     _tail,
@@ -59,7 +60,7 @@ from lakecore.gateway._workers import Workers
 
 _log = logging.getLogger(__name__)
 _ROOMS: Final = (
-    *(_health, _journal, _tail, _catalog, _query, _changes),
+    *(_health, _journal, _tail, _catalog, _query, _changes, _past),
     *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks, _models, _agents),
     *(_observer, _langfuse),
 )

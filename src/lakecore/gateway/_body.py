@@ -77,7 +77,21 @@ async def read_body(request: Request) -> bytes:
 def describe_body(model: type[BaseModel]) -> dict[str, Any]:
     """What OpenAPI says of a body that `read_json` reads."""
     schema = model.model_json_schema()
+    # A reference would be looked for in the whole document.
+    schema = _inlined(schema, schema.pop("$defs", {}))
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inlined(schema: Any, named: Mapping[str, Any]) -> Any:
+    """A schema with what it refers to in its place. Models that hold themselves have none."""
+    if isinstance(schema, list):
+        return [_inlined(one, named) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        return _inlined(named[reference.rpartition("/")[2]], named)
+    return {name: _inlined(one, named) for name, one in schema.items()}
 
 
 def _parsed(model: type[_M], data: bytes) -> _M:

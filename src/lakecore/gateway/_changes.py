@@ -41,12 +41,31 @@ class Mutation(Model):
     workspace: str | None = None
 
 
+class ColumnEdit(Model):
+    """One column: `type` of an added or widened one, `new_name` of a renamed one."""
+
+    op: Literal["add", "rename", "drop", "widen"]
+    name: str
+    type: str | None = None
+    new_name: str | None = None
+
+
+class Columns(Model):
+    """Changes of columns, made in this order as one version."""
+
+    changes: list[ColumnEdit]
+    reason: str = ""
+    tier: Tier = "auto"
+    workspace: str | None = None
+
+
 class Revert(Model):
-    """Undoing one mutation."""
+    """Undoing one mutation; of a workspace, where it is named."""
 
     reason: str = ""
     tier: Tier = "auto"
     skip_conflicts: bool = False
+    workspace: str | None = None
 
 
 class Word(Model):
@@ -87,6 +106,29 @@ async def mutate(request: Request, dataset: str) -> Response:
     return await answer_once(request, make, lambda known: recovered(caller, known))
 
 
+@router.post("/datasets/{dataset}/columns", openapi_extra=describe_body(Columns))
+@needs(Access("admin", "path"))
+async def columns(request: Request, dataset: str) -> Response:
+    """Change columns: 200 when it is made, 202 when it waits for an approval."""
+    asked = await read_json(request, Columns)
+    caller = caller_of(request)
+    lake = caller.lake("admin", dataset)
+    changes = [_column_change(one) for one in asked.changes]
+
+    def make(mutation_id: str | None) -> Answer:
+        result = lake.alter_columns(
+            dataset,
+            changes,
+            reason=asked.reason,
+            tier=asked.tier,
+            mutation_id=mutation_id,
+            workspace=asked.workspace,
+        )
+        return told(caller, result)
+
+    return await answer_once(request, make, lambda known: recovered(caller, known))
+
+
 @router.post("/mutations/{mutation_id}/revert", openapi_extra=describe_body(Revert))
 @needs(Access("write", "asked"))
 async def revert(request: Request, mutation_id: str) -> Response:
@@ -95,8 +137,11 @@ async def revert(request: Request, mutation_id: str) -> Response:
     caller = caller_of(request)
 
     def make(own_id: str | None) -> Answer:
-        entry = caller.looking().mutated(mutation_id)
-        result = caller.lake("write", entry.name).undo(
+        where = caller.looking()
+        if asked.workspace is not None:
+            where = where.workspace(asked.workspace, create=False)
+        caller.lake("write", where.mutated(mutation_id).name)
+        result = where.undo(
             mutation_id,
             skip_conflicts=asked.skip_conflicts,
             reason=asked.reason,
@@ -204,6 +249,23 @@ def _arguments(asked: Mutation) -> dict[str, Any]:
         raise InvalidInput(f"{asked.op} needs {needed}")
     named = {name: getattr(asked, name) for name in allowed - {"rows"}}
     return {"rows": [asked.rows] if asked.op in _ROWS else [], "named": named}
+
+
+def _column_change(edit: ColumnEdit) -> Any:
+    """As the tables take it; every operation has the members that it needs, and no others."""
+    from lakecore.tables import AddColumn, DropColumn, RenameColumn, WidenColumn
+
+    kinds = {"add": AddColumn, "rename": RenameColumn, "drop": DropColumn, "widen": WidenColumn}
+    kind = kinds[edit.op]
+    needed = [one.name for one in fields(kind)]
+    given = edit.model_dump(exclude={"op"}, exclude_none=True)
+    if sorted(given) != sorted(needed):
+        raise InvalidInput(
+            f"to {edit.op} a column takes other members",
+            expected=", ".join(needed),
+            found=", ".join(given),
+        )
+    return kind(**given)
 
 
 def told(caller: Caller, result: Any) -> Answer:

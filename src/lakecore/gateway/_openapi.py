@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Match
 
-from lakecore.gateway._forms import OPENAI_PATHS
+from lakecore.gateway._forms import CHAT, OPENAI_PATHS
 from lakecore.gateway._guard import access_of
 from lakecore.gateway._problems import MEDIA_TYPE
 
@@ -35,14 +35,17 @@ _ROWS: Final = (
     *("application/json", "application/x-ndjson", "text/csv"),
     *("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"),
 )
+_SPANS: Final = ("application/json", "application/x-protobuf")
 _CONTENT: Final[Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]]] = {
     ("/query/sql", "post"): {"200": _ROWS, "202": ("application/json",)},
+    ("/datasets/{dataset}/diff", "get"): {"200": _ROWS},
+    ("/workspaces/{name}/diff", "get"): {"200": _ROWS},
     ("/journal/tail", "get"): {"200": ("text/event-stream",)},
     ("/agent/runs/{run_id}/stream", "get"): {"200": ("text/event-stream",)},
+    (CHAT, "post"): {"200": ("application/json", "text/event-stream")},
     ("/metrics", "get"): {"200": ("text/plain",)},
-    ("/v1/chat/completions", "post"): {"200": ("application/json", "text/event-stream")},
-    ("/v1/traces", "post"): {"200": ("application/x-protobuf", "application/json")},
-    ("/api/public/otel/v1/traces", "post"): {"200": ("application/x-protobuf", "application/json")},
+    ("/v1/traces", "post"): {"200": _SPANS},
+    ("/api/public/otel/v1/traces", "post"): {"200": _SPANS},
     ("/journal/checkpoint", "get"): {"200": ("text/plain",)},
     ("/journal/tile/{path}", "get"): {"200": ("application/octet-stream",)},
     ("/journal/proof/{event_id}", "get"): {"200": ("application/json", "text/plain")},
@@ -53,16 +56,19 @@ _JSON: Final = ("application/json",)
 _STATUSES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("/journal/events", "post"): ("201",),
     ("/catalog/adopt", "post"): ("201",),
+    ("/catalog/datasets", "post"): ("201",),
     ("/workspaces", "post"): ("201",),
     ("/keys", "post"): ("201",),
     ("/keys/{key_id}/rotate", "post"): ("201",),
     ("/webhooks", "post"): ("201",),
-    ("/event", "post"): ("202",),
     ("/agent/runs", "post"): ("202",),
+    ("/event", "post"): ("202",),
+    ("/api/public/scores", "post"): ("202", "207"),
     **{
         (path, "post"): ("200", "202")
         for path in (
             "/ingest/file",
+            "/datasets/{dataset}/columns",
             "/datasets/{dataset}/mutations",
             "/mutations/{mutation_id}/revert",
             "/pending/{change_id}/approve",
@@ -87,6 +93,7 @@ _LINKS: Final[Mapping[tuple[str, str], tuple[tuple[str, str, str, str], ...]]] =
     ),
     ("/workspaces", "post"): (
         ("/workspaces/{name}/diff", "get", "name", "/name"),
+        ("/workspaces/{name}", "get", "name", "/name"),
         ("/workspaces/{name}/merge", "post", "name", "/name"),
     ),
     ("/datasets/{dataset}/mutations", "post"): (
@@ -156,15 +163,18 @@ def _responses(document: dict[str, Any], path: str, method: str) -> dict[str, An
         made["503"] = {"description": "Something does not answer.", "content": {_JSON[0]: {}}}
     made["default"] = {
         "description": "A problem; see docs/http.md.",
-        "content": {_JSON[0]: {}} if path in OPENAI_PATHS else {MEDIA_TYPE: problem},
+        "content": {MEDIA_TYPE: problem},
     }
+    if path in OPENAI_PATHS:
+        made["default"]["content"][_JSON[0]] = {}
     return made
 
 
 _SAID: Final = {
     "200": "Done.",
     "201": "Made.",
-    "202": "Held: it waits for an approval.",
+    "202": "Taken: it waits for an approval, goes on, or is kept.",
+    "207": "Some of it.",
 }
 
 

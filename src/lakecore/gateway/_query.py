@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lakecore.query import QueryResult, SqlChange
 
 router = APIRouter(prefix="/query", tags=["query"])
+_T = TypeVar("_T", bound="_Rows | SqlChange")
 
 FORMATS: Final = {
     "application/json": "json",
@@ -45,7 +46,7 @@ class Sql(Model):
     """One SELECT, EXPLAIN, DESCRIBE or SHOW statement; or one that changes rows.
 
     `limit` is for queries, `reason` and `tier` are for changes. With `read_only` what changes
-    rows is refused, whatever the key allows.
+    rows is refused, whatever the key allows; so it is in a `workspace`, which SQL only reads.
     """
 
     sql: str
@@ -56,6 +57,7 @@ class Sql(Model):
     reason: str = ""
     tier: Tier = "auto"
     read_only: bool = False
+    workspace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,7 @@ async def sql(request: Request) -> Response:
     running = rooms.queries.begin(caller)
     try:
         begin = partial(_begin, caller, asked, running, FORMATS[media_type], _limits(rooms, asked))
-        with rooms.watch.holding(caller, running.cancel) as held:
-            try:
-                work = rooms.workers.call(begin)
-                found = await unless_gone(request, work, running.cancel, _drop)
-            except Unavailable:
-                held.check()
-                raise
+        found = await _begun(request, running, begin)
         if not isinstance(found, _Rows):
             try:
                 return await _made(request, caller, asked, found)
@@ -103,18 +99,7 @@ async def sql(request: Request) -> Response:
     except BaseException:
         rooms.queries.end(running)
         raise
-
-    def end() -> None:
-        found.result.cancel()
-        rooms.workers.leave(found.result.close)
-        rooms.queries.end(running)
-
-    return Streamed(
-        _streamed(rooms, caller, found),
-        close=end,
-        media_type=media_type,
-        headers={"vary": "accept"},
-    )
+    return _answer(request, running, found, media_type)
 
 
 @router.delete("/{query_id}")
@@ -127,6 +112,52 @@ async def cancel(request: Request, query_id: str) -> Response:
     if not count:
         raise NotFound("no such statement of yours is running", found=query_id[:200])
     return json_answer({"cancelled": count})
+
+
+async def stream(request: Request, media_type: str, begin: Callable[[], QueryResult]) -> Response:
+    """Rows that `begin` gives, in a form and within the bounds of a query's."""
+    rooms: Rooms = request.app.state.rooms
+    running = rooms.queries.begin(caller_of(request))
+
+    def started() -> _Rows:
+        result = begin()
+        running.started(result)
+        return _rows(result, FORMATS[media_type])
+
+    try:
+        found = await _begun(request, running, started)
+    except BaseException:
+        rooms.queries.end(running)
+        raise
+    return _answer(request, running, found, media_type)
+
+
+async def _begun(request: Request, running: Running, begin: Callable[[], _T]) -> _T:
+    """What `begin` gives in a thread, while the client is there and the key holds."""
+    rooms: Rooms = request.app.state.rooms
+    with rooms.watch.holding(caller_of(request), running.cancel) as held:
+        try:
+            work = rooms.workers.call(begin)
+            return await unless_gone(request, work, running.cancel, _drop)
+        except Unavailable:
+            held.check()
+            raise
+
+
+def _answer(request: Request, running: Running, found: _Rows, media_type: str) -> Response:
+    rooms: Rooms = request.app.state.rooms
+
+    def end() -> None:
+        found.result.cancel()
+        rooms.workers.leave(found.result.close)
+        rooms.queries.end(running)
+
+    return Streamed(
+        _streamed(rooms, caller_of(request), found),
+        close=end,
+        media_type=media_type,
+        headers={"vary": "accept"},
+    )
 
 
 def _limits(rooms: Rooms, asked: Sql) -> dict[str, Any]:
@@ -150,20 +181,29 @@ def _begin(
     from lakecore.query import SqlChange
 
     lake = caller.looking()
-    found = (lake.sql if asked.read_only else lake.statement)(asked.sql, asked.params, **limits)
+    ask = lake.sql if asked.read_only else lake.statement
+    if asked.workspace is not None:
+        ask = lake.workspace(asked.workspace, create=False).sql
+    found = ask(asked.sql, asked.params, **limits)
     running.started(found)
+    if isinstance(found, SqlChange):
+        return found
+    if strange := sorted(asked.model_fields_set & {"reason", "tier"}):
+        found.close()
+        raise InvalidInput("a query does not take this", found=", ".join(strange))
+    return _rows(found, form)
+
+
+def _rows(result: QueryResult, form: str) -> _Rows:
+    """A result with the first of its bytes; what fails until then is still an answer."""
     try:
-        if isinstance(found, SqlChange):
-            return found
-        if strange := sorted(asked.model_fields_set & {"reason", "tier"}):
-            raise InvalidInput("a query does not take this", found=", ".join(strange))
-        chunks = _chunks(found, form)
+        chunks = _chunks(result, form)
         first = next(chunks, None)
         if first is not None and form in _HEADED:
             first += next(chunks, b"")
-        return _Rows(found, first, chunks)
+        return _Rows(result, first, chunks)
     except BaseException:
-        found.close()
+        result.close()
         raise
 
 

@@ -1,4 +1,4 @@
-"""/verify and /reconcile: is the record whole, and is everything on it?"""
+"""/status, /verify, /reconcile and /maintain: is the record whole, and what is due?"""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ class Reconcile(Model):
     """One dataset, or without a name all."""
 
     dataset: str | None = None
+
+
+class Maintain(Model):
+    """Only these datasets, and these at once; without names what is due of all."""
+
+    datasets: list[str] | None = None
+    dry_run: bool = False
+    reason: str = ""
+
+
+@router.get("/status")
+@needs(Access("read"))
+async def status(request: Request) -> Response:
+    """What the lake holds and what waits."""
+    lake = caller_of(request).lake("read")
+    return json_answer(await request.app.state.rooms.workers.call(lake.status))
 
 
 @router.get("/verify")
@@ -36,3 +52,17 @@ async def reconcile(request: Request) -> Response:
     return await answer_once(
         request, lambda mutation_id: Answer.of(lake.reconcile(asked.dataset).to_dict())
     )
+
+
+@router.post("/maintain", openapi_extra=describe_body(Maintain))
+@needs(Access("admin"))
+async def maintain(request: Request) -> Response:
+    """Do what is due: compaction, checkpoints, vacuum, purge. No row changes."""
+    asked = await read_json(request, Maintain)
+    lake = caller_of(request).lake("admin")
+
+    def make(mutation_id: str | None) -> Answer:
+        report = lake.maintain(asked.datasets, dry_run=asked.dry_run, reason=asked.reason)
+        return Answer.of(report.to_dict())
+
+    return await answer_once(request, make)

@@ -9,9 +9,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from lakecore.base import InvalidInput
 from lakecore.gateway._answers import DEFAULT_LIMIT, MAX_LIMIT, json_answer, page
 from lakecore.gateway._body import Model, describe_body, read_json
 from lakecore.gateway._guard import Access, caller_of, needs
+from lakecore.gateway._past import Batches
+from lakecore.gateway._query import chosen_type, stream
 from lakecore.gateway._requests import Answer, answer_once
 
 router = APIRouter(prefix="/workspaces", tags=["workspaces"])
@@ -24,6 +27,12 @@ class NewWorkspace(Model):
     """A workspace's name, and what it is for."""
 
     name: str
+    reason: str = ""
+
+
+class Drop(Model):
+    """Why a workspace is given up."""
+
     reason: str = ""
 
 
@@ -66,6 +75,32 @@ async def create(request: Request) -> Response:
     return await answer_once(request, make)
 
 
+@router.get("/{name}")
+@needs(_READ)
+async def workspace(request: Request, name: str) -> Response:
+    """One workspace, also when it is over."""
+    lake = caller_of(request).lake("read")
+
+    def read() -> dict[str, Any]:
+        return _shown(lake.workspace(name, create=False).info)
+
+    return json_answer(await request.app.state.rooms.workers.call(read))
+
+
+@router.post("/{name}/drop", openapi_extra=describe_body(Drop))
+@needs(Access("write"))
+async def drop(request: Request, name: str) -> Response:
+    """End a workspace without a merge."""
+    asked = await read_json(request, Drop)
+    lake = caller_of(request).lake("write")
+
+    def make(mutation_id: str | None) -> Answer:
+        found = lake.workspace(name, create=False)
+        return Answer.of(_shown(found.drop(reason=asked.reason)))
+
+    return await answer_once(request, make)
+
+
 @router.get("/{name}/diff")
 @needs(_READ)
 async def diff(
@@ -74,8 +109,21 @@ async def diff(
     dataset: Annotated[str | None, Query(max_length=1_024)] = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
-    """What was changed in a workspace, by dataset: `limit` fields of each, and if there is more."""
+    """What was changed in a workspace, by dataset: `limit` fields of each, and if there is more.
+
+    Of one dataset all of it comes in the other forms of rows, as `Accept` says.
+    """
     lake = caller_of(request).lake("read")
+    media_type = chosen_type(request.headers.get("accept", ""))
+    if media_type != "application/json":
+        if dataset is None or "limit" in request.query_params:
+            raise InvalidInput("rows in this form are all of one dataset", expected="dataset")
+
+        def begin() -> Any:
+            found = lake.workspace(name, create=False).diff(dataset)
+            return Batches.result(next(iter(found.values()), None))
+
+        return await stream(request, media_type, begin)
 
     def read() -> dict[str, Any]:
         found = lake.workspace(name, create=False).diff(dataset)

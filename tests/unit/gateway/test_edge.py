@@ -158,14 +158,14 @@ def test_unknown_routes_and_methods_are_problems(
     ("path", "allowed"),
     [
         ("/keys", "GET, POST"),
-        ("/catalog/datasets/planes", "DELETE, GET"),
+        ("/catalog/datasets/planes", "DELETE, GET, PATCH"),
         ("/query/sql", "POST"),
         ("/query/some-id", "DELETE"),
     ],
 )
 def test_a_method_that_there_is_not_is_told_which_there_are(path: str, allowed: str) -> None:
     """All of the path, not of its first route alone."""
-    answer = run(ask(app_with(), "PATCH", path))
+    answer = run(ask(app_with(), "PUT", path))
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 

@@ -139,6 +139,51 @@ def test_a_key_over_another_dataset_opens_nothing_of_this_one(served: Served) ->
     assert wrong == []
 
 
+def test_a_dataset_named_in_a_body_is_asked_about(served: Served) -> None:
+    """Who administers one dataset neither makes nor names another."""
+    client = served.as_("steward", "admin:crew", "read:crew", "write:crew")
+    made = client.post("/catalog/datasets", json={"name": "crew", "key": ["id"]})
+    assert made.status_code == 201, made.text
+    wrong = [
+        client.post("/catalog/datasets", json={"name": "staff"}),
+        client.post("/catalog/datasets/crew/rename", json={"new_name": "staff"}),
+        client.post("/catalog/datasets/planes/rename", json={"new_name": "crew"}),
+        client.patch("/catalog/datasets/planes", json={"owner": "me"}),
+        client.patch("/catalog/datasets/crew", json={"checks": {"all": "select * from planes"}}),
+        client.post(
+            "/datasets/planes/columns", json={"changes": [{"op": "drop", "name": "seats"}]}
+        ),
+        client.get("/datasets/planes/diff", params={"from": 0, "to": 0}),
+        client.get("/datasets/planes/entity", params={"key": "N10156", "version": 0}),
+    ]
+    assert [answer.status_code for answer in wrong] == [403] * len(wrong)
+    assert client.patch("/catalog/datasets/crew", json={"owner": "me"}).status_code == 200
+
+
+def test_a_workspace_shows_no_more_than_main(served: Served) -> None:
+    """Of what is inside a key sees what it may read, and undoes what it may write."""
+    inside = served.lake.workspace("guarded")
+    made = inside.update("planes", set={"seats": 1}, keys=["N10156"])
+    client = served.as_("crewman", "read:crew", "write:crew")
+    named = {"workspace": "guarded"}
+    query = {"sql": "select * from planes", **named}
+    undo = client.post(f"/mutations/{made.mutation_id}/revert", json=named)
+    wrong = [
+        client.post("/query/sql", json=query),
+        client.get("/catalog/datasets/planes", params=named),
+        client.get("/workspaces/guarded"),
+        undo,
+    ]
+    assert [answer.status_code for answer in wrong] == [403] * len(wrong)
+    listed = client.get("/catalog/datasets", params=named).json()["items"]
+    assert "planes" not in [one["name"] for one in listed]
+    reader = served.as_("reader", "read:planes")
+    assert reader.post("/query/sql", json=query).json()["items"][0]["seats"] == 1
+    change = {"sql": "delete from planes", **named}
+    assert served.client.post("/query/sql", json=change).status_code == 403
+    assert inside.describe("planes")["version"] == 1
+
+
 def test_a_revoked_key_opens_nothing(served: Served) -> None:
     """At once, in the process that revoked it."""
     client = served.as_("gone", "read:*")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def test_openapi_describes_every_route() -> None:
     assert set(document["paths"]) == there
     sql = document["paths"]["/query/sql"]["post"]["requestBody"]["content"]["application/json"]
     asked = {"sql", "params", "limit", "timeout_s", "memory_limit_bytes", "reason", "tier"}
-    asked |= {"read_only"}
+    asked |= {"read_only", "workspace"}
     assert set(sql["schema"]["properties"]) == asked
+    assert "#/$defs/" not in json.dumps(document)
 
 
 def test_the_page_has_every_limit() -> None:
