@@ -77,7 +77,7 @@ def serving(place: Path, key: str, *options: str) -> Iterator[Server]:
             yield Server(process.stdout.readline().strip(), process.pid, key)
         finally:
             process.stdin.close()
-            process.wait(60)
+            process.wait(600)  # millions of events may have to be sealed
 
 
 def wrk(server: Server, body: Path, kind: str, *, connections: int) -> dict[str, Any]:
