@@ -12,7 +12,8 @@ Python, the command line and the servers share.
 ('notes', 'green')
 """
 
-from lakecore.app._audit import open_audit, send_audit_status
+from typing import TYPE_CHECKING
+
 from lakecore.app._backup import backups_at, create_backup, restore_backup, verify_backups
 from lakecore.app._beside import check_settings, logging_to
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
@@ -21,6 +22,13 @@ from lakecore.app._lake import Lake
 from lakecore.app._mcp import serve_mcp
 from lakecore.app._open import open_lake, system_user
 from lakecore.app._serve import LakeGateway, open_gateway
+from lakecore.base.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from lakecore.app._audit import open_audit, send_audit_status
+
+# Who opens a lake does not need to read repositories.
+__getattr__ = lazy_exports(__name__, dict.fromkeys(("open_audit", "send_audit_status"), "_audit"))
 
 __all__ = [
     "Check",
