@@ -55,21 +55,19 @@ def plant(
     text: str,
     seed: str,
     *,
-    within: Container[int] | None = None,
     avoid: Container[int] = (),
 ) -> Control | None:
     """A copy with one fault; None where the text has no line to put one.
 
     Args:
         seed: the same text and seed give the same fault.
-        within: lines that it may be on, of a file of which a part is reviewed.
         avoid: lines that it must not touch: those of findings under review.
     """
     lines = text.splitlines(keepends=True)
     places = [
         (number, match.span(), new, what)
         for number, line in enumerate(lines, 1)
-        if (within is None or number in within) and number not in avoid
+        if number not in avoid
         if not _COMMENT.match(line)
         for old, new, what in _SWAPS
         if (match := re.search(old, line)) and not _is_in_text(line, match.start())

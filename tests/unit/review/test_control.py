@@ -51,7 +51,7 @@ def test_places_that_are_kept_out() -> None:
         control = plant(GO, str(seed), avoid=range(6, 9))
         assert control is not None
         assert control.line == 5
-    assert plant(GO, "1", within=range(1, 4)) is None
+    assert plant(GO, "1", avoid=range(1, 20)) is None
     assert plant("", "1") is None
 
 
