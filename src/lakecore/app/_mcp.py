@@ -141,7 +141,8 @@ def serve_mcp(
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError, RuntimeError, ValueError):
+            # Outside the main thread no signal can be caught: then its own end ends it.
+            with suppress(RuntimeError, ValueError):
                 loop.add_signal_handler(number, stopping.set)
         server = McpServer(
             lambda principal: ActingLake(lake, principal),

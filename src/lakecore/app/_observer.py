@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,13 @@ if TYPE_CHECKING:
     from lakecore.query import QueryResult
 
 
-class ObserverFace:
+class ObserverFace(ABC):
     """What `Lake` has of the observer."""
 
     _parts: Components
     _actor: str
 
+    @abstractmethod
     def sql(
         self,
         query: str,
@@ -25,7 +27,6 @@ class ObserverFace:
         **limits: Any,
     ) -> QueryResult:
         """As `Lake` has it."""
-        raise NotImplementedError
 
     @cached_property
     def observer(self) -> LakeObserver:

@@ -8,6 +8,7 @@ bounds, 10 rows and 1 %). New fields widen the shape in the same way, so none ge
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -32,7 +33,7 @@ Record = tuple[int, Any, "str | bytes"]
 """Line or number of a record, its value, its raw text."""
 
 
-class RowSource(SourceBase):
+class RowSource(SourceBase, ABC):
     """A reader gives `records`, which logs what is no record at all."""
 
     def __init__(
@@ -49,9 +50,9 @@ class RowSource(SourceBase):
         self._target = target
         self._merged: dict[str, Shape] = {}
 
+    @abstractmethod
     def records(self) -> Iterable[Record]:
         """The file's records, each a mapping."""
-        raise NotImplementedError
 
     def begin(self) -> None:
         """Read the sample that decides the columns."""
