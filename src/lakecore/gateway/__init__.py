@@ -17,6 +17,7 @@ that is known and a small event, which cost less than a thread: see `_guard` and
 `_metrics`          /metrics
 `_connection`       so many at a time, heads that come, answers that are taken
 `_edge`             what holds for every request: id, size, time, last resort
+`_direct`           routes of a fixed path, found by one look: most requests by far
 `_guard`            the one check: a route declares its `Access`, or is closed
 `_rates`            how often a key or an address may ask
 `_watch`            ends tails and streams of rows with the keys that they were begun with

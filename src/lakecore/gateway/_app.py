@@ -41,12 +41,13 @@ from lakecore.gateway import (
 )
 from lakecore.gateway._access import AccessQueue
 from lakecore.gateway._body import invalid
+from lakecore.gateway._direct import Direct, direct_routes
 from lakecore.gateway._edge import Edge, is_bug
 from lakecore.gateway._encoding import Compressing
 from lakecore.gateway._forms import error_answer
 from lakecore.gateway._guard import address_of, guard
 from lakecore.gateway._mounted import Mount, router_of
-from lakecore.gateway._openapi import describe, methods_of
+from lakecore.gateway._openapi import describe, methods_of, routes_of
 from lakecore.gateway._ports import ActingAs, Authenticator
 from lakecore.gateway._problems import HttpProblem
 from lakecore.gateway._rates import Rates
@@ -174,6 +175,9 @@ def create_app(
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(ClientDisconnect, _on_gone)
+    app.add_middleware(
+        Direct, routes=direct_routes(routes_of(app)), handlers=app.exception_handlers
+    )
     if settings.compress:
         app.add_middleware(Compressing, workers=rooms.workers)
     app.add_middleware(Edge, settings=settings, workers=rooms.workers)

@@ -113,7 +113,7 @@ def describe(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
     """FastAPI's document, completed in place."""
     open_paths = {
         route.path
-        for route in _routes(app)
+        for route in routes_of(app)
         if (access := access_of(getattr(route, "endpoint", None))) is not None and access.is_open
     }
     components = document.setdefault("components", {})
@@ -135,7 +135,7 @@ def describe(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
 def methods_of(app: Any, scope: Any) -> list[str]:
     """The methods that a path has, of all routes of it."""
     asked = {**scope, "path_params": {}}
-    routes = [route for route in _routes(app) if route.matches(asked)[0] is not Match.NONE]
+    routes = [route for route in routes_of(app) if route.matches(asked)[0] is not Match.NONE]
     # `/query/sql` is a path of its own, though `/query/{query_id}` would match it, too.
     same = [route for route in routes if route.path == routes[0].path]
     return sorted(set().union(*(route.methods or () for route in same)))
@@ -178,13 +178,13 @@ _SAID: Final = {
 }
 
 
-def _routes(app: Any) -> list[Any]:
+def routes_of(app: Any) -> list[Any]:
     """All routes, those of included routers too."""
     found: list[Any] = []
     for route in app.routes:
         inner = getattr(route, "original_router", None) or getattr(route, "app", None)
         if getattr(route, "endpoint", None) is None and inner is not None:
-            found += _routes(inner)
+            found += routes_of(inner)
         else:
             found.append(route)
     return found

@@ -210,6 +210,28 @@ def test_an_interrupt_is_exit_code_130(run: Run, lake: FakeLake) -> None:
     assert lake.closed
 
 
+def test_no_command_imports_pandas(tmp_path: Path) -> None:
+    """A query runs without it, though it is installed, and a program that has it keeps it."""
+    program = (
+        "import sys\n"
+        "from lakecore.cli import main\n"
+        "for asked in (['init'], ['sql', 'select 1']):\n"
+        f"    sys.argv = ['lakecore', '--lake', {str(tmp_path / 'lake')!r}, *asked]\n"
+        "    try:\n        main()\n"
+        "    except SystemExit as ended: assert not ended.code\n"
+        "assert 'pyarrow' in sys.modules\n"
+        "print([name for name in sys.modules if name.startswith('pandas.')], file=sys.stderr)\n"
+        "del sys.modules['pandas']\n"
+        "import pandas\n"
+        "main.__globals__['root'].main = lambda: None\n"
+        "main()\n"
+        "assert sys.modules['pandas'] is pandas\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.splitlines()[-1] == "[]"
+
+
 def test_a_closed_pipe_is_quiet() -> None:
     """`lakecore … | head -1`: no traceback, no error, exit code 0."""
     pipeline = f"{sys.executable} -c 'from lakecore.cli import main; main()' --help"
