@@ -1,4 +1,4 @@
-"""The settings of models, agents, the observer and the auditor."""
+"""The settings of models, agents, the observer, reviews and the auditor."""
 
 from __future__ import annotations
 
@@ -184,6 +184,22 @@ class ObserverSettings:
         "Characters of a span's input and output; what is longer is cut.",
         minimum=0,
         maximum=1 * MIB,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewSettings:
+    """What trust in models decides in reviews. A model that little is known of changes nothing."""
+
+    order_by_trust: bool = setting(
+        False,
+        "Ask the most trusted model first, whatever it costs. Trust is what became of a model's "
+        "findings and of faults that were planted for it; `lakecore review trust` shows it.",
+    )
+    tier_by_trust: bool = setting(
+        False,
+        "What a model of low trust would let through by itself is `dry_run`. It makes no tier "
+        "milder.",
     )
 
 

@@ -17,6 +17,7 @@ What decides does no I/O:
 `_score`        `model_score` is an opinion, `confirmed_score` is earned
 `_signal`       what a file's reviews say together
 `_trust`        how far a model is trusted, by what became of its findings
+`_order`        what follows from that: who is asked first
 ==============  =====================================================================
 
 >>> from lakecore.review import RawFinding, ground
@@ -48,6 +49,7 @@ from lakecore.review._identity import Matching, line_map, match
 from lakecore.review._loop import Loop
 from lakecore.review._memory import FileMemory, Memory, Tracked, replay, trust_of
 from lakecore.review._noise import Noise, Pair, noise_of, wilson
+from lakecore.review._order import in_order, known_trust
 from lakecore.review._parse import ANSWER_SCHEMA, Answer, parse
 from lakecore.review._plan import Plan, RunResult, RunSettings
 from lakecore.review._ports import Call, FileRef, Files, Models, Records, Reply
@@ -123,8 +125,10 @@ __all__ = [
     "gate",
     "gradient_tier",
     "ground",
+    "in_order",
     "is_changed",
     "iterations",
+    "known_trust",
     "line_map",
     "match",
     "next_state",
