@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakecore.app._review_canary import canary_kind
 from lakecore.app._review_trust import (
     Counted,
     counted_in,
@@ -182,14 +183,28 @@ class Reviews:
 
 
 class LadderModels:
-    """The ladder as the loop asks it: what goes wrong is an outcome."""
+    """The ladder as the loop asks it: what goes wrong is an outcome.
 
-    def __init__(self, parts: Components, actor: str, run: str, order: Sequence[str] = ()) -> None:
+    Args:
+        order: rungs by name, as they are asked; empty: as settings have them.
+        only: the one rung that is asked.
+    """
+
+    def __init__(
+        self,
+        parts: Components,
+        actor: str,
+        run: str,
+        order: Sequence[str] = (),
+        *,
+        only: str = "",
+    ) -> None:
         self._parts = parts
         self._actor = actor
         self._run = run
         rungs = {rung.name: rung for rung in parts.ladder.rungs}
         self._order = order
+        self._only = only
         self._rungs = [rungs[name] for name in order] or list(parts.ladder.rungs)
 
     def ask(self, call: Call) -> Reply:
@@ -208,7 +223,7 @@ class LadderModels:
                 {"role": "system", "content": call.system},
                 {"role": "user", "content": call.user},
             ],
-            model=others[0] if call.avoid_families and others else LADDER,
+            model=self._only or (others[0] if call.avoid_families and others else LADDER),
             order=self._order,
             parameters=dict(call.decoding),
             output=Output(form, call.schema, "review", check=check),
@@ -280,4 +295,5 @@ def review_kinds() -> list[RecordKind]:
             FINDINGS, findings_schema(), "Findings of reviews: a row for each sign that one got."
         ),
         trust_kind(),
+        canary_kind(),
     ]

@@ -57,7 +57,7 @@ def profiles_of(lake: Lake, *, before: datetime | None = None) -> list[TrustProf
     """
     from lakecore.review import by_trust, trust_of
 
-    found: list[list[Mapping[str, Any]]] = []
+    found: list[Sequence[Mapping[str, Any]]] = []
     for query in (_REVIEWS, _FINDINGS):
         with lake.sql(query, {"before": before}) as result:
             found.append(result.to_pylist())

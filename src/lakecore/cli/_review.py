@@ -14,6 +14,7 @@ from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import group
 from lakecore.cli._options import parse_time
 from lakecore.cli._output import note, print_json, print_table, print_text
+from lakecore.cli._review_canary import canary
 
 if TYPE_CHECKING:
     from lakecore.app import Lake
@@ -405,3 +406,6 @@ def _iteration(one: IterationReport) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
+
+
+command.add_command(canary)

@@ -18,6 +18,7 @@ What decides does no I/O:
 `_signal`       what a file's reviews say together
 `_trust`        how far a model is trusted, by what became of its findings
 `_order`        what follows from that: who is asked first
+`_drift`        whether a model is still what it was
 ==============  =====================================================================
 
 >>> from lakecore.review import RawFinding, ground
@@ -30,6 +31,10 @@ What decides does no I/O:
 'ungrounded: the quote is not in the file'
 """
 
+from lakecore.review._canary import Trial, Trials, try_on
+from lakecore.review._canary import exit_code as canary_exit_code
+from lakecore.review._canary import judge as judge_canary
+from lakecore.review._cases import Case, CaseSet, has_cases, make_cases, read_cases, write_cases
 from lakecore.review._confirm import BlindReview, Confirmation, FixTest, Verdict, confirm
 from lakecore.review._drift import CanaryRun, Drift, drift
 from lakecore.review._export import FORMATS, export, finding_body
@@ -79,6 +84,8 @@ __all__ = [
     "BlindReview",
     "Call",
     "CanaryRun",
+    "Case",
+    "CaseSet",
     "Confirmation",
     "Drift",
     "FileMemory",
@@ -111,9 +118,12 @@ __all__ = [
     "SignalClass",
     "State",
     "Tracked",
+    "Trial",
+    "Trials",
     "TrustProfile",
     "Verdict",
     "by_trust",
+    "canary_exit_code",
     "classify",
     "confirm",
     "confirmed_score",
@@ -125,17 +135,23 @@ __all__ = [
     "gate",
     "gradient_tier",
     "ground",
+    "has_cases",
     "in_order",
     "is_changed",
     "iterations",
+    "judge_canary",
     "known_trust",
     "line_map",
+    "make_cases",
     "match",
     "next_state",
     "noise_of",
     "parse",
+    "read_cases",
     "replay",
     "reviews_schema",
     "trust_of",
+    "try_on",
     "wilson",
+    "write_cases",
 ]
