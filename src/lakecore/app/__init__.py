@@ -26,11 +26,13 @@ from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from lakecore.app._audit import open_audit, send_audit_status
+    from lakecore.app._doubts import LadderDoubter
     from lakecore.app._review_canary import CanaryResult, make_canaries, run_canaries
 
 # Who opens a lake does not need to read repositories.
 _HOME = {
     **dict.fromkeys(("open_audit", "send_audit_status"), "_audit"),
+    "LadderDoubter": "_doubts",
     **dict.fromkeys(("CanaryResult", "make_canaries", "run_canaries"), "_review_canary"),
 }
 __getattr__ = lazy_exports(__name__, _HOME)
@@ -41,6 +43,7 @@ __all__ = [
     "DoctorReport",
     "Enforced",
     "Finding",
+    "LadderDoubter",
     "Lake",
     "LakeGateway",
     "VerifyReport",

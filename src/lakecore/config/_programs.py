@@ -214,3 +214,10 @@ class AuditorSettings:
     git_timeout_s: float = setting(
         60.0, "Seconds that one call of git may take, or stay silent.", minimum=0.01
     )
+    max_doubted_commits: int = setting(
+        50,
+        "Commits that `audit --doubts` asks a model about, the newest first; `[llm]` bounds what "
+        "it may cost.",
+        minimum=1,
+        maximum=10_000,
+    )
