@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.app._review_canary import canary_kind
+from lakecore.app._review_search import search_reviews
 from lakecore.app._review_trust import (
     Counted,
     counted_in,
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
         Bar,
         Call,
         FileOutcome,
+        Hit,
         IterationReport,
         Loop,
         Memory,
         Plan,
+        RefactorSignal,
         Reply,
         RunResult,
         RunSettings,
@@ -129,6 +132,26 @@ class Reviews:
     def trust(self) -> list[TrustProfile]:
         """Every model by what became of its findings, in all repositories."""
         return profiles_of(self._lake)
+
+    def search(self, term: str, **options: Any) -> list[Hit]:
+        """Files, findings and reviews that a symbol or term is in, and why each is where it is.
+
+        Args:
+            options: `repository`, by its name here; `kind`: file, finding or review; `limit`.
+        """
+        return search_reviews(self._lake, term, **options)
+
+    def refactor_signals(self, repository: str | Path, **options: Any) -> list[RefactorSignal]:
+        """Where files should be made anew rather than mended again, each with its reason."""
+        from lakecore.code import Repository
+        from lakecore.review import FINDINGS, refactor_signals
+
+        with self._loop(repository, **options) as loop:
+            rows = [row for row in loop.rows(FINDINGS) if row["bar"] == loop.bar.id]
+            memory = loop.memory()
+            revision = loop.files.revision
+        with Repository.open(repository) as opened:
+            return refactor_signals(memory, rows, opened.churn(revision))
 
     @contextmanager
     def _loop(

@@ -15,6 +15,7 @@ from lakecore.cli._group import group
 from lakecore.cli._options import parse_time
 from lakecore.cli._output import note, print_json, print_table, print_text
 from lakecore.cli._review_canary import canary
+from lakecore.cli._review_search import make_refactor_command, search
 
 if TYPE_CHECKING:
     from lakecore.app import Lake
@@ -409,3 +410,5 @@ def _number(value: float | None) -> str:
 
 
 command.add_command(canary)
+command.add_command(search)
+command.add_command(make_refactor_command(_where, _options))
