@@ -24,6 +24,7 @@ ALL = (
     "gateway",
     "models",
     "observer",
+    "review",
 )
 
 

@@ -33,6 +33,7 @@ class Desk:
     def __init__(self, folder: Path, model: Oracle) -> None:
         (folder / "project").mkdir()
         self.project = Project(folder / "project")
+        self.model = model
         self.oracle = OracleModels(clean=set())
         for number, path in enumerate(PATHS):
             self.project.write(path, faulty(number))

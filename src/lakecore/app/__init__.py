@@ -26,15 +26,24 @@ from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from lakecore.app._audit import open_audit, send_audit_status
+    from lakecore.app._doubts import LadderDoubter
+    from lakecore.app._review_canary import CanaryResult, make_canaries, run_canaries
 
 # Who opens a lake does not need to read repositories.
-__getattr__ = lazy_exports(__name__, dict.fromkeys(("open_audit", "send_audit_status"), "_audit"))
+_HOME = {
+    **dict.fromkeys(("open_audit", "send_audit_status"), "_audit"),
+    "LadderDoubter": "_doubts",
+    **dict.fromkeys(("CanaryResult", "make_canaries", "run_canaries"), "_review_canary"),
+}
+__getattr__ = lazy_exports(__name__, _HOME)
 
 __all__ = [
+    "CanaryResult",
     "Check",
     "DoctorReport",
     "Enforced",
     "Finding",
+    "LadderDoubter",
     "Lake",
     "LakeGateway",
     "VerifyReport",
@@ -42,10 +51,12 @@ __all__ = [
     "check_settings",
     "create_backup",
     "logging_to",
+    "make_canaries",
     "open_audit",
     "open_gateway",
     "open_lake",
     "restore_backup",
+    "run_canaries",
     "send_audit_status",
     "serve_mcp",
     "system_user",

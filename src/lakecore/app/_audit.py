@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakecore.auditor import Audit, AuditLimits, StatusTarget, make_status, send_status
+from lakecore.auditor import Audit, AuditLimits, Doubter, StatusTarget, make_status, send_status
 from lakecore.base import InvalidInput
 from lakecore.code import GitLimits, Repository
 from lakecore.config import AuditorSettings
@@ -20,13 +20,18 @@ def open_audit(
     repository: str | Path = ".",
     history: bool = False,
     settings: AuditorSettings | None = None,
+    doubter: Doubter | None = None,
 ) -> Iterator[Audit]:
-    """An audit that is ready to be iterated; its repository is closed when the block ends."""
+    """An audit that is ready to be iterated; its repository is closed when the block ends.
+
+    Args:
+        doubter: a model that is asked for doubts, such as `LadderDoubter`; None asks nobody.
+    """
     bounds = settings or AuditorSettings()
     limits = AuditLimits(max_commits=bounds.max_commits, timeout_s=bounds.timeout_s)
     git_limits = GitLimits(timeout_s=bounds.git_timeout_s)
     with Repository.open(repository, limits=git_limits) as opened:
-        yield Audit(opened, revisions, history=history, limits=limits)
+        yield Audit(opened, revisions, history=history, doubter=doubter, limits=limits)
 
 
 def send_audit_status(

@@ -10,6 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakecore.app._review_canary import canary_kind
+from lakecore.app._review_search import search_reviews
+from lakecore.app._review_trust import (
+    Counted,
+    counted_in,
+    profiles_of,
+    record_trust,
+    trust_kind,
+)
 from lakecore.base import InvalidInput, NotFound, uuid7
 
 if TYPE_CHECKING:
@@ -24,10 +33,12 @@ if TYPE_CHECKING:
         Bar,
         Call,
         FileOutcome,
+        Hit,
         IterationReport,
         Loop,
         Memory,
         Plan,
+        RefactorSignal,
         Reply,
         RunResult,
         RunSettings,
@@ -82,7 +93,9 @@ class Reviews:
         """
         name = run_id or uuid7()
         with self._loop(repository, run=name, **options) as loop:
-            return loop.run(name, on_file)
+            result = loop.run(name, on_file)
+        record_trust(self._lake, name)
+        return result
 
     def memory(self, repository: str | Path, **options: Any) -> Memory:
         """What is known of a repository under a bar: findings, scores, signals."""
@@ -118,10 +131,27 @@ class Reviews:
 
     def trust(self) -> list[TrustProfile]:
         """Every model by what became of its findings, in all repositories."""
-        from lakecore.review import FINDINGS, REVIEWS, by_trust, trust_of
+        return profiles_of(self._lake)
 
-        records = _Rows(self._lake)
-        return by_trust(trust_of(records.read_all(REVIEWS), records.read_all(FINDINGS)))
+    def search(self, term: str, **options: Any) -> list[Hit]:
+        """Files, findings and reviews that a symbol or term is in, and why each is where it is.
+
+        Args:
+            options: `repository`, by its name here; `kind`: file, finding or review; `limit`.
+        """
+        return search_reviews(self._lake, term, **options)
+
+    def refactor_signals(self, repository: str | Path, **options: Any) -> list[RefactorSignal]:
+        """Where files should be made anew rather than mended again, each with its reason."""
+        from lakecore.code import Repository
+        from lakecore.review import FINDINGS, refactor_signals
+
+        with self._loop(repository, **options) as loop:
+            rows = [row for row in loop.rows(FINDINGS) if row["bar"] == loop.bar.id]
+            memory = loop.memory()
+            revision = loop.files.revision
+        with Repository.open(repository) as opened:
+            return refactor_signals(memory, rows, opened.churn(revision))
 
     @contextmanager
     def _loop(
@@ -138,15 +168,17 @@ class Reviews:
         from lakecore.code import Repository
         from lakecore.review import GitFiles, Loop
 
+        counted = counted_in(self._lake, run) if run else Counted()
         with Repository.open(repository) as opened:
             yield Loop(
                 name or _name_of(opened),
                 GitFiles(opened, revision, selection),
-                LadderModels(self._parts, self._lake.actor, run),
+                LadderModels(self._parts, self._lake.actor, run, counted.order),
                 _Rows(self._lake),
                 bar or self.bar(),
                 clock=self._parts.clock,
                 settings=settings,
+                trust=counted.tier,
             )
 
     def bar(
@@ -174,12 +206,29 @@ class Reviews:
 
 
 class LadderModels:
-    """The ladder as the loop asks it: what goes wrong is an outcome."""
+    """The ladder as the loop asks it: what goes wrong is an outcome.
 
-    def __init__(self, parts: Components, actor: str, run: str) -> None:
+    Args:
+        order: rungs by name, as they are asked; empty: as settings have them.
+        only: the one rung that is asked.
+    """
+
+    def __init__(
+        self,
+        parts: Components,
+        actor: str,
+        run: str,
+        order: Sequence[str] = (),
+        *,
+        only: str = "",
+    ) -> None:
         self._parts = parts
         self._actor = actor
         self._run = run
+        rungs = {rung.name: rung for rung in parts.ladder.rungs}
+        self._order = order
+        self._only = only
+        self._rungs = [rungs[name] for name in order] or list(parts.ladder.rungs)
 
     def ask(self, call: Call) -> Reply:
         """One question; by a rung of another family where that is wanted and to be had."""
@@ -190,16 +239,15 @@ class LadderModels:
 
         form = Structured.TEXT if call.schema is None else Structured.SCHEMA
         others = [
-            rung.name
-            for rung in self._parts.ladder.rungs
-            if family_of(rung.model) not in call.avoid_families
+            rung.name for rung in self._rungs if family_of(rung.model) not in call.avoid_families
         ]
         ask = Ask(
             messages=[
                 {"role": "system", "content": call.system},
                 {"role": "user", "content": call.user},
             ],
-            model=others[0] if call.avoid_families and others else LADDER,
+            model=self._only or (others[0] if call.avoid_families and others else LADDER),
+            order=self._order,
             parameters=dict(call.decoding),
             output=Output(form, call.schema, "review", check=check),
         )
@@ -239,13 +287,10 @@ class _Rows:
         self._lake._parts.records.append(kind, rows, ids=ids)
 
     def read(self, kind: str, repository: str) -> Iterable[Mapping[str, Any]]:
-        query = f"select * from system.{kind} where repository = $repository order by time"
+        # Answers are for people to look at: the loop has no use for them, and they are most of it.
+        columns = "* exclude (answer)" if kind == "reviews" else "*"
+        query = f"select {columns} from system.{kind} where repository = $repository order by time"
         with self._lake.sql(query, {"repository": repository}) as result:
-            rows: Sequence[Mapping[str, Any]] = result.to_pylist()
-        return rows
-
-    def read_all(self, kind: str) -> Sequence[Mapping[str, Any]]:
-        with self._lake.sql(f"select * from system.{kind} order by time") as result:
             rows: Sequence[Mapping[str, Any]] = result.to_pylist()
         return rows
 
@@ -272,4 +317,6 @@ def review_kinds() -> list[RecordKind]:
         RecordKind(
             FINDINGS, findings_schema(), "Findings of reviews: a row for each sign that one got."
         ),
+        trust_kind(),
+        canary_kind(),
     ]

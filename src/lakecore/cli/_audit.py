@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import click
 
@@ -63,6 +64,11 @@ _FORMATS = ("table", "json", "sarif", "markdown")
     help="What the status is called.",
 )
 @click.option("--status-link", metavar="URL", default="", help="A page with the details.")
+@click.option(
+    "--doubts",
+    is_flag=True,
+    help="Also ask the lake's models what they doubt: warnings, that change no verdict.",
+)
 @click.pass_context
 @pass_state
 def command(
@@ -78,6 +84,7 @@ def command(
     status_kind: str | None,
     status_context: str,
     status_link: str,
+    doubts: bool,
 ) -> None:
     """Hold what commit messages claim against what the commits do.
 
@@ -91,16 +98,27 @@ def command(
     renamed, or said to be of one sort only. Each is backed, contradicted or unverifiable.
     Only what is contradicted by diff and tree blocks; vague words never do.
 
-    Any git repository will do; no lake is needed, and nothing is written or run.
+    Any git repository will do; no lake is needed, and nothing is written or run. With
+    --doubts the models of a lake are asked, too: the lake has to be there, messages and
+    differences are sent to them without secrets, and the exit code is as without.
     """
-    from lakecore.app import open_audit, send_audit_status
+    from lakecore.app import LadderDoubter, open_audit, send_audit_status
     from lakecore.auditor import render, summary
 
     if history and ".." in revisions:
         raise InvalidInput("--history is of one commit", found=revisions)
     chosen = form or ("json" if state.as_json else "table")
     settings = state.load_settings().settings.auditor
-    with open_audit(revisions, repository=repo, history=history, settings=settings) as audit:
+    with ExitStack() as opened:
+        doubter = None
+        if doubts:
+            lake = opened.enter_context(state.open_lake())
+            doubter = LadderDoubter(lake, max_commits=settings.max_doubted_commits)
+        audit = opened.enter_context(
+            open_audit(
+                revisions, repository=repo, history=history, settings=settings, doubter=doubter
+            )
+        )
         if output is None:
             _write(render(audit, chosen))
         else:

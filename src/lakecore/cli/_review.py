@@ -14,6 +14,8 @@ from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import group
 from lakecore.cli._options import parse_time
 from lakecore.cli._output import note, print_json, print_table, print_text
+from lakecore.cli._review_canary import canary
+from lakecore.cli._review_search import make_refactor_command, search
 
 if TYPE_CHECKING:
     from lakecore.app import Lake
@@ -272,38 +274,38 @@ def ignore(
         print_text(f"{done.id}: ignored{f' until {until}' if until else ''}")
 
 
-@command.command("trust", epilog="Example: lakecore review trust --jsonl > model_trust.jsonl")
-@click.option("--jsonl", is_flag=True, help="A line of JSON for each model.")
+@command.command("trust", epilog="Example: lakecore review trust --format jsonl > trust.jsonl")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "jsonl"]),
+    help="jsonl: a line of JSON for each model. Default: table.",
+)
+@click.option("--jsonl", is_flag=True, hidden=True)
 @pass_state
-def trust(state: State, jsonl: bool) -> None:
-    """Every model by what became of its findings; its own confidence is no part of it."""
+def trust(state: State, form: str | None, jsonl: bool) -> None:
+    """Every model by what became of its findings; its own confidence is no part of it.
+
+    The rows behind each run are in system.model_trust. With [review] order_by_trust the most
+    trusted is asked first.
+    """
     import json
 
     with state.open_lake() as lake:
-        profiles = lake.reviews.trust()
-    bodies = [
-        {
-            "model": one.model,
-            "trust": one.trust,
-            "confirmed": one.confirmed,
-            "refuted": one.refuted,
-            "control_hits": one.control_hits,
-            "control_misses": one.control_misses,
-            "grounded": one.grounded,
-            "ungrounded": one.ungrounded,
-            "precision": list(one.precision),
-            "recall": list(one.recall),
-        }
-        for one in profiles
-    ]
-    if jsonl:
+        bodies = [one.to_row() for one in lake.reviews.trust()]
+    chosen = "jsonl" if jsonl else form or ("json" if state.as_json else "table")
+    if chosen == "jsonl":
         for body in bodies:
             print_text(json.dumps(body))
-    elif state.as_json:
+    elif chosen == "json":
         print_json(bodies)
     else:
         columns = ("model", "trust", "confirmed", "refuted", "control_hits", "control_misses")
-        print_table(columns, [[str(body[name]) for name in columns] for body in bodies])
+        known = ["yes" if body["is_known"] else "too little" for body in bodies]
+        rows = [[str(body[name]) for name in columns] for body in bodies]
+        print_table(
+            (*columns, "known"), [[*row, one] for row, one in zip(rows, known, strict=True)]
+        )
 
 
 def _print_plan(state: State, lake: Lake, repository: str, options: dict[str, Any]) -> None:
@@ -405,3 +407,8 @@ def _iteration(one: IterationReport) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
+
+
+command.add_command(canary)
+command.add_command(search)
+command.add_command(make_refactor_command(_where, _options))

@@ -1,4 +1,4 @@
-"""The settings of models, agents, the observer and the auditor."""
+"""The settings of models, agents, the observer, reviews and the auditor."""
 
 from __future__ import annotations
 
@@ -188,6 +188,22 @@ class ObserverSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewSettings:
+    """What trust in models decides in reviews. A model that little is known of changes nothing."""
+
+    order_by_trust: bool = setting(
+        False,
+        "Ask the most trusted model first, whatever it costs. Trust is what became of a model's "
+        "findings and of faults that were planted for it; `lakecore review trust` shows it.",
+    )
+    tier_by_trust: bool = setting(
+        False,
+        "What a model of low trust would let through by itself is `dry_run`. It makes no tier "
+        "milder.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditorSettings:
     """Bounds of an audit of commit messages; what is beyond them makes it inconclusive."""
 
@@ -197,4 +213,11 @@ class AuditorSettings:
     timeout_s: float = setting(600.0, "Seconds that one audit may take.", minimum=0.001)
     git_timeout_s: float = setting(
         60.0, "Seconds that one call of git may take, or stay silent.", minimum=0.01
+    )
+    max_doubted_commits: int = setting(
+        50,
+        "Commits that `audit --doubts` asks a model about, the newest first; `[llm]` bounds what "
+        "it may cost.",
+        minimum=1,
+        maximum=10_000,
     )

@@ -19,7 +19,7 @@ from lakecore.llm._records import Budgets, UsageReport
 from lakecore.llm._replay import ReplayStore
 from lakecore.llm._request import Ask, By
 from lakecore.llm._room import Rooms
-from lakecore.llm._rung import LADDER, Rung, check_rungs
+from lakecore.llm._rung import LADDER, Rung, check_rungs, reordered
 from lakecore.llm._stream import AnswerStream
 from lakecore.llm._wire import Wire, load
 
@@ -112,17 +112,17 @@ class Ladder:
         if not self._is_loaded:
             await asyncio.to_thread(load)
             self._is_loaded = True
-        rungs = self._from(ask.model)
+        rungs = self._from(ask.model, ask.order)
         if is_long(ask.messages) or ask.output.schema is not None:
             clean, redactions = await asyncio.to_thread(_cleaned, ask)
         else:
             clean, redactions = _cleaned(ask)
         return Call(parts=self._parts, rungs=rungs, ask=clean, by=by, redactions=redactions)
 
-    def _from(self, model: str) -> tuple[Rung, ...]:
+    def _from(self, model: str, order: Sequence[str]) -> tuple[Rung, ...]:
         """The rungs that may be asked: all, or the one that is named."""
         if model == LADDER:
-            return self.rungs
+            return reordered(self.rungs, order)
         found = tuple(rung for rung in self.rungs if rung.name == model)
         if not found:
             names = [LADDER, *(rung.name for rung in self.rungs)]

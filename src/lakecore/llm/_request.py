@@ -57,6 +57,8 @@ class Ask:
     Attributes:
         messages: in OpenAI's form.
         model: a rung's name, or ``ladder``: from the first rung on.
+        order: names of rungs that the ladder begins with, in this order; it goes on with the
+            others as settings have them. For ``ladder`` alone.
         parameters: further members of the request, such as `temperature` and `tools`.
         max_output_tokens: None: as the rung has it, which is also the most.
         budget_nano: nano-dollars that this call may cost; None: as settings say.
@@ -64,6 +66,7 @@ class Ask:
 
     messages: Sequence[Mapping[str, Any]]
     model: str = LADDER
+    order: Sequence[str] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     max_output_tokens: int | None = None
     output: Output = TEXT

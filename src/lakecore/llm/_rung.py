@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from lakecore.base import InvalidInput
+from lakecore.base import InvalidInput, NotFound
 from lakecore.llm._money import Prices
 
 LADDER: Final = "ladder"
@@ -89,3 +89,17 @@ def check_rungs(rungs: Sequence[Rung]) -> tuple[Rung, ...]:
     if len(names) > MAX_RUNGS:
         raise InvalidInput("too many rungs", expected=f"at most {MAX_RUNGS}", found=len(names))
     return tuple(rungs)
+
+
+def reordered(rungs: Sequence[Rung], order: Sequence[str]) -> tuple[Rung, ...]:
+    """The rungs that `order` names, in its order, then the others in theirs.
+
+    Raises `NotFound` for a name that none of them has, `InvalidInput` for one that is there twice.
+    """
+    by_name = {rung.name: rung for rung in rungs}
+    for name in order:
+        if name not in by_name:
+            raise NotFound("there is no such rung", expected=", ".join(by_name), found=name[:80])
+    if len(set(order)) != len(order):
+        raise InvalidInput("a rung is named twice in an order", found=", ".join(order)[:200])
+    return (*(by_name[name] for name in order), *(r for r in rungs if r.name not in set(order)))

@@ -17,6 +17,10 @@ What decides does no I/O:
 `_score`        `model_score` is an opinion, `confirmed_score` is earned
 `_signal`       what a file's reviews say together
 `_trust`        how far a model is trusted, by what became of its findings
+`_order`        what follows from that: who is asked first
+`_drift`        whether a model is still what it was
+`_words`        from a term to files, findings and reviews; why a hit is where it is
+`_refactor`     which files to make anew rather than mend again
 ==============  =====================================================================
 
 >>> from lakecore.review import RawFinding, ground
@@ -29,6 +33,10 @@ What decides does no I/O:
 'ungrounded: the quote is not in the file'
 """
 
+from lakecore.review._canary import Trial, Trials, try_on
+from lakecore.review._canary import exit_code as canary_exit_code
+from lakecore.review._canary import judge as judge_canary
+from lakecore.review._cases import Case, CaseSet, has_cases, make_cases, read_cases, write_cases
 from lakecore.review._confirm import BlindReview, Confirmation, FixTest, Verdict, confirm
 from lakecore.review._drift import CanaryRun, Drift, drift
 from lakecore.review._export import FORMATS, export, finding_body
@@ -45,13 +53,17 @@ from lakecore.review._finding import (
 )
 from lakecore.review._gate import FileOutcome, Gate, gate
 from lakecore.review._identity import Matching, line_map, match
+from lakecore.review._index import KINDS as SEARCHED
+from lakecore.review._index import ReviewIndex
 from lakecore.review._loop import Loop
 from lakecore.review._memory import FileMemory, Memory, Tracked, replay, trust_of
 from lakecore.review._noise import Noise, Pair, noise_of, wilson
+from lakecore.review._order import in_order, known_trust
 from lakecore.review._parse import ANSWER_SCHEMA, Answer, parse
 from lakecore.review._plan import Plan, RunResult, RunSettings
 from lakecore.review._ports import Call, FileRef, Files, Models, Records, Reply
 from lakecore.review._prompt import PROMPTS, Bar
+from lakecore.review._refactor import RefactorSignal, refactor_signals
 from lakecore.review._report import IterationReport, Movement, iterations
 from lakecore.review._rows import FINDINGS, REVIEW, REVIEWS, findings_schema, reviews_schema
 from lakecore.review._score import confirmed_score, gradient_tier
@@ -59,6 +71,7 @@ from lakecore.review._signal import Point, Signal, SignalClass, classify
 from lakecore.review._state import OPEN, Sign, State, next_state
 from lakecore.review._tokens import contains, is_changed
 from lakecore.review._trust import TrustProfile, by_trust
+from lakecore.review._words import Hit, ranked, term_words
 
 __all__ = [
     "ANSWER_SCHEMA",
@@ -69,6 +82,7 @@ __all__ = [
     "PROMPTS",
     "REVIEW",
     "REVIEWS",
+    "SEARCHED",
     "SEVERE",
     "SEVERITIES",
     "WEIGHTS",
@@ -77,6 +91,8 @@ __all__ = [
     "BlindReview",
     "Call",
     "CanaryRun",
+    "Case",
+    "CaseSet",
     "Confirmation",
     "Drift",
     "FileMemory",
@@ -88,6 +104,7 @@ __all__ = [
     "Gate",
     "GitFiles",
     "Grounded",
+    "Hit",
     "IterationReport",
     "Loop",
     "Matching",
@@ -100,7 +117,9 @@ __all__ = [
     "Point",
     "RawFinding",
     "Records",
+    "RefactorSignal",
     "Reply",
+    "ReviewIndex",
     "RunResult",
     "RunSettings",
     "Selection",
@@ -109,9 +128,12 @@ __all__ = [
     "SignalClass",
     "State",
     "Tracked",
+    "Trial",
+    "Trials",
     "TrustProfile",
     "Verdict",
     "by_trust",
+    "canary_exit_code",
     "classify",
     "confirm",
     "confirmed_score",
@@ -123,15 +145,26 @@ __all__ = [
     "gate",
     "gradient_tier",
     "ground",
+    "has_cases",
+    "in_order",
     "is_changed",
     "iterations",
+    "judge_canary",
+    "known_trust",
     "line_map",
+    "make_cases",
     "match",
     "next_state",
     "noise_of",
     "parse",
+    "ranked",
+    "read_cases",
+    "refactor_signals",
     "replay",
     "reviews_schema",
+    "term_words",
     "trust_of",
+    "try_on",
     "wilson",
+    "write_cases",
 ]

@@ -87,7 +87,7 @@ def _look(
 ) -> Look:
     lines = {line for one in claims for line in _lines(one.finding)}
     control = plant(text.text, call_id, avoid=lines)
-    shown = text if control is None else text.with_text(control.text)
+    shown = text if control is None else text.with_line_changed(control.text)
     examined = examine(
         shown, bar, models, call_id=call_id, max_tokens=max_tokens, avoid_families=avoid
     )

@@ -1,8 +1,12 @@
 """Whether a model under a bar is still the one that it was: a fixed set of files, again and again.
 
-The first runs set the limits (Shewhart's chart for a share, and for a mean); a later one outside
-of them is an alarm: the model, its rung, or its decoding changed, and scores before and after
-are not to be compared. Pure.
+The first runs set the limits; a later one outside of them is an alarm: the model, its rung, or
+its decoding changed, and scores before and after are not to be compared. Pure.
+
+Both limits know that they rest on few runs: of the hits, those that Fisher's exact test finds
+unlike the first runs' (p < 0.01, both sides); of the mean score, the prediction interval of one
+more run (Student's t, 98 %). So a model that is what it was gives an alarm in at most three runs
+of a hundred.
 """
 
 from __future__ import annotations
@@ -10,11 +14,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, pstdev
+from statistics import fmean, stdev
 from typing import Final
 
 BASELINE_RUNS: Final = 5
-SIGMAS: Final = 3.0
+_TAIL: Final = 0.005
+_STUDENT_T: Final = 3.747
+"""Two-sided 98 % of Student's t for one degree of freedom less than there are first runs."""
+LEAST_SCORE_CHANGE: Final = 0.3
+"""Points: runs that happen to agree to the digit do not make a smaller change an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What a run is, against the limits; `limits` is None while they are not set yet."""
+    """What a run is, against the limits.
+
+    Attributes:
+        limits: None while they are not set yet.
+        is_judged: there are limits, and a run behind those that set them.
+    """
 
     is_alarm: bool
     reason: str
     limits: Limits | None = None
+    is_judged: bool = True
 
 
 def limits_of(runs: Sequence[CanaryRun]) -> Limits | None:
@@ -56,24 +70,36 @@ def limits_of(runs: Sequence[CanaryRun]) -> Limits | None:
     planted = sum(run.planted for run in first)
     if len(first) < BASELINE_RUNS or not planted or not all(run.scores for run in first):
         return None
-    share = sum(run.hits for run in first) / planted
-    # A share that was never anything but 1 is not known to be 1: one more that was missed.
-    assumed = min(max(share, 1 / (planted + 1)), planted / (planted + 1))
-    a_run = planted / len(first)
-    spread = SIGMAS * math.sqrt(assumed * (1 - assumed) / a_run)
+    a_run = planted // len(first)
+    hits = sum(run.hits for run in first)
+    usual = [one for one in range(a_run + 1) if _is_usual(one, a_run, hits, planted)]
     means = [fmean(run.scores) for run in first]
-    # Of few runs the spread of their means is uncertain; that within files is not.
-    within = fmean(pstdev(run.scores) for run in first) / math.sqrt(len(first[0].scores))
-    drift = SIGMAS * max(pstdev(means), within / SIGMAS, 0.1)
+    spread = _STUDENT_T * stdev(means) * math.sqrt(1 + 1 / len(first))
+    reach = max(spread, LEAST_SCORE_CHANGE)
     middle = fmean(means)
-    return Limits(share - spread, share + spread, middle - drift, middle + drift)
+    return Limits(usual[0] / a_run, usual[-1] / a_run, middle - reach, middle + reach)
+
+
+def _is_usual(hits: int, planted: int, first_hits: int, first_planted: int) -> bool:
+    """Whether so many hits are no wonder, if all runs have the same chance (Fisher's test)."""
+    found, all_ = hits + first_hits, planted + first_planted
+    low, high = max(0, found - first_planted), min(planted, found)
+    ways = math.comb(all_, planted)
+
+    def chance(these: range) -> float:
+        missed = all_ - found
+        return sum(math.comb(found, k) * math.comb(missed, planted - k) for k in these) / ways
+
+    return chance(range(low, hits + 1)) >= _TAIL and chance(range(hits, high + 1)) >= _TAIL
 
 
 def drift(runs: Sequence[CanaryRun]) -> Drift:
     """What the last run is, against the first ones."""
     limits = limits_of(runs)
     if limits is None or len(runs) <= BASELINE_RUNS:
-        return Drift(False, f"{len(runs)} of {BASELINE_RUNS} runs that set the limits", limits)
+        return Drift(
+            False, f"{len(runs)} of {BASELINE_RUNS} runs that set the limits", limits, False
+        )
     last = runs[-1]
     share = last.hits / last.planted if last.planted else 0.0
     mean = fmean(last.scores) if last.scores else 0.0

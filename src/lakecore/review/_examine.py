@@ -12,7 +12,7 @@ from lakecore.review._parse import ANSWER_SCHEMA, VERDICTS, Answer
 from lakecore.review._parse import parse as parse_answer
 from lakecore.review._ports import Call, Models, Reply
 from lakecore.review._prompt import Bar, question
-from lakecore.review._split import Parts, split
+from lakecore.review._split import Parts, fits, split
 
 UNPARSABLE: Final = "unparsable"
 UNGROUNDED: Final = "ungrounded"
@@ -52,9 +52,14 @@ class Text:
         self.language = language
         self._code: Code | None = None
 
-    def with_text(self, text: str) -> Text:
-        """The same file, saying something else."""
-        return Text(self.path, text, self.language)
+    def with_line_changed(self, text: str) -> Text:
+        """The same file with one line that says something else and defines nothing.
+
+        Its symbols are where they were: they are not looked for again.
+        """
+        changed = Text(self.path, text, self.language)
+        changed._code = self.code
+        return changed
 
     @property
     def code(self) -> Code:
@@ -70,6 +75,8 @@ class Text:
 
     def parts(self, max_tokens: int) -> Parts:
         """Its parts, cut where definitions begin."""
+        if fits(self.text, max_tokens):
+            return split(self.text, max_tokens)  # where to cut does not matter
         starts = [symbol.start_line for symbol in self.code.symbols]
         return split(self.text, max_tokens, starts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -31,6 +31,7 @@ class Loop:
 
     Args:
         repository: the name under which its rows are kept.
+        trust: in models, 0 to 1, as far as it is to count for the gradient's tier.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Loop:
         *,
         clock: Clock,
         settings: RunSettings | None = None,
+        trust: Mapping[str, float] | None = None,
     ) -> None:
         self.repository = repository
         self.bar = bar
@@ -51,15 +53,17 @@ class Loop:
         self.records = records
         self.clock = clock
         self.settings = settings or RunSettings()
+        self.trust = trust or {}
 
     def memory(self, *, without_run: str | None = None) -> Memory:
         """What is known; `without_run` leaves the rows of one run out."""
-        return replay(
-            self.rows(REVIEWS, without_run),
-            self.rows(FINDINGS, without_run),
-            self.bar.id,
-            now=self.now(),
-        )
+        return self.replayed(self.rows(REVIEWS, without_run), self.rows(FINDINGS, without_run))
+
+    def replayed(
+        self, reviews: Iterable[Mapping[str, Any]], findings: Iterable[Mapping[str, Any]]
+    ) -> Memory:
+        """What these rows say under this bar, now."""
+        return replay(reviews, findings, self.bar.id, now=self.now())
 
     def now(self) -> datetime:
         """By the loop's clock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lakecore.review._examine import Examined
@@ -11,13 +12,22 @@ from lakecore.review._score import gradient_tier
 from lakecore.review._state import Sign
 
 
-def review_row(examined: Examined, after: FileMemory | None) -> dict[str, Any]:
-    """A row of `system.reviews`; `after`: the file as it is known behind the review."""
+def review_row(
+    examined: Examined, after: FileMemory | None, trust: Mapping[str, float]
+) -> dict[str, Any]:
+    """A row of `system.reviews`.
+
+    Args:
+        after: the file as it is known behind the review.
+        trust: by model, as far as it counts for the tier.
+    """
     is_read = examined.outcome == "ok"
     critical = sum(one.severity == "critical" for one in examined.findings)
     tier = None
     if is_read and examined.score is not None:
-        tier = gradient_tier(examined.score, examined.confidence, critical)
+        tier = gradient_tier(
+            examined.score, examined.confidence, critical, trust.get(examined.reply.model)
+        )
     reply = examined.reply
     return {
         "schema_version": SCHEMA_VERSION,

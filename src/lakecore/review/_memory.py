@@ -240,7 +240,7 @@ def tracked_of(row: Mapping[str, Any]) -> Tracked:
 def trust_of(
     reviews: Iterable[Mapping[str, Any]], findings: Iterable[Mapping[str, Any]]
 ) -> list[TrustProfile]:
-    """What became of every model's findings, over all bars."""
+    """What became of every model's findings, over all bars; a finding is judged once."""
     counts: dict[str, dict[str, int]] = {}
 
     def add(model: str, name: str, count: int = 1) -> None:
@@ -248,17 +248,31 @@ def trust_of(
             of = counts.setdefault(model, {})
             of[name] = of.get(name, 0) + count
 
+    batches: set[str] = set()
     for row in reviews:
+        batches.add(f"{row['run_id']} {row['batch']}")
         add(row["model"], "grounded", row["grounded"] or 0)
         add(row["model"], "ungrounded", row["ungrounded"] or 0)
         if row["purpose"] == BLIND and row["control_found"] is not None:
             add(row["model"], "control_hits" if row["control_found"] else "control_misses")
+    judged: set[tuple[str, str, str, str]] = set()
     for row in findings:
-        if row["sign"] == Sign.CONFIRMED:
-            add(row["model"], "confirmed")
-        elif row["sign"] == Sign.IGNORE and (row["reason"] or "").startswith("wrong"):
-            add(row["model"], "refuted")
+        if row["batch"] and f"{row['run_id']} {row['batch']}" not in batches:
+            continue  # a killed process left it
+        name = _judgement(row)
+        # A fix that was undone and made again says no more of the finding than the first time.
+        one = (row["repository"], row["bar"], row["finding_id"], name)
+        if name and one not in judged:
+            judged.add(one)
+            add(row["model"], name)
     return [TrustProfile(model, **of) for model, of in sorted(counts.items())]
+
+
+def _judgement(row: Mapping[str, Any]) -> str:
+    if row["sign"] == Sign.CONFIRMED:
+        return "confirmed"
+    is_wrong = row["sign"] == Sign.IGNORE and (row["reason"] or "").startswith("wrong")
+    return "refuted" if is_wrong else ""
 
 
 def _time(row: Mapping[str, Any]) -> datetime:

@@ -234,7 +234,7 @@ class Run:
         control_found: bool | None = None,
         found: Iterable[str] = (),
     ) -> dict[str, Any]:
-        row = review_row(examined, after)
+        row = review_row(examined, after, self._loop.trust)
         return row | {
             "time": self._now(),
             "repository": self._loop.repository,
@@ -305,8 +305,10 @@ class Run:
         return self._loop.now()
 
     def _result(self, plan: Plan, failed: Mapping[str, str]) -> RunResult:
-        memory = self._loop.memory()
-        rows = [row for row in self._loop.rows(REVIEWS, None) if row["run_id"] == self._run_id]
+        # Read once: of a long history it takes longer than all else here.
+        reviews, signs = self._loop.rows(REVIEWS), self._loop.rows(FINDINGS)
+        memory = self._loop.replayed(reviews, signs)
+        rows = [row for row in reviews if row["run_id"] == self._run_id]
         read = [row for row in rows if row["purpose"] == REVIEW and row["outcome"] == "ok"]
         clipped = {row["path"] for row in read if row["is_clipped"]}
         outcomes = []
@@ -316,7 +318,6 @@ class Run:
             why = failed.get(path) or ("clipped" if path in clipped else "")
             outcomes.append(FileOutcome(path, is_whole=not why, findings=listed, why=why))
         outcomes += [FileOutcome(path, is_whole=False, why=why) for path, why in plan.unreadable]
-        signs = self._loop.rows(FINDINGS, None)
         return RunResult(
             self._run_id,
             self._iteration,

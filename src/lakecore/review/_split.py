@@ -66,6 +66,11 @@ def split(
     return Parts(tuple(parts), is_clipped)
 
 
+def fits(text: str, max_tokens: int) -> bool:
+    """Whether a text is one part."""
+    return len(text) <= max(1, max_tokens * CHARACTERS_PER_TOKEN)
+
+
 def tokens_of(text: str) -> int:
     """About how many tokens a text has: an estimate from above."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)

@@ -7,9 +7,14 @@ a low trust because the lower end of the interval is low, not because it was jud
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from lakecore.review._noise import wilson
+
+MIN_JUDGED: Final = 10
+MIN_CONTROLS: Final = 10
+"""Of fewer findings that were judged, or planted faults, nothing follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,20 @@ class TrustProfile:
     def trust(self) -> float:
         """0 to 1: the lower end of precision times that of recall."""
         return round(self.precision[0] * self.recall[0], 4)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough became of its findings to go by it."""
+        judged = self.confirmed + self.refuted
+        controls = self.control_hits + self.control_misses
+        return judged >= MIN_JUDGED and controls >= MIN_CONTROLS
+
+    def to_row(self) -> dict[str, Any]:
+        """Flat: the counts, the trust, and the 95 % intervals that it rests on."""
+        row: dict[str, Any] = asdict(self)
+        for name in ("precision", "recall", "evidence"):
+            row[f"{name}_low"], row[f"{name}_high"] = getattr(self, name)
+        return row | {"trust": self.trust, "is_known": self.is_known}
 
 
 def by_trust(profiles: Iterable[TrustProfile]) -> list[TrustProfile]:

@@ -204,3 +204,21 @@ def test_bad_calls_are_refused(make: Make, ask: Ask) -> None:
     with oracle() as server, pytest.raises(InvalidInput):
         make(rung(server.url)).complete(ask, ADA)
     assert server.served == []
+
+
+def test_a_call_may_have_an_order_of_its_own(make: Make) -> None:
+    """The rungs that it names, then the others; the next call is asked as settings have it."""
+    with oracle(planned(Dial("400"))) as server:
+        ladder = make(*(rung(server.url, name) for name in ("one", "two", "three")))
+        for order, expected in (
+            ((), ["one", "two", "three"]),
+            (("three",), ["three", "one", "two"]),
+            (("two", "three", "one"), ["two", "three", "one"]),
+            ((), ["one", "two", "three"]),
+        ):
+            ask = Ask(messages=[{"role": "user", "content": "hi"}], order=order)
+            answer = ladder.complete(ask, ADA)
+            assert [left.rung for left in answer.left] == expected
+        for order, error in ((("four",), NotFound), (("one", "one"), InvalidInput)):
+            with pytest.raises(error):
+                ladder.complete(Ask(messages=[{"role": "user", "content": "hi"}], order=order), ADA)
