@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lakecore.review import (
         Bar,
         Call,
+        Decided,
         FileOutcome,
         IterationReport,
         Loop,
@@ -115,6 +116,12 @@ class Reviews:
         """Leave a finding out of the gate, on a person's word, until a time."""
         with self._loop(repository, **options) as loop:
             return loop.ignore(finding_id, who=who or self._lake.actor, reason=reason, until=until)
+
+    def confirm(self, repository: str | Path, finding: str = "", **options: Any) -> list[Decided]:
+        """Confirm claimed fixes now, one or all; see `confirm_fixes` for the options."""
+        from lakecore.app._review_confirm import confirm_fixes
+
+        return confirm_fixes(self, repository, finding, **options)
 
     def trust(self) -> list[TrustProfile]:
         """Every model by what became of its findings, in all repositories."""
@@ -263,9 +270,21 @@ def _name_of(repository: Repository) -> str:
 def review_kinds() -> list[RecordKind]:
     """The columns of `system.reviews` and `system.findings`."""
     from lakecore.records import RecordKind
-    from lakecore.review import FINDINGS, REVIEWS, findings_schema, reviews_schema
+    from lakecore.review import (
+        CONFIRMATIONS,
+        FINDINGS,
+        REVIEWS,
+        confirmations_schema,
+        findings_schema,
+        reviews_schema,
+    )
 
     return [
+        RecordKind(
+            CONFIRMATIONS,
+            confirmations_schema(),
+            "Confirmations that somebody asked for: a row for each decision, with its test.",
+        ),
         RecordKind(
             REVIEWS, reviews_schema(), "Reviews of files: a row for each answer of a model."
         ),

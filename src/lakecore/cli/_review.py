@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lakecore._version import __version__
 from lakecore.cli._context import State, pass_state
 from lakecore.cli._group import group
 from lakecore.cli._options import parse_time
 from lakecore.cli._output import note, print_json, print_table, print_text
+from lakecore.cli._review_confirm import confirm
+from lakecore.cli._review_export import chosen, export, exported
+from lakecore.cli._review_options import options_of as _options
+from lakecore.cli._review_options import where as _where
 
 if TYPE_CHECKING:
     from lakecore.app import Lake
-    from lakecore.review import FileOutcome, Gate, IterationReport, Memory, RunResult, Tracked
+    from lakecore.review import FileOutcome, Gate, IterationReport, Memory, RunResult
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _SEVERITIES: Final = ("critical", "major", "minor", "info")
 _FORMATS: Final = ("table", "json", "csv", "markdown", "sarif")
 _MICRO: Final = 1_000_000
@@ -34,48 +35,8 @@ def command() -> None:
     """
 
 
-def _where(function: _F) -> _F:
-    """The options that say which repository, under which bar."""
-    for option in (
-        click.option(
-            "--temperature", type=float, default=0.0, show_default=True, help="Part of the bar."
-        ),
-        click.option(
-            "--answer",
-            "output_format",
-            type=click.Choice(["json", "markdown"]),
-            default="json",
-            show_default=True,
-            help="The form of answers; part of the bar.",
-        ),
-        click.option(
-            "--prompt",
-            default="forensic",
-            show_default=True,
-            help="forensic, soft, or a file of your own; part of the bar.",
-        ),
-        click.option("--name", help="Under which name it is kept; default: its folder's."),
-        click.option(
-            "--repo",
-            "repository",
-            default=".",
-            show_default=True,
-            type=click.Path(exists=True, file_okay=False),
-            help="A folder of the repository.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-def _options(lake: Lake, given: dict[str, Any]) -> dict[str, Any]:
-    """What the options of `_where` say, as the face takes it."""
-    bar = lake.reviews.bar(
-        given.pop("prompt"),
-        output_format=given.pop("output_format"),
-        temperature=given.pop("temperature"),
-    )
-    return {"bar": bar, "name": given.pop("name")}
+command.add_command(confirm)
+command.add_command(export)
 
 
 @command.command("run", epilog="Example: lakecore review run --since main --estimate")
@@ -203,26 +164,15 @@ def findings(
     state: State, /, repository: str, states: tuple[str, ...], every: bool, form: str, **given: Any
 ) -> None:
     """The findings, with the code that they quote."""
-    from lakecore.base import InvalidInput
-    from lakecore.review import State as FindingState
-    from lakecore.review import export, finding_body
+    from lakecore.review import finding_body
 
-    known = [one.value for one in FindingState]
-    for name in states:
-        if name not in known:
-            raise InvalidInput("no such state", expected=", ".join(known), found=name[:80])
     with state.open_lake() as lake:
         memory = lake.reviews.memory(repository, **_options(lake, given))
-    found = [
-        one
-        for path in sorted(memory.files)
-        for one in _in_order(memory.files[path].tracked.values())
-        if every or (one.state.value in states if states else one.is_open)
-    ]
+    found = chosen(memory, states, every)
     if state.as_json and form == "table":
         form = "json"
     if form != "table":
-        click.echo(export(found, form, version=__version__), nl=False)
+        click.echo(exported(found, form), nl=False)
         return
     rows = []
     for one in found:
@@ -380,12 +330,6 @@ def _status(memory: Memory) -> list[dict[str, Any]]:
         }
         for path, known in sorted(memory.files.items())
     ]
-
-
-def _in_order(found: Any) -> list[Tracked]:
-    return sorted(
-        found, key=lambda one: (_SEVERITIES.index(one.finding.severity), one.finding.line)
-    )
 
 
 def _iteration(one: IterationReport) -> list[str]:

@@ -54,9 +54,18 @@ class Exported:
 
 
 def export_tree(
-    repository: Repository, revision: str, folder: Path, *, limits: ExportLimits | None = None
+    repository: Repository,
+    revision: str,
+    folder: Path,
+    *,
+    carried: Sequence[str] = (),
+    carried_from: str = "",
+    limits: ExportLimits | None = None,
 ) -> Exported:
     """Write the files of a commit into an empty folder.
+
+    Args:
+        carried: paths of files and folders that are taken from the commit `carried_from`.
 
     Raises:
         Inconclusive: it is larger than the limits, an object is not to be had, a name could not
@@ -64,6 +73,10 @@ def export_tree(
     """
     limits = limits or ExportLimits()
     entries = repository.tree(revision)
+    if carried:
+        own = [entry for entry in entries if not _is_below(entry.path, carried)]
+        others = repository.tree(carried_from)
+        entries = (*own, *(entry for entry in others if _is_below(entry.path, carried)))
     if len(entries) > limits.max_files:
         raise _cannot("too many files", f"at most {limits.max_files:,}", f"{len(entries):,}")
     size_bytes = sum(entry.size_bytes or 0 for entry in entries)
@@ -106,6 +119,10 @@ def _write(
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(target)
     return tuple(submodules)
+
+
+def _is_below(path: str, folders: Sequence[str]) -> bool:
+    return any(path == one or path.startswith(f"{one}/") for one in folders)
 
 
 def _check_paths(entries: Sequence[TreeEntry]) -> None:

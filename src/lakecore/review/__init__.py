@@ -29,6 +29,7 @@ What decides does no I/O:
 'ungrounded: the quote is not in the file'
 """
 
+from lakecore.review._command import TIMEOUT_S, words_of
 from lakecore.review._confirm import BlindReview, Confirmation, FixTest, Verdict, confirm
 from lakecore.review._drift import CanaryRun, Drift, drift
 from lakecore.review._export import FORMATS, export, finding_body
@@ -43,11 +44,21 @@ from lakecore.review._finding import (
     RawFinding,
     ground,
 )
+from lakecore.review._fix_test import FixTestRun, run_fix_test
 from lakecore.review._gate import FileOutcome, Gate, gate
 from lakecore.review._identity import Matching, line_map, match
 from lakecore.review._loop import Loop
 from lakecore.review._memory import FileMemory, Memory, Tracked, replay, trust_of
 from lakecore.review._noise import Noise, Pair, noise_of, wilson
+from lakecore.review._on_demand import (
+    CONFIRMATIONS,
+    Decided,
+    claims_of,
+    confirm_on_demand,
+    confirmations_schema,
+    decided_again,
+    last_open_revision,
+)
 from lakecore.review._parse import ANSWER_SCHEMA, Answer, parse
 from lakecore.review._plan import Plan, RunResult, RunSettings
 from lakecore.review._ports import Call, FileRef, Files, Models, Records, Reply
@@ -63,6 +74,7 @@ from lakecore.review._trust import TrustProfile, by_trust
 __all__ = [
     "ANSWER_SCHEMA",
     "CATEGORIES",
+    "CONFIRMATIONS",
     "FINDINGS",
     "FORMATS",
     "OPEN",
@@ -71,6 +83,7 @@ __all__ = [
     "REVIEWS",
     "SEVERE",
     "SEVERITIES",
+    "TIMEOUT_S",
     "WEIGHTS",
     "Answer",
     "Bar",
@@ -78,6 +91,7 @@ __all__ = [
     "Call",
     "CanaryRun",
     "Confirmation",
+    "Decided",
     "Drift",
     "FileMemory",
     "FileOutcome",
@@ -85,6 +99,7 @@ __all__ = [
     "Files",
     "Finding",
     "FixTest",
+    "FixTestRun",
     "Gate",
     "GitFiles",
     "Grounded",
@@ -112,10 +127,14 @@ __all__ = [
     "TrustProfile",
     "Verdict",
     "by_trust",
+    "claims_of",
     "classify",
     "confirm",
+    "confirm_on_demand",
+    "confirmations_schema",
     "confirmed_score",
     "contains",
+    "decided_again",
     "drift",
     "export",
     "finding_body",
@@ -125,6 +144,7 @@ __all__ = [
     "ground",
     "is_changed",
     "iterations",
+    "last_open_revision",
     "line_map",
     "match",
     "next_state",
@@ -132,6 +152,8 @@ __all__ = [
     "parse",
     "replay",
     "reviews_schema",
+    "run_fix_test",
     "trust_of",
     "wilson",
+    "words_of",
 ]

@@ -1,0 +1,142 @@
+"""The review's other commands on a real lake: confirm, export; and the columns of its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.fakes.model_server import oracle
+from tests.integration.test_review import PATHS, RUNG, Desk
+from tests.unit.review.repositories import mended
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A repository of six files, each with one fault."""
+    with oracle() as model:
+        made = Desk(tmp_path, model)
+        made.commit()
+        yield made
+
+
+CHECK = "sh check.sh"
+SCRIPT = "grep -q accept_all src/rules_0.py && exit 1\nexit 0\n"
+"""Fails where the fault is."""
+
+
+def claimed(desk: Desk) -> str:
+    """A claim that a run could not confirm, since one family of models was there; its id."""
+    config = desk._config.read_text()
+    desk._config.write_text(config[: config.index("[[llm.rung]]", 5)])
+    desk.json("run", exit_code=1)
+    desk.project.write(PATHS[0], mended(desk.project.read(PATHS[0])))
+    desk.project.write("check.sh", SCRIPT)
+    desk.commit()
+    assert desk.json("run", exit_code=1)["confirmed"] == 0
+    desk._config.write_text(config)
+    [one] = desk.json("findings", "--state", "claimed_fixed")
+    return str(one["id"])
+
+
+def test_a_claim_is_confirmed_with_a_test(desk: Desk) -> None:
+    """Inconclusive, refused, then confirmed: each with its exit code and its row."""
+    finding = claimed(desk)
+    [alone] = desk.json("confirm", finding[:9], "--test", CHECK, exit_code=3)
+    assert "--with check.sh" in alone["reason"]
+    [never] = desk.json("confirm", finding[:9], "--test", "no-such-program", exit_code=3)
+    assert (never["verdict"], never["looks"]) == ("inconclusive", 0)
+    repository = ["--repo", str(desk.project.root)]
+    desk("review", "confirm", *repository, "--test", CHECK, exit_code=2)
+    desk("review", "confirm", "ffff", *repository, exit_code=2)
+
+    told = desk(
+        "review", "confirm", finding[:9], "--test", CHECK, "--with", "check.sh", *repository
+    )
+    assert "confirmed" in told.stdout
+    assert ": failed" in told.stdout
+    assert ": passed" in told.stdout
+    desk("review", "confirm", finding[:9], *repository, exit_code=2)
+    assert desk("review", "confirm", *repository).stdout == "no fix is claimed\n"
+    query = "select verdict, before_ran, after_ran, command, looks from system.confirmations"
+    rows = json.loads(desk("sql", f"{query} order by time", "--format", "json").stdout)
+    assert [row["verdict"] for row in rows] == ["inconclusive", "inconclusive", "confirmed"]
+    assert (rows[2]["before_ran"], rows[2]["after_ran"]) == ("failed", "passed")
+    assert (rows[2]["command"], rows[2]["looks"] >= 2) == (["sh", "check.sh"], True)
+    assert finding not in {one["id"] for one in desk.json("findings")}
+    desk("verify", "--full")
+
+
+def test_a_test_that_fails_refutes(desk: Desk) -> None:
+    """The claim is a finding again."""
+    finding = claimed(desk)
+    [one] = desk.json("confirm", finding, "--test", "false", exit_code=1)
+    assert (one["verdict"], one["finding"]["state"]) == ("refuted", "persistent")
+
+
+def test_export(desk: Desk, tmp_path: Path) -> None:
+    """Each form, to a file and to standard output; the same as of `findings`."""
+    desk.json("run", exit_code=1)
+    where = ["--repo", str(desk.project.root)]
+    for form in ("sarif", "json", "markdown", "csv"):
+        file = tmp_path / f"out.{form}"
+        file.write_text("of before")
+        desk("review", "export", *where, "--format", form, "-o", str(file))
+        told = desk("review", "export", *where, "--format", form).stdout
+        assert file.read_text() == told.replace("\r\n", "\n") or form == "csv"
+        assert told == desk("review", "findings", *where, "--format", form).stdout
+        assert len(told) > 100
+    log = json.loads((tmp_path / "out.sarif").read_text())
+    assert len(log["runs"][0]["results"]) == 6
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == [
+        f"out.{form}" for form in ("csv", "json", "markdown", "sarif")
+    ]
+    assert json.loads(desk("review", "export", *where, "--state", "removed").stdout)["runs"]
+    desk("review", "export", *where, "--state", "gone", exit_code=2)
+
+
+FIELDS = {
+    "schema_version": int,
+    "verdict": str,
+    "score": float,
+    "confidence": float,
+    "critical_failures_count": int,
+    "verified_components_count": int,
+    "missing_components_count": int,
+    "output_format": str,
+    "gradient_tier": str,
+    "blob": str,
+    "bar": str,
+    "model": str,
+    "rung": str,
+    "attempts": int,
+    "prompt_tokens": int,
+    "completion_tokens": int,
+    "cost_microusd": int,
+}
+"""What a row of the ledger has, under these names; with its type in a review that was read."""
+
+
+def test_the_ledger_has_every_field(desk: Desk) -> None:
+    """A real run writes each of them, with the values of the answers; the bill has the same sum."""
+    desk.json("run", exit_code=1)
+    names = ", ".join(FIELDS)
+    query = f"select {names}, purpose, outcome from system.reviews"
+    rows = json.loads(desk("sql", query, "--format", "json").stdout)
+    read = [row for row in rows if row["purpose"] == "review"]
+    assert len(read) == 6
+    for row in read:
+        assert {name: type(row[name]) for name in FIELDS} == FIELDS
+        assert (row["schema_version"], row["outcome"], row["verdict"]) == (4, "ok", "needs_work")
+        assert (row["score"], row["confidence"], row["gradient_tier"]) == (7.0, 0.9, "sim")
+        assert (row["critical_failures_count"], row["verified_components_count"]) == (1, 1)
+        assert (row["missing_components_count"], row["output_format"]) == (0, "json")
+        assert row["model"] == f"{row['rung']}-coder-7b"
+        assert (len(row["blob"]), len(row["bar"]), row["attempts"]) == (40, 16, 1)
+        assert min(row["prompt_tokens"], row["completion_tokens"], row["cost_microusd"]) > 0
+    usage = json.loads(desk("--json", "usage").stdout)
+    for name in ("prompt_tokens", "completion_tokens"):
+        assert sum(row[name] for row in rows) == usage[name]
+    spent = json.loads(desk("sql", "select * from system.usage limit 1", "--format", "json").stdout)
+    assert {"model", "rung", "prompt_tokens", "completion_tokens"} <= set(spent[0])
