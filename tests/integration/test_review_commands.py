@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.model_server import oracle
-from tests.integration.test_review import PATHS, RUNG, Desk
+from tests.integration.test_review import PATHS, Desk
 from tests.unit.review.repositories import mended
 
 
@@ -140,3 +140,49 @@ def test_the_ledger_has_every_field(desk: Desk) -> None:
         assert sum(row[name] for row in rows) == usage[name]
     spent = json.loads(desk("sql", "select * from system.usage limit 1", "--format", "json").stdout)
     assert {"model", "rung", "prompt_tokens", "completion_tokens"} <= set(spent[0])
+
+
+EVENTS = "select kind, level, message, data from system.events where source = 'lakecore'"
+
+
+def ledger(desk: Desk) -> list[str]:
+    """The rows of a lake's reviews and findings, ids and times aside."""
+    told = []
+    for kind in ("reviews", "findings"):
+        rows = json.loads(desk("sql", f"select * from system.{kind}", "--format", "json").stdout)
+        left_out = ("time", "run_id")
+        told += [repr(sorted((k, str(v)) for k, v in r.items() if k not in left_out)) for r in rows]
+    return sorted(told)
+
+
+def test_the_observer_is_told_and_not_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event for each file and one for the iteration; without an observer the same ledger."""
+    from lakecore.observer import Observer
+
+    def broken(*given: object, **named: object) -> None:
+        raise RuntimeError("the observer is not there")
+
+    ledgers = []
+    for name in ("with", "without"):
+        (tmp_path / name).mkdir()
+        with oracle() as model:
+            desk = Desk(tmp_path / name, model)
+            desk.oracle.paraphrase = False
+            desk.oracle.families = ("qwen",)
+            desk.commit()
+            if name == "without":
+                monkeypatch.setattr(Observer, "accept", broken)
+            told = desk.json("run", "--workers", "1", exit_code=1)
+            assert (told["reviewed"], told["missing"]) == (6, [])
+            ledgers.append(ledger(desk))
+            events = json.loads(desk("sql", EVENTS, "--format", "json").stdout)
+            if name == "without":
+                assert events == []
+                continue
+            assert sorted(one["kind"] for one in events) == ["review.file"] * 6 + [
+                "review.iteration"
+            ]
+            assert {json.loads(one["data"])["run"] for one in events} == {told["run"]}
+    assert ledgers[0] == ledgers[1]

@@ -81,9 +81,24 @@ class Reviews:
             on_file: told of each file, with how many are done, of how many.
             options: `revision` ("HEAD"), `selection`, `bar`, `settings`, `name`.
         """
+        from lakecore.app._review_events import ReviewEvents
+
         name = run_id or uuid7()
         with self._loop(repository, run=name, **options) as loop:
-            return loop.run(name, on_file)
+            facts = {"repository": loop.repository, "run": name, "bar": loop.bar.id}
+            events = ReviewEvents(lambda: self._parts.observer, self._lake.actor, facts)
+
+            def told(outcome: FileOutcome, done: int, of: int) -> None:
+                events.file(outcome, done, of)
+                if on_file is not None:
+                    on_file(outcome, done, of)
+
+            try:
+                result = loop.run(name, told)
+                events.iteration(result)
+            finally:
+                events.close()
+            return result
 
     def memory(self, repository: str | Path, **options: Any) -> Memory:
         """What is known of a repository under a bar: findings, scores, signals."""
