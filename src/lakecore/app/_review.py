@@ -14,9 +14,11 @@ from lakecore.base import InvalidInput, NotFound, uuid7
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from threading import Event
 
     from lakecore.app._components import Components
     from lakecore.app._lake import Lake
+    from lakecore.app._review_read import ReviewReading
     from lakecore.code import Repository
     from lakecore.llm import Answer
     from lakecore.records import RecordKind
@@ -73,18 +75,24 @@ class Reviews:
         *,
         run_id: str | None = None,
         on_file: Callable[[FileOutcome, int, int], None] | None = None,
+        stop: Event | None = None,
         **options: Any,
     ) -> RunResult:
         """Make the next iteration, or finish the one of `run_id`.
 
         Args:
             on_file: told of each file, with how many are done, of how many.
+            stop: once it is set, nothing more is asked, and the run ends as far as it is.
             options: `revision` ("HEAD"), `selection`, `bar`, `settings`, `name`.
         """
         from lakecore.app._review_events import ReviewEvents
 
         name = run_id or uuid7()
         with self._loop(repository, run=name, **options) as loop:
+            if stop is not None:
+                from lakecore.app._review_desk import Stopping
+
+                loop.models = Stopping(loop.models, stop)
             facts = {"repository": loop.repository, "run": name, "bar": loop.bar.id}
             events = ReviewEvents(lambda: self._parts.observer, self._lake.actor, facts)
 
@@ -138,6 +146,57 @@ class Reviews:
 
         return confirm_fixes(self, repository, finding, **options)
 
+    @property
+    def reading(self) -> ReviewReading:
+        """What is known of reviews by their rows alone: runs, files, findings, report."""
+        from lakecore.app._review_read import ReviewReading
+
+        return ReviewReading(self)
+
+    def start(
+        self,
+        run_id: str | None = None,
+        *,
+        repository: str,
+        revision: str = "HEAD",
+        patterns: Sequence[str] = (),
+        paths: Sequence[str] = (),
+        since: str | None = None,
+        churn: int | None = None,
+        prompt: str = "forensic",
+        answer: str = "json",
+        temperature: float = 0.0,
+        **settings: Any,
+    ) -> dict[str, Any]:
+        """Begin a run of a repository of the settings in the background of this process.
+
+        Args:
+            settings: of `RunSettings`.
+        """
+        from lakecore.review import PROMPTS, RunSettings, Selection
+
+        if prompt not in PROMPTS:
+            raise InvalidInput("not a prompt of ours", expected=", ".join(PROMPTS), found=prompt)
+        return self._parts.reviews.start(
+            self._lake,
+            repository,
+            run_id=run_id,
+            revision=revision,
+            selection=Selection(tuple(patterns), since, churn, tuple(paths)),
+            bar=self.bar(prompt, output_format=answer, temperature=temperature),
+            settings=RunSettings(**settings),
+        )
+
+    def one_run(self, run_id: str) -> dict[str, Any]:
+        """A run by its rows, and where it is, if this process makes it. Raises `NotFound`."""
+        begun = self._parts.reviews.state(run_id)
+        if begun is None:
+            return self.reading.run(run_id) | {"state": "unknown"}
+        try:
+            return self.reading.run(run_id) | begun
+        except NotFound:
+            return begun | {"paths": []}
+
     def trust(self) -> list[TrustProfile]:
         """Every model by what became of its findings, in all repositories."""
         from lakecore.review import FINDINGS, REVIEWS, by_trust, trust_of
@@ -164,12 +223,17 @@ class Reviews:
             yield Loop(
                 name or _name_of(opened),
                 GitFiles(opened, revision, selection),
-                LadderModels(self._parts, self._lake.actor, run),
+                LadderModels(self._parts, self._lake.actor, run, key=self._key()),
                 _Rows(self._lake),
                 bar or self.bar(),
                 clock=self._parts.clock,
                 settings=settings,
             )
+
+    def _key(self) -> str:
+        """The id of the key that the lake is used with: whose budget it is."""
+        principal = getattr(self._lake, "_principal", None)
+        return getattr(principal, "key_id", None) or ""
 
     def bar(
         self, prompt: str = "forensic", *, output_format: str = "json", temperature: float = 0.0
@@ -198,9 +262,10 @@ class Reviews:
 class LadderModels:
     """The ladder as the loop asks it: what goes wrong is an outcome."""
 
-    def __init__(self, parts: Components, actor: str, run: str) -> None:
+    def __init__(self, parts: Components, actor: str, run: str, *, key: str = "") -> None:
         self._parts = parts
         self._actor = actor
+        self._key = key
         self._run = run
 
     def ask(self, call: Call) -> Reply:
@@ -225,7 +290,7 @@ class LadderModels:
             parameters=dict(call.decoding),
             output=Output(form, call.schema, "review", check=check),
         )
-        by = By(actor=self._actor, source="review", run=self._run)
+        by = By(actor=self._actor, key=self._key, source="review", run=self._run)
         return self._reply(call, self._parts.ladder.complete(ask, by))
 
     def _reply(self, call: Call, answer: Answer) -> Reply:

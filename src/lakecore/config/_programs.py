@@ -188,6 +188,28 @@ class ObserverSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRepositorySettings:
+    """A repository that `POST /review/runs` may be asked to review."""
+
+    name: str = setting("", "What it is called there, and under which its reviews are kept.")
+    path: str = setting("", "A folder of it on this machine, as an absolute path.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewSettings:
+    """What others may have reviewed, in a process that serves. See `docs/review.md`."""
+
+    max_runs: int = setting(
+        1, "Reviews at a time; one of a repository in any case.", minimum=1, maximum=64
+    )
+    repository: tuple[ReviewRepositorySettings, ...] = setting(
+        (),
+        "The repositories: whoever asks for a review names one of these.",
+        tables=ReviewRepositorySettings,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditorSettings:
     """Bounds of an audit of commit messages; what is beyond them makes it inconclusive."""
 

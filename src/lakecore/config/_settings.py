@@ -14,6 +14,7 @@ from lakecore.config._programs import (
     AuditorSettings,
     LlmSettings,
     ObserverSettings,
+    ReviewSettings,
 )
 from lakecore.config._setting import NO_OPTIONS, setting
 
@@ -327,4 +328,5 @@ class Settings:
     llm: LlmSettings = field(default_factory=LlmSettings)
     agents: AgentsSettings = field(default_factory=AgentsSettings)
     observer: ObserverSettings = field(default_factory=ObserverSettings)
+    review: ReviewSettings = field(default_factory=ReviewSettings)
     auditor: AuditorSettings = field(default_factory=AuditorSettings)

@@ -47,6 +47,7 @@ from lakecore.review._finding import (
 from lakecore.review._fix_test import FixTestRun, run_fix_test
 from lakecore.review._gate import FileOutcome, Gate, gate
 from lakecore.review._identity import Matching, line_map, match
+from lakecore.review._known_bar import KnownBar
 from lakecore.review._loop import Loop
 from lakecore.review._memory import FileMemory, Memory, Tracked, replay, trust_of
 from lakecore.review._noise import Noise, Pair, noise_of, wilson
@@ -104,6 +105,7 @@ __all__ = [
     "GitFiles",
     "Grounded",
     "IterationReport",
+    "KnownBar",
     "Loop",
     "Matching",
     "Memory",
