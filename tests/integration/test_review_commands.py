@@ -142,6 +142,22 @@ def test_the_ledger_has_every_field(desk: Desk) -> None:
     assert {"model", "rung", "prompt_tokens", "completion_tokens"} <= set(spent[0])
 
 
+def test_the_report_is_a_page(desk: Desk, tmp_path: Path) -> None:
+    """In one file, with a file's name as text; as JSON into a file, too."""
+    desk.project.write("src/<img src=x>.py", desk.project.read(PATHS[0]))
+    desk.commit()
+    desk.json("run", exit_code=1)
+    where = ["--repo", str(desk.project.root), "-o"]
+    desk("review", "report", "--format", "html", *where, str(tmp_path / "r.html"))
+    page = (tmp_path / "r.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "src/&lt;img src=x&gt;.py" in page
+    assert "<script" not in page
+    assert "Open findings (7)" in page
+    desk("review", "report", "--format", "json", *where, str(tmp_path / "r.json"))
+    assert json.loads((tmp_path / "r.json").read_text()) == desk.json("report")
+
+
 EVENTS = "select kind, level, message, data from system.events where source = 'lakecore'"
 
 

@@ -126,6 +126,24 @@ class Reviews:
             signals = {path: one.name.value for path, one in loop.memory().signals().items()}
             return iterations(rows, signals)
 
+    def page(self, repository: str | Path, **options: Any) -> str:
+        """The report of all iterations under a bar as one HTML file, without a script."""
+        from lakecore._version import __version__
+        from lakecore.review import REVIEWS, PageFacts, report_page
+
+        with self._loop(repository, **options) as loop:
+            return report_page(
+                PageFacts(
+                    loop.repository,
+                    loop.bar.id,
+                    loop.memory(),
+                    [row for row in loop.rows(REVIEWS) if row["bar"] == loop.bar.id],
+                    self.trust(),
+                    loop.now(),
+                    __version__,
+                )
+            )
+
     def ignore(
         self,
         repository: str | Path,

@@ -8,6 +8,16 @@ import stat
 import tempfile
 from pathlib import Path
 
+import click
+
+
+def write_text(file: Path | None, text: str) -> None:
+    """Text into a file, whole, or to standard output."""
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        write_whole(file, text.encode("utf-8", "backslashreplace"))
+
 
 def write_whole(file: Path, data: bytes) -> None:
     """Write a file beside its place and put it there; what is no plain file is written into."""

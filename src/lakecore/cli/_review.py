@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lakecore.cli._context import State, pass_state
+from lakecore.cli._files import write_text
 from lakecore.cli._group import group
 from lakecore.cli._options import parse_time
 from lakecore.cli._output import note, print_json, print_table, print_text
@@ -137,15 +139,34 @@ def status(state: State, /, repository: str, **given: Any) -> None:
     )
 
 
-@command.command("report", epilog="Example: lakecore review report")
+@command.command("report", epilog="Example: lakecore review report --format html -o review.html")
 @_where
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "json", "html")),
+    default="table",
+    show_default=True,
+    help="html: a page in one file, without a script.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file, of json and html; default: standard output.",
+)
 @pass_state
-def report(state: State, /, repository: str, **given: Any) -> None:
+def report(state: State, /, repository: str, form: str, output: Path | None, **given: Any) -> None:
     """The figures of each iteration under the bar."""
     with state.open_lake() as lake:
-        reports = lake.reviews.reports(repository, **_options(lake, given))
-    if state.as_json:
-        print_json([one.to_body() for one in reports])
+        options = _options(lake, given)
+        if form == "html":
+            write_text(output, lake.reviews.page(repository, **options))
+            return
+        reports = lake.reviews.reports(repository, **options)
+    if state.as_json or form == "json" or output is not None:
+        bodies = [one.to_body() for one in reports]
+        write_text(output, json.dumps(bodies, ensure_ascii=False, indent=2) + "\n")
         return
     columns = ("iteration", "files", "mean", "confirmed", "↑ ↓ =", "first attempt", "as JSON")
     print_table((*columns, "verified", "auto/dry_run/sim/block"), [_iteration(r) for r in reports])

@@ -10,7 +10,7 @@ import click
 from lakecore._version import __version__
 from lakecore.base import InvalidInput
 from lakecore.cli._context import State, pass_state
-from lakecore.cli._files import write_whole
+from lakecore.cli._files import write_text
 from lakecore.cli._group import Command
 from lakecore.cli._output import note
 from lakecore.cli._review_options import options_of, where
@@ -84,8 +84,6 @@ def export(
         memory = lake.reviews.memory(repository, **options_of(lake, given))
     found = chosen(memory, states, every)
     text = exported(found, form)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_whole(output, text.encode("utf-8", "backslashreplace"))
+    write_text(output, text)
+    if output is not None:
         note(f"{len(found)} findings: {output}")

@@ -60,6 +60,7 @@ from lakecore.review._on_demand import (
     decided_again,
     last_open_revision,
 )
+from lakecore.review._page import PageFacts, report_page
 from lakecore.review._parse import ANSWER_SCHEMA, Answer, parse
 from lakecore.review._plan import Plan, RunResult, RunSettings
 from lakecore.review._ports import Call, FileRef, Files, Models, Records, Reply
@@ -112,6 +113,7 @@ __all__ = [
     "Models",
     "Movement",
     "Noise",
+    "PageFacts",
     "Pair",
     "Plan",
     "Point",
@@ -153,6 +155,7 @@ __all__ = [
     "noise_of",
     "parse",
     "replay",
+    "report_page",
     "reviews_schema",
     "run_fix_test",
     "trust_of",
