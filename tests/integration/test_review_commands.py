@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -202,3 +203,21 @@ def test_the_observer_is_told_and_not_needed(
             ]
             assert {json.loads(one["data"])["run"] for one in events} == {told["run"]}
     assert ledgers[0] == ledgers[1]
+
+
+def test_names_that_are_no_utf_8(desk: Desk) -> None:
+    """A file whose name is bytes is inconclusive; odd characters of a name are characters."""
+    name = os.fsdecode(b"src/gr\xfc\xdfe.py")
+    (desk.project.root / name).write_text(desk.project.read(PATHS[0]))
+    desk.project.write("src/d\u202epy.rm\n.py", desk.project.read(PATHS[0]))
+    desk.commit()
+    told = desk.json("run", exit_code=1)
+    assert (told["reviewed"], told["files"], told["missing"]) == (7, 8, [])
+    where = ["--repo", str(desk.project.root)]
+    for form in ("sarif", "json", "markdown", "csv"):
+        assert desk("review", "export", *where, "--format", form).stdout
+    for command in ("status", "report", "findings"):
+        assert desk("review", command, *where).stdout
+    assert "<script" not in desk("review", "report", "--format", "html", *where).stdout
+    desk.commit()
+    assert desk.json("run", exit_code=1)["reviewed"] == 0

@@ -314,7 +314,8 @@ class LadderModels:
     def _reply(self, call: Call, answer: Answer) -> Reply:
         from lakecore.review import Reply
 
-        outcome, text = answer.outcome.value, answer.text
+        # A server's JSON can say half of a character, and no column keeps one.
+        outcome, text = answer.outcome.value, answer.text.encode("utf-8", "replace").decode()
         if outcome in ("unparsable", "schema") and text and call.accept(text) is None:
             outcome = "ok"  # in the other form: it is read all the same
         elif answer.ok and not isinstance(answer.value, str):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from lakecore.base import Clock, InvalidInput, NotFound, uuid7
-from lakecore.code import SourceKind
+from lakecore.code import SourceKind, shown
 from lakecore.review._examine import Text
 from lakecore.review._gate import FileOutcome
 from lakecore.review._make import finding_row
@@ -145,6 +145,9 @@ class Loop:
         renamed = self.renames(memory)
         questions = tokens = 0
         for ref in listed:
+            if shown(ref.path) != ref.path:
+                unreadable.append((shown(ref.path), "a name that is no UTF-8"))
+                continue
             known = memory.files.get(ref.path)
             is_known = known is not None and self._is_done(known, ref)
             # What is renamed is reviewed, so that its new name is on record.

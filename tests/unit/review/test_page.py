@@ -19,7 +19,8 @@ from lakecore.review._memory import FileMemory, Tracked
 from lakecore.review._page import MAX_FINDINGS
 from lakecore.review._page_parts import text
 
-HOSTILE = '</pre></style></title><script>alert(1)</script><img src=x onerror="a()"> \'&#60;\u202e\udc80\x1b'
+MARKS = '</pre></style></title><script>alert(1)</script><img src=x onerror="a()">'
+HOSTILE = f"{MARKS} '&#60;\u202e\udc80\x1b"
 PATH = f"src/{HOSTILE}.py"
 NOW = datetime(2026, 5, 4, 3, 2, tzinfo=UTC)
 MODEL = f"qwen{HOSTILE}"
