@@ -75,6 +75,7 @@ class Reviews:
         *,
         run_id: str | None = None,
         on_file: Callable[[FileOutcome, int, int], None] | None = None,
+        on_plan: Callable[[Plan], None] = lambda plan: None,
         stop: Event | None = None,
         **options: Any,
     ) -> RunResult:
@@ -82,6 +83,7 @@ class Reviews:
 
         Args:
             on_file: told of each file, with how many are done, of how many.
+            on_plan: told of what will be asked, before it is.
             stop: once it is set, nothing more is asked, and the run ends as far as it is.
             options: `revision` ("HEAD"), `selection`, `bar`, `settings`, `name`.
         """
@@ -89,6 +91,7 @@ class Reviews:
 
         name = run_id or uuid7()
         with self._loop(repository, run=name, **options) as loop:
+            loop.on_plan = on_plan
             if stop is not None:
                 from lakecore.app._review_desk import Stopping
 

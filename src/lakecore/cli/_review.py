@@ -18,10 +18,11 @@ from lakecore.cli._review_confirm import confirm
 from lakecore.cli._review_export import chosen, export, exported
 from lakecore.cli._review_options import options_of as _options
 from lakecore.cli._review_options import where as _where
+from lakecore.cli._review_progress import FORMS, Progress, estimate_lines, plan_body
 
 if TYPE_CHECKING:
     from lakecore.app import Lake
-    from lakecore.review import FileOutcome, Gate, IterationReport, Memory, RunResult
+    from lakecore.review import Gate, IterationReport, Memory, RunResult
 
 _SEVERITIES: Final = ("critical", "major", "minor", "info")
 _FORMATS: Final = ("table", "json", "csv", "markdown", "sarif")
@@ -64,6 +65,13 @@ command.add_command(export)
     show_default=True,
     help="The mildest severity that fails the gate.",
 )
+@click.option(
+    "--progress",
+    type=click.Choice(FORMS),
+    default="auto",
+    show_default=True,
+    help="On stderr, behind the estimate: a bar on a terminal, else a line for each file.",
+)
 @click.option("--estimate", is_flag=True, help="Say what it would ask, and ask nothing.")
 @pass_state
 def run(
@@ -81,6 +89,7 @@ def run(
     workers: int,
     max_tokens: int,
     least: str,
+    progress: str,
     estimate: bool,
     **given: Any,
 ) -> None:
@@ -106,7 +115,10 @@ def run(
         if estimate:
             _print_plan(state, lake, repository, options)
             return
-        result = lake.reviews.run(repository, run_id=run_id, on_file=_progress, **options)
+        told = Progress(progress, lake)
+        result = lake.reviews.run(
+            repository, run_id=run_id, on_file=told.file, on_plan=told.planned, **options
+        )
     decided = gate(result.outcomes, least=least)
     _print_result(state, result, decided)
     sys.exit(decided.exit_code)
@@ -279,35 +291,11 @@ def trust(state: State, jsonl: bool) -> None:
 
 def _print_plan(state: State, lake: Lake, repository: str, options: dict[str, Any]) -> None:
     plan = lake.reviews.plan(repository, **options)
-    costs = [
-        (rung.name, rung.prices.cost_nano(plan.prompt_tokens, plan.completion_tokens) / 1e9)
-        for rung in lake.ladder.rungs
-    ]
     if state.as_json:
-        print_json(
-            {
-                "files": [ref.path for ref in plan.files],
-                "unchanged": list(plan.unchanged),
-                "unreadable": [list(one) for one in plan.unreadable],
-                "questions": plan.questions,
-                "prompt_tokens": plan.prompt_tokens,
-                "completion_tokens": plan.completion_tokens,
-                "cost_usd": dict(costs),
-            }
-        )
+        print_json(plan_body(plan, lake))
         return
-    print_text(
-        f"{len(plan.files)} files, {plan.questions} questions, about {plan.prompt_tokens:,} + "
-        f"{plan.completion_tokens:,} tokens; {len(plan.unchanged)} are as they were, "
-        f"{len(plan.unreadable)} are no text"
-    )
-    for name, usd in costs:
-        print_text(f"  all of it by {name}: about {usd:.4f} dollars, confirmations aside")
-
-
-def _progress(outcome: FileOutcome, done: int, of: int) -> None:
-    told = outcome.why or f"{len(outcome.findings)} findings"
-    note(f"{done:>5} of {of}  {outcome.path}: {told}")
+    for line in estimate_lines(plan, lake):
+        print_text(line)
 
 
 def _print_result(state: State, result: RunResult, decided: Gate) -> None:

@@ -31,6 +31,9 @@ class Loop:
 
     Args:
         repository: the name under which its rows are kept.
+
+    Attributes:
+        on_plan: told of a run's plan before anything is asked.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Loop:
         self.records = records
         self.clock = clock
         self.settings = settings or RunSettings()
+        self.on_plan: Callable[[Plan], None] = lambda plan: None
 
     def memory(self, *, without_run: str | None = None) -> Memory:
         """What is known; `without_run` leaves the rows of one run out."""

@@ -81,6 +81,7 @@ class Run:
 
     def run(self) -> RunResult:
         loop, plan = self._loop, self._loop.plan_from(self._memory)
+        loop.on_plan(plan)
         self._renamed = loop.renames(self._memory)
         self._elsewhere.watch(plan.files)
         self._again = self._chosen_again(plan)
