@@ -21,6 +21,7 @@ from lakecore.telemetry import Traces
 
 if TYPE_CHECKING:
     from lakecore.app._agents import AgentDesk
+    from lakecore.app._review_desk import ReviewDesk
     from lakecore.app._workspace_source import WorkspaceSource
     from lakecore.auth import Keys
     from lakecore.changes import (
@@ -269,6 +270,12 @@ class Components:
         return AgentDesk(self)
 
     @cached_property
+    def reviews(self) -> ReviewDesk:
+        from lakecore.app._review_desk import ReviewDesk
+
+        return ReviewDesk(self)
+
+    @cached_property
     def query(self) -> QueryEngine:
         from lakecore.query import QueryEngine
         from lakecore.query import QuerySettings as EngineSettings
@@ -301,6 +308,8 @@ class Components:
     def close(self) -> None:
         if "agents" in self.__dict__:
             self.agents.close()
+        if "reviews" in self.__dict__:
+            self.reviews.close()
         if "ladder" in self.__dict__:
             self.ladder.close()
         if "records" in self.__dict__:

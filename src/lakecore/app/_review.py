@@ -23,15 +23,18 @@ from lakecore.base import InvalidInput, NotFound, uuid7
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from threading import Event
 
     from lakecore.app._components import Components
     from lakecore.app._lake import Lake
+    from lakecore.app._review_read import ReviewReading
     from lakecore.code import Repository
     from lakecore.llm import Answer
     from lakecore.records import RecordKind
     from lakecore.review import (
         Bar,
         Call,
+        Decided,
         FileOutcome,
         Hit,
         IterationReport,
@@ -83,17 +86,40 @@ class Reviews:
         *,
         run_id: str | None = None,
         on_file: Callable[[FileOutcome, int, int], None] | None = None,
+        on_plan: Callable[[Plan], None] = lambda plan: None,
+        stop: Event | None = None,
         **options: Any,
     ) -> RunResult:
         """Make the next iteration, or finish the one of `run_id`.
 
         Args:
             on_file: told of each file, with how many are done, of how many.
+            on_plan: told of what will be asked, before it is.
+            stop: once it is set, nothing more is asked, and the run ends as far as it is.
             options: `revision` ("HEAD"), `selection`, `bar`, `settings`, `name`.
         """
+        from lakecore.app._review_events import ReviewEvents
+
         name = run_id or uuid7()
         with self._loop(repository, run=name, **options) as loop:
-            result = loop.run(name, on_file)
+            loop.on_plan = on_plan
+            if stop is not None:
+                from lakecore.app._review_desk import Stopping
+
+                loop.models = Stopping(loop.models, stop)
+            facts = {"repository": loop.repository, "run": name, "bar": loop.bar.id}
+            events = ReviewEvents(lambda: self._parts.observer, self._lake.actor, facts)
+
+            def told(outcome: FileOutcome, done: int, of: int) -> None:
+                events.file(outcome, done, of)
+                if on_file is not None:
+                    on_file(outcome, done, of)
+
+            try:
+                result = loop.run(name, told)
+                events.iteration(result)
+            finally:
+                events.close()
         record_trust(self._lake, name)
         return result
 
@@ -115,6 +141,24 @@ class Reviews:
             signals = {path: one.name.value for path, one in loop.memory().signals().items()}
             return iterations(rows, signals)
 
+    def page(self, repository: str | Path, **options: Any) -> str:
+        """The report of all iterations under a bar as one HTML file, without a script."""
+        from lakecore._version import __version__
+        from lakecore.review import REVIEWS, PageFacts, report_page
+
+        with self._loop(repository, **options) as loop:
+            return report_page(
+                PageFacts(
+                    loop.repository,
+                    loop.bar.id,
+                    loop.memory(),
+                    [row for row in loop.rows(REVIEWS) if row["bar"] == loop.bar.id],
+                    self.trust(),
+                    loop.now(),
+                    __version__,
+                )
+            )
+
     def ignore(
         self,
         repository: str | Path,
@@ -128,6 +172,63 @@ class Reviews:
         """Leave a finding out of the gate, on a person's word, until a time."""
         with self._loop(repository, **options) as loop:
             return loop.ignore(finding_id, who=who or self._lake.actor, reason=reason, until=until)
+
+    def confirm(self, repository: str | Path, finding: str = "", **options: Any) -> list[Decided]:
+        """Confirm claimed fixes now, one or all; see `confirm_fixes` for the options."""
+        from lakecore.app._review_confirm import confirm_fixes
+
+        return confirm_fixes(self, repository, finding, **options)
+
+    @property
+    def reading(self) -> ReviewReading:
+        """What is known of reviews by their rows alone: runs, files, findings, report."""
+        from lakecore.app._review_read import ReviewReading
+
+        return ReviewReading(self)
+
+    def start(
+        self,
+        run_id: str | None = None,
+        *,
+        repository: str,
+        revision: str = "HEAD",
+        patterns: Sequence[str] = (),
+        paths: Sequence[str] = (),
+        since: str | None = None,
+        churn: int | None = None,
+        prompt: str = "forensic",
+        answer: str = "json",
+        temperature: float = 0.0,
+        **settings: Any,
+    ) -> dict[str, Any]:
+        """Begin a run of a repository of the settings in the background of this process.
+
+        Args:
+            settings: of `RunSettings`.
+        """
+        from lakecore.review import PROMPTS, RunSettings, Selection
+
+        if prompt not in PROMPTS:
+            raise InvalidInput("not a prompt of ours", expected=", ".join(PROMPTS), found=prompt)
+        return self._parts.reviews.start(
+            self._lake,
+            repository,
+            run_id=run_id,
+            revision=revision,
+            selection=Selection(tuple(patterns), since, churn, tuple(paths)),
+            bar=self.bar(prompt, output_format=answer, temperature=temperature),
+            settings=RunSettings(**settings),
+        )
+
+    def one_run(self, run_id: str) -> dict[str, Any]:
+        """A run by its rows, and where it is, if this process makes it. Raises `NotFound`."""
+        begun = self._parts.reviews.state(run_id)
+        if begun is None:
+            return self.reading.run(run_id) | {"state": "unknown"}
+        try:
+            return self.reading.run(run_id) | begun
+        except NotFound:
+            return begun | {"paths": []}
 
     def trust(self) -> list[TrustProfile]:
         """Every model by what became of its findings, in all repositories."""
@@ -173,13 +274,18 @@ class Reviews:
             yield Loop(
                 name or _name_of(opened),
                 GitFiles(opened, revision, selection),
-                LadderModels(self._parts, self._lake.actor, run, counted.order),
+                LadderModels(self._parts, self._lake.actor, run, counted.order, key=self._key()),
                 _Rows(self._lake),
                 bar or self.bar(),
                 clock=self._parts.clock,
                 settings=settings,
                 trust=counted.tier,
             )
+
+    def _key(self) -> str:
+        """The id of the key that the lake is used with: whose budget it is."""
+        principal = getattr(self._lake, "_principal", None)
+        return getattr(principal, "key_id", None) or ""
 
     def bar(
         self, prompt: str = "forensic", *, output_format: str = "json", temperature: float = 0.0
@@ -221,9 +327,11 @@ class LadderModels:
         order: Sequence[str] = (),
         *,
         only: str = "",
+        key: str = "",
     ) -> None:
         self._parts = parts
         self._actor = actor
+        self._key = key
         self._run = run
         rungs = {rung.name: rung for rung in parts.ladder.rungs}
         self._order = order
@@ -251,13 +359,14 @@ class LadderModels:
             parameters=dict(call.decoding),
             output=Output(form, call.schema, "review", check=check),
         )
-        by = By(actor=self._actor, source="review", run=self._run)
+        by = By(actor=self._actor, key=self._key, source="review", run=self._run)
         return self._reply(call, self._parts.ladder.complete(ask, by))
 
     def _reply(self, call: Call, answer: Answer) -> Reply:
         from lakecore.review import Reply
 
-        outcome, text = answer.outcome.value, answer.text
+        # A server's JSON can say half of a character, and no column keeps one.
+        outcome, text = answer.outcome.value, answer.text.encode("utf-8", "replace").decode()
         if outcome in ("unparsable", "schema") and text and call.accept(text) is None:
             outcome = "ok"  # in the other form: it is read all the same
         elif answer.ok and not isinstance(answer.value, str):
@@ -308,9 +417,21 @@ def _name_of(repository: Repository) -> str:
 def review_kinds() -> list[RecordKind]:
     """The columns of `system.reviews` and `system.findings`."""
     from lakecore.records import RecordKind
-    from lakecore.review import FINDINGS, REVIEWS, findings_schema, reviews_schema
+    from lakecore.review import (
+        CONFIRMATIONS,
+        FINDINGS,
+        REVIEWS,
+        confirmations_schema,
+        findings_schema,
+        reviews_schema,
+    )
 
     return [
+        RecordKind(
+            CONFIRMATIONS,
+            confirmations_schema(),
+            "Confirmations that somebody asked for: a row for each decision, with its test.",
+        ),
         RecordKind(
             REVIEWS, reviews_schema(), "Reviews of files: a row for each answer of a model."
         ),

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lakecore._version import __version__
 from lakecore.cli._context import State, pass_state
+from lakecore.cli._files import write_text
 from lakecore.cli._group import group
 from lakecore.cli._options import parse_time
 from lakecore.cli._output import note, print_json, print_table, print_text
 from lakecore.cli._review_canary import canary
+from lakecore.cli._review_confirm import confirm
+from lakecore.cli._review_export import chosen, export, exported
+from lakecore.cli._review_options import options_of as _options
+from lakecore.cli._review_options import where as _where
+from lakecore.cli._review_progress import FORMS, Progress, estimate_lines, plan_body
 from lakecore.cli._review_search import make_refactor_command, search
 
 if TYPE_CHECKING:
     from lakecore.app import Lake
-    from lakecore.review import FileOutcome, Gate, IterationReport, Memory, RunResult, Tracked
+    from lakecore.review import Gate, IterationReport, Memory, RunResult
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _SEVERITIES: Final = ("critical", "major", "minor", "info")
 _FORMATS: Final = ("table", "json", "csv", "markdown", "sarif")
 _MICRO: Final = 1_000_000
@@ -36,48 +40,8 @@ def command() -> None:
     """
 
 
-def _where(function: _F) -> _F:
-    """The options that say which repository, under which bar."""
-    for option in (
-        click.option(
-            "--temperature", type=float, default=0.0, show_default=True, help="Part of the bar."
-        ),
-        click.option(
-            "--answer",
-            "output_format",
-            type=click.Choice(["json", "markdown"]),
-            default="json",
-            show_default=True,
-            help="The form of answers; part of the bar.",
-        ),
-        click.option(
-            "--prompt",
-            default="forensic",
-            show_default=True,
-            help="forensic, soft, or a file of your own; part of the bar.",
-        ),
-        click.option("--name", help="Under which name it is kept; default: its folder's."),
-        click.option(
-            "--repo",
-            "repository",
-            default=".",
-            show_default=True,
-            type=click.Path(exists=True, file_okay=False),
-            help="A folder of the repository.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-def _options(lake: Lake, given: dict[str, Any]) -> dict[str, Any]:
-    """What the options of `_where` say, as the face takes it."""
-    bar = lake.reviews.bar(
-        given.pop("prompt"),
-        output_format=given.pop("output_format"),
-        temperature=given.pop("temperature"),
-    )
-    return {"bar": bar, "name": given.pop("name")}
+command.add_command(confirm)
+command.add_command(export)
 
 
 @command.command("run", epilog="Example: lakecore review run --since main --estimate")
@@ -103,6 +67,13 @@ def _options(lake: Lake, given: dict[str, Any]) -> dict[str, Any]:
     show_default=True,
     help="The mildest severity that fails the gate.",
 )
+@click.option(
+    "--progress",
+    type=click.Choice(FORMS),
+    default="auto",
+    show_default=True,
+    help="On stderr, behind the estimate: a bar on a terminal, else a line for each file.",
+)
 @click.option("--estimate", is_flag=True, help="Say what it would ask, and ask nothing.")
 @pass_state
 def run(
@@ -120,6 +91,7 @@ def run(
     workers: int,
     max_tokens: int,
     least: str,
+    progress: str,
     estimate: bool,
     **given: Any,
 ) -> None:
@@ -145,7 +117,10 @@ def run(
         if estimate:
             _print_plan(state, lake, repository, options)
             return
-        result = lake.reviews.run(repository, run_id=run_id, on_file=_progress, **options)
+        told = Progress(progress, lake)
+        result = lake.reviews.run(
+            repository, run_id=run_id, on_file=told.file, on_plan=told.planned, **options
+        )
     decided = gate(result.outcomes, least=least)
     _print_result(state, result, decided)
     sys.exit(decided.exit_code)
@@ -178,15 +153,34 @@ def status(state: State, /, repository: str, **given: Any) -> None:
     )
 
 
-@command.command("report", epilog="Example: lakecore review report")
+@command.command("report", epilog="Example: lakecore review report --format html -o review.html")
 @_where
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "json", "html")),
+    default="table",
+    show_default=True,
+    help="html: a page in one file, without a script.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file, of json and html; default: standard output.",
+)
 @pass_state
-def report(state: State, /, repository: str, **given: Any) -> None:
+def report(state: State, /, repository: str, form: str, output: Path | None, **given: Any) -> None:
     """The figures of each iteration under the bar."""
     with state.open_lake() as lake:
-        reports = lake.reviews.reports(repository, **_options(lake, given))
-    if state.as_json:
-        print_json([one.to_body() for one in reports])
+        options = _options(lake, given)
+        if form == "html":
+            write_text(output, lake.reviews.page(repository, **options))
+            return
+        reports = lake.reviews.reports(repository, **options)
+    if state.as_json or form == "json" or output is not None:
+        bodies = [one.to_body() for one in reports]
+        write_text(output, json.dumps(bodies, ensure_ascii=False, indent=2) + "\n")
         return
     columns = ("iteration", "files", "mean", "confirmed", "↑ ↓ =", "first attempt", "as JSON")
     print_table((*columns, "verified", "auto/dry_run/sim/block"), [_iteration(r) for r in reports])
@@ -205,26 +199,15 @@ def findings(
     state: State, /, repository: str, states: tuple[str, ...], every: bool, form: str, **given: Any
 ) -> None:
     """The findings, with the code that they quote."""
-    from lakecore.base import InvalidInput
-    from lakecore.review import State as FindingState
-    from lakecore.review import export, finding_body
+    from lakecore.review import finding_body
 
-    known = [one.value for one in FindingState]
-    for name in states:
-        if name not in known:
-            raise InvalidInput("no such state", expected=", ".join(known), found=name[:80])
     with state.open_lake() as lake:
         memory = lake.reviews.memory(repository, **_options(lake, given))
-    found = [
-        one
-        for path in sorted(memory.files)
-        for one in _in_order(memory.files[path].tracked.values())
-        if every or (one.state.value in states if states else one.is_open)
-    ]
+    found = chosen(memory, states, every)
     if state.as_json and form == "table":
         form = "json"
     if form != "table":
-        click.echo(export(found, form, version=__version__), nl=False)
+        click.echo(exported(found, form), nl=False)
         return
     rows = []
     for one in found:
@@ -310,35 +293,11 @@ def trust(state: State, form: str | None, jsonl: bool) -> None:
 
 def _print_plan(state: State, lake: Lake, repository: str, options: dict[str, Any]) -> None:
     plan = lake.reviews.plan(repository, **options)
-    costs = [
-        (rung.name, rung.prices.cost_nano(plan.prompt_tokens, plan.completion_tokens) / 1e9)
-        for rung in lake.ladder.rungs
-    ]
     if state.as_json:
-        print_json(
-            {
-                "files": [ref.path for ref in plan.files],
-                "unchanged": list(plan.unchanged),
-                "unreadable": [list(one) for one in plan.unreadable],
-                "questions": plan.questions,
-                "prompt_tokens": plan.prompt_tokens,
-                "completion_tokens": plan.completion_tokens,
-                "cost_usd": dict(costs),
-            }
-        )
+        print_json(plan_body(plan, lake))
         return
-    print_text(
-        f"{len(plan.files)} files, {plan.questions} questions, about {plan.prompt_tokens:,} + "
-        f"{plan.completion_tokens:,} tokens; {len(plan.unchanged)} are as they were, "
-        f"{len(plan.unreadable)} are no text"
-    )
-    for name, usd in costs:
-        print_text(f"  all of it by {name}: about {usd:.4f} dollars, confirmations aside")
-
-
-def _progress(outcome: FileOutcome, done: int, of: int) -> None:
-    told = outcome.why or f"{len(outcome.findings)} findings"
-    note(f"{done:>5} of {of}  {outcome.path}: {told}")
+    for line in estimate_lines(plan, lake):
+        print_text(line)
 
 
 def _print_result(state: State, result: RunResult, decided: Gate) -> None:
@@ -382,12 +341,6 @@ def _status(memory: Memory) -> list[dict[str, Any]]:
         }
         for path, known in sorted(memory.files.items())
     ]
-
-
-def _in_order(found: Any) -> list[Tracked]:
-    return sorted(
-        found, key=lambda one: (_SEVERITIES.index(one.finding.severity), one.finding.line)
-    )
 
 
 def _iteration(one: IterationReport) -> list[str]:

@@ -11,6 +11,7 @@ extra ``review``); everything else is text. All of it is bounded, and says where
       .diff_of(commit)             Diff → FileDiff → Hunk;  LineMap(hunks): old line ↔ new line
       .read(revision, path)        Source: text, kind (binary, huge, generated …), language
       .find(revision, word)        lines of a commit's files that contain it
+    export_tree(repository, revision, folder)  its files, written; nothing of them is run
     read_file(root, path)          the same Source from a folder, links not followed
     parse(text, language)          Code: symbols, tokens, references(name), symbol_at(line)
     compare(old, new, language)    equal but for comments, layout, strings, values; or different
@@ -27,6 +28,7 @@ extra ``review``); everything else is text. All of it is bounded, and says where
 """
 
 from lakecore.code._compare import Comparison, Sameness, ValueChange, compare
+from lakecore.code._export import Exported, ExportLimits, export_tree
 from lakecore.code._git import OLDEST_GIT, GitFailed, GitLimits
 from lakecore.code._languages import Language, is_document, is_test_path, language_of
 from lakecore.code._lines import LineMap
@@ -63,6 +65,8 @@ __all__ = [
     "Commit",
     "Comparison",
     "Diff",
+    "ExportLimits",
+    "Exported",
     "FileChange",
     "FileDiff",
     "Found",
@@ -82,6 +86,7 @@ __all__ = [
     "TreeEntry",
     "ValueChange",
     "compare",
+    "export_tree",
     "find_tests",
     "is_document",
     "is_generated",

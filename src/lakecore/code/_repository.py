@@ -301,6 +301,10 @@ class Repository:
             return to_source(path, b"")
         return to_source(path, self._blobs.read(blob, max_bytes=self.limits.max_blob_bytes))
 
+    def read_bytes(self, entry: TreeEntry, *, max_bytes: int) -> bytes | None:
+        """A file's bytes as they are stored, of a link its target; None beyond `max_bytes`."""
+        return self._blobs.read(entry.blob, max_bytes=max_bytes)
+
     def find(
         self, revision: str, text: str, *, word: bool = True, under: Sequence[str] = ()
     ) -> Found:

@@ -188,8 +188,16 @@ class ObserverSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRepositorySettings:
+    """A repository that `POST /review/runs` may be asked to review."""
+
+    name: str = setting("", "What it is called there, and under which its reviews are kept.")
+    path: str = setting("", "A folder of it on this machine, as an absolute path.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewSettings:
-    """What trust in models decides in reviews. A model that little is known of changes nothing."""
+    """What trust in models decides in reviews, and what others may have reviewed here."""
 
     order_by_trust: bool = setting(
         False,
@@ -200,6 +208,14 @@ class ReviewSettings:
         False,
         "What a model of low trust would let through by itself is `dry_run`. It makes no tier "
         "milder.",
+    )
+    max_runs: int = setting(
+        1, "Reviews at a time; one of a repository in any case.", minimum=1, maximum=64
+    )
+    repository: tuple[ReviewRepositorySettings, ...] = setting(
+        (),
+        "The repositories: whoever asks for a review names one of these.",
+        tables=ReviewRepositorySettings,
     )
 
 

@@ -1,4 +1,4 @@
-"""`[[llm.rung]]`: tables in a list, from the file or from the environment."""
+"""`[[llm.rung]]` and its like: tables in a list, from the file or from the environment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from lakecore.base import InvalidInput
 from lakecore.config._parse import kind_of, parse_value
 
 MAX_TABLES: Final = 64
+_NEEDED: Final = ("name", "base_url", "model", "path")
+"""What a table has to say, if its kind has such a setting."""
 
 
 def parse_tables(kind: type, value: object, *, key: str, where: str) -> tuple[Any, ...]:
@@ -58,7 +60,7 @@ def _table(kind: type, table: Mapping[str, object], *, key: str, where: str) -> 
         )
         for name, value in table.items()
     }
-    for name in ("name", "base_url", "model"):
-        if not values.get(name):
+    for name in _NEEDED:
+        if name in known and not values.get(name):
             raise InvalidInput(f"{key} needs {name}", where=where)
     return kind(**values)

@@ -34,6 +34,7 @@ that is known and a small event, which cost less than a thread: see `_guard` and
 `_models`           /v1: models, as OpenAI's clients expect them (`_forms`: errors, too)
 `_observer`         /event, /events, /stats, /traces, and OTLP
 `_langfuse`         what Langfuse's SDK asks for
+`_review`           /review: what reviews found, and runs of them
 `_running`          SQL statements under way: their number, their end
 `_health`, `_openapi`  /health, /ready, /openapi.json
 `_mounted`          doors of other protocols, behind the same guard

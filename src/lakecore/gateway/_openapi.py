@@ -62,6 +62,7 @@ _STATUSES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("/keys/{key_id}/rotate", "post"): ("201",),
     ("/webhooks", "post"): ("201",),
     ("/agent/runs", "post"): ("202",),
+    ("/review/runs", "post"): ("202",),
     ("/event", "post"): ("202",),
     ("/api/public/scores", "post"): ("202", "207"),
     **{
@@ -91,6 +92,7 @@ _LINKS: Final[Mapping[tuple[str, str], tuple[tuple[str, str, str, str], ...]]] =
         ("/agent/runs/{run_id}", "get", "run_id", "/id"),
         ("/agent/runs/{run_id}/cancel", "post", "run_id", "/id"),
     ),
+    ("/review/runs", "post"): (("/review/runs/{run_id}", "get", "run_id", "/id"),),
     ("/workspaces", "post"): (
         ("/workspaces/{name}/diff", "get", "name", "/name"),
         ("/workspaces/{name}", "get", "name", "/name"),

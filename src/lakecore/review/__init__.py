@@ -37,6 +37,7 @@ from lakecore.review._canary import Trial, Trials, try_on
 from lakecore.review._canary import exit_code as canary_exit_code
 from lakecore.review._canary import judge as judge_canary
 from lakecore.review._cases import Case, CaseSet, has_cases, make_cases, read_cases, write_cases
+from lakecore.review._command import TIMEOUT_S, words_of
 from lakecore.review._confirm import BlindReview, Confirmation, FixTest, Verdict, confirm
 from lakecore.review._drift import CanaryRun, Drift, drift
 from lakecore.review._export import FORMATS, export, finding_body
@@ -51,14 +52,26 @@ from lakecore.review._finding import (
     RawFinding,
     ground,
 )
+from lakecore.review._fix_test import FixTestRun, run_fix_test
 from lakecore.review._gate import FileOutcome, Gate, gate
 from lakecore.review._identity import Matching, line_map, match
 from lakecore.review._index import KINDS as SEARCHED
 from lakecore.review._index import ReviewIndex
+from lakecore.review._known_bar import KnownBar
 from lakecore.review._loop import Loop
 from lakecore.review._memory import FileMemory, Memory, Tracked, replay, trust_of
 from lakecore.review._noise import Noise, Pair, noise_of, wilson
+from lakecore.review._on_demand import (
+    CONFIRMATIONS,
+    Decided,
+    claims_of,
+    confirm_on_demand,
+    confirmations_schema,
+    decided_again,
+    last_open_revision,
+)
 from lakecore.review._order import in_order, known_trust
+from lakecore.review._page import PageFacts, report_page
 from lakecore.review._parse import ANSWER_SCHEMA, Answer, parse
 from lakecore.review._plan import Plan, RunResult, RunSettings
 from lakecore.review._ports import Call, FileRef, Files, Models, Records, Reply
@@ -76,6 +89,7 @@ from lakecore.review._words import Hit, ranked, term_words
 __all__ = [
     "ANSWER_SCHEMA",
     "CATEGORIES",
+    "CONFIRMATIONS",
     "FINDINGS",
     "FORMATS",
     "OPEN",
@@ -85,6 +99,7 @@ __all__ = [
     "SEARCHED",
     "SEVERE",
     "SEVERITIES",
+    "TIMEOUT_S",
     "WEIGHTS",
     "Answer",
     "Bar",
@@ -94,6 +109,7 @@ __all__ = [
     "Case",
     "CaseSet",
     "Confirmation",
+    "Decided",
     "Drift",
     "FileMemory",
     "FileOutcome",
@@ -101,17 +117,20 @@ __all__ = [
     "Files",
     "Finding",
     "FixTest",
+    "FixTestRun",
     "Gate",
     "GitFiles",
     "Grounded",
     "Hit",
     "IterationReport",
+    "KnownBar",
     "Loop",
     "Matching",
     "Memory",
     "Models",
     "Movement",
     "Noise",
+    "PageFacts",
     "Pair",
     "Plan",
     "Point",
@@ -134,10 +153,14 @@ __all__ = [
     "Verdict",
     "by_trust",
     "canary_exit_code",
+    "claims_of",
     "classify",
     "confirm",
+    "confirm_on_demand",
+    "confirmations_schema",
     "confirmed_score",
     "contains",
+    "decided_again",
     "drift",
     "export",
     "finding_body",
@@ -151,6 +174,7 @@ __all__ = [
     "iterations",
     "judge_canary",
     "known_trust",
+    "last_open_revision",
     "line_map",
     "make_cases",
     "match",
@@ -161,10 +185,13 @@ __all__ = [
     "read_cases",
     "refactor_signals",
     "replay",
+    "report_page",
     "reviews_schema",
+    "run_fix_test",
     "term_words",
     "trust_of",
     "try_on",
     "wilson",
+    "words_of",
     "write_cases",
 ]

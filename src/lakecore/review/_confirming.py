@@ -73,7 +73,7 @@ def confirm_claims(
     return Confirmed(verdicts, tuple(looks))
 
 
-_ENDED: Final = ("budget", "no_rung")
+_ENDED: Final = ("budget", "no_rung", "stopped")
 
 
 def _look(

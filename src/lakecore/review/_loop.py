@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from lakecore.base import Clock, InvalidInput, NotFound, uuid7
-from lakecore.code import SourceKind
+from lakecore.code import SourceKind, shown
 from lakecore.review._examine import Text
 from lakecore.review._gate import FileOutcome
 from lakecore.review._make import finding_row
@@ -32,6 +32,9 @@ class Loop:
     Args:
         repository: the name under which its rows are kept.
         trust: in models, 0 to 1, as far as it is to count for the gradient's tier.
+
+    Attributes:
+        on_plan: told of a run's plan before anything is asked.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Loop:
         self.clock = clock
         self.settings = settings or RunSettings()
         self.trust = trust or {}
+        self.on_plan: Callable[[Plan], None] = lambda plan: None
 
     def memory(self, *, without_run: str | None = None) -> Memory:
         """What is known; `without_run` leaves the rows of one run out."""
@@ -149,6 +153,9 @@ class Loop:
         renamed = self.renames(memory)
         questions = tokens = 0
         for ref in listed:
+            if shown(ref.path) != ref.path:
+                unreadable.append((shown(ref.path), "a name that is no UTF-8"))
+                continue
             known = memory.files.get(ref.path)
             is_known = known is not None and self._is_done(known, ref)
             # What is renamed is reviewed, so that its new name is on record.

@@ -118,10 +118,10 @@ def _findings(value: object, severity: str | None) -> Iterable[RawFinding]:
         claim = one.get("claim") or one.get("description") or one.get("reason") or ""
         yield RawFinding(
             _word(one.get("category")),
-            quote if isinstance(quote, str) else "",
-            claim if isinstance(claim, str) else "",
+            _text(quote),
+            _text(claim),
             _word(one.get("severity") or severity),
-            one["symbol"] if isinstance(one.get("symbol"), str) else "",
+            _text(one.get("symbol")),
             _share(one.get("confidence")),
         )
 
@@ -220,6 +220,11 @@ def _word(value: object) -> str:
     return value.strip().lower().replace(" ", "-") if isinstance(value, str) else ""
 
 
+def _text(value: object) -> str:
+    """A text that can be kept: half of a character, which JSON can say, is replaced."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
 def _texts(value: object) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else ()
-    return tuple(one for one in listed if isinstance(one, str))[:MAX_FINDINGS]
+    return tuple(_text(one) for one in listed if isinstance(one, str))[:MAX_FINDINGS]

@@ -41,7 +41,7 @@ from lakecore.review._state import Sign, State, next_state
 if TYPE_CHECKING:
     from lakecore.review._loop import Loop
 
-STOPPING: Final = frozenset(("budget", "no_rung"))
+STOPPING: Final = frozenset(("budget", "no_rung", "stopped"))
 """Outcomes after which no further question is asked: the run goes on when it is run again."""
 _AHEAD: Final = 4
 
@@ -81,6 +81,7 @@ class Run:
 
     def run(self) -> RunResult:
         loop, plan = self._loop, self._loop.plan_from(self._memory)
+        loop.on_plan(plan)
         self._renamed = loop.renames(self._memory)
         self._elsewhere.watch(plan.files)
         self._again = self._chosen_again(plan)

@@ -74,3 +74,22 @@ def test_bad_rungs(tmp_path: Path, text: str, match: str) -> None:
     (tmp_path / "lakecore.toml").write_text(text)
     with pytest.raises(InvalidInput, match=match):
         load(environ={}, directory=tmp_path)
+
+
+def test_tables_of_other_kinds(tmp_path: Path) -> None:
+    """What each of them needs, and nothing of what a rung needs."""
+    file = tmp_path / "lakecore.toml"
+    file.write_text(
+        '[[review.repository]]\nname = "ours"\npath = "/srv/ours"\n'
+        '[[agents.server]]\nname = "files"\ncommand = ["serve-files"]\n'
+    )
+    settings = load(environ={}, directory=tmp_path).settings
+    assert [(one.name, one.path) for one in settings.review.repository] == [("ours", "/srv/ours")]
+    assert [one.command for one in settings.agents.server] == [("serve-files",)]
+    for text, match in (
+        ('[[review.repository]]\nname = "ours"', "needs path"),
+        ('[[agents.server]]\ncommand = ["x"]', "needs name"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InvalidInput, match=match):
+            load(environ={}, directory=tmp_path)
