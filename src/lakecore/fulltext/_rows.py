@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_KEY_BYTES: Final = 1_024
 MAX_TEXT_BYTES: Final = 16 * MIB
+MAX_DELETES: Final = 10_000_000
 _BATCH_ROWS: Final = 4_096
 
 Row = tuple[str, list[str | None]]
@@ -63,16 +64,29 @@ def check_upserts(table: pa.Table, fields: Sequence[str]) -> pa.Table:
     return _last_of_each(pa.table(columns))
 
 
-def check_deletes(keys: Sequence[str]) -> list[str]:
-    """Raises:
-    InvalidInput: a key that is no text.
+def check_keys(keys: Sequence[str], *, most: int = MAX_DELETES) -> list[str]:
+    """`keys`, but for those that no index can have.
+
+    Raises:
+        InvalidInput: too many, or one that is no text.
     """
     if isinstance(keys, str):
-        raise InvalidInput("keys to delete are a list", found="one text")
+        raise InvalidInput("keys are a list of texts", found="one text")
+    if len(keys) > most:
+        raise InvalidInput("too many keys", expected=f"at most {most:,}", found=f"{len(keys):,}")
+    found = []
     for key in keys:
         if not isinstance(key, str):
             raise InvalidInput("a key of a text index is text", found=type(key).__name__)
-    return list(keys)
+        try:
+            size = len(key.encode())
+        except UnicodeEncodeError:
+            raise InvalidInput(
+                "a key of a text index is no valid text", found=ascii(key)[:80]
+            ) from None
+        if size <= MAX_KEY_BYTES:
+            found.append(key)
+    return found
 
 
 def rows_of(table: pa.Table | None, fields: Sequence[str]) -> Iterator[Row]:
