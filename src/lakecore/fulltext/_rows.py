@@ -41,11 +41,9 @@ def check_upserts(table: pa.Table, fields: Sequence[str]) -> pa.Table:
             )
         column = table[name]
         kind = column.type
-        if pa.types.is_null(kind):
-            column = column.cast(pa.string())
-        elif not (
-            pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
-        ):
+        if kind == pa.string_view() or pa.types.is_null(kind) or _is_encoded_text(kind):
+            column = column.cast(pa.large_string())
+        elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise InvalidInput("a column of a text index is no text", where=name, found=kind)
         longest = pc.max(pc.binary_length(column)).as_py() or 0
         most = MAX_KEY_BYTES if name == KEY else MAX_TEXT_BYTES
@@ -62,6 +60,14 @@ def check_upserts(table: pa.Table, fields: Sequence[str]) -> pa.Table:
             "a row for a text index has no key", found=f"{columns[KEY].null_count} nulls"
         )
     return _last_of_each(pa.table(columns))
+
+
+def _is_encoded_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_dictionary(kind) and (
+        pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+    )
 
 
 def check_keys(keys: Sequence[str], *, most: int = MAX_DELETES) -> list[str]:

@@ -30,7 +30,8 @@ def test_folding(text: str, folded: str) -> None:
 
 
 TEXTS = st.text(
-    st.characters(exclude_categories=["Cs"]) | st.sampled_from("aÉée\u0301\u0323ßﬁガ\u30ab\u3099東한ǆ")
+    st.characters(exclude_categories=["Cs"])
+    | st.sampled_from("aÉée\u0301\u0323ßﬁガ\u30ab\u3099東한ǆ")
 )
 
 
