@@ -25,7 +25,12 @@ This is the only package that reads settings from the environment.
 
 from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
-from lakecore.config._programs import AuditorSettings, LlmSettings, RungSettings
+from lakecore.config._programs import (
+    AuditorSettings,
+    LlmSettings,
+    RungSettings,
+    SearchSettings,
+)
 from lakecore.config._settings import (
     AuthSettings,
     GatewaySettings,
@@ -49,6 +54,7 @@ __all__ = [
     "Loaded",
     "QuerySettings",
     "RungSettings",
+    "SearchSettings",
     "Settings",
     "ShownSetting",
     "StorageSettings",

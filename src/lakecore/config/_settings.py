@@ -14,6 +14,7 @@ from lakecore.config._programs import (
     AuditorSettings,
     LlmSettings,
     ObserverSettings,
+    SearchSettings,
 )
 from lakecore.config._setting import NO_OPTIONS, setting
 
@@ -325,6 +326,7 @@ class Settings:
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     llm: LlmSettings = field(default_factory=LlmSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     agents: AgentsSettings = field(default_factory=AgentsSettings)
     observer: ObserverSettings = field(default_factory=ObserverSettings)
     auditor: AuditorSettings = field(default_factory=AuditorSettings)

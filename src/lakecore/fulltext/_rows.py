@@ -65,9 +65,8 @@ def check_upserts(table: pa.Table, fields: Sequence[str]) -> pa.Table:
 def _is_encoded_text(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_dictionary(kind) and (
-        pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
-    )
+    texts = (pa.string(), pa.large_string())
+    return bool(pa.types.is_dictionary(kind) and kind.value_type in texts)
 
 
 def check_keys(keys: Sequence[str], *, most: int = MAX_DELETES) -> list[str]:
