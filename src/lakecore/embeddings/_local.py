@@ -8,6 +8,7 @@ are 8-bit; what is computed is float32).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
@@ -113,6 +114,9 @@ class LocalEmbedder:
 
 
 def _load(model: PinnedModel) -> tuple[Any, Any]:
+    # Read by versions that report home when they are imported; ours does not, another may be
+    # installed. There is no other way to say so before it begins.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
         from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer

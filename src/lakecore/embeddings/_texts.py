@@ -97,8 +97,10 @@ def unit_rows(vectors: Any, where: str) -> Vectors:
     import numpy as np
 
     rows = np.asarray(vectors, np.float64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all() or not (lengths > 0).all():
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+    if not np.isfinite(largest).all() or not (largest > 0).all():
         raise InvalidInput("a vector has no direction: NaN, infinite or zero", where=where)
-    unit: Vectors = (rows / lengths).astype(np.float32)
+    # By the largest number first: squares of very large or small ones are none.
+    rows = rows / largest
+    unit: Vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return unit
