@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakecore.base import InvalidInput
-from lakecore.base.limits import GIB, MIB
+from lakecore.base.limits import GIB, KIB, MIB
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,10 +42,19 @@ _ROW_BYTES: Final = 64
 _BUSY_S: Final = 5.0
 _LOOK_UP: Final = 500
 
+_PAGE_BYTES: Final = 16 * KIB
+"""Ten vectors of 384 numbers to a page, and little left over."""
+_WAL_PAGES: Final = 256
+
+_BROKEN: Final = (sqlite3.DatabaseError, UnicodeError, OverflowError)
+"""What reading a damaged file comes to."""
+
+_PUT: Final = "INSERT OR REPLACE INTO vectors (key, used, vector) VALUES (?, ?, ?)"
+
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS vectors
-    (key BLOB PRIMARY KEY, used INTEGER NOT NULL, vector BLOB NOT NULL) WITHOUT ROWID;
+    (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, used INTEGER NOT NULL, vector BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS vectors_used ON vectors (used);
 """
 
@@ -62,12 +71,7 @@ class VectorCache:
     def __init__(
         self, folder: Path, name: str, dimension: int, *, max_bytes: int = DEFAULT_BYTES
     ) -> None:
-        if not MIN_BYTES <= max_bytes <= MAX_BYTES:
-            raise InvalidInput(
-                "not a size of a cache",
-                expected=f"{MIN_BYTES:,} to {MAX_BYTES:,} bytes",
-                found=max_bytes,
-            )
+        check_max_bytes(max_bytes)
         self._dimension = dimension
         self._name = name
         self._lock = threading.Lock()
@@ -89,7 +93,7 @@ class VectorCache:
             try:
                 for start in range(0, len(keys), _LOOK_UP):
                     found |= self._look_up(keys, range(start, min(start + _LOOK_UP, len(keys))))
-            except sqlite3.DatabaseError as error:
+            except _BROKEN as error:
                 self._after(error)
         return found
 
@@ -105,28 +109,28 @@ class VectorCache:
             ]
             try:
                 with self._db:
-                    self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+                    self._db.executemany(_PUT, rows)
                     self._evict()
-            except sqlite3.DatabaseError as error:
+            except _BROKEN as error:
                 self._after(error)
 
     def probe(self) -> bytes | None:
         """What was kept of the model's answer to a known text."""
-        with self._lock, suppress(sqlite3.DatabaseError):
+        with self._lock, suppress(*_BROKEN):
             row = self._db.execute("SELECT value FROM about WHERE name = 'probe'").fetchone()
             return row[0] if row and isinstance(row[0], bytes) else None
         return None
 
     def restart(self, probe: bytes) -> None:
         """Forget all vectors, and keep `probe` for the next opening."""
-        with self._lock, suppress(sqlite3.DatabaseError), self._db:
+        with self._lock, suppress(*_BROKEN), self._db:
             self._db.execute("DELETE FROM vectors")
             self._db.execute("INSERT OR REPLACE INTO about VALUES ('probe', ?)", (probe,))
 
     @property
     def count(self) -> int:
         """Vectors that are kept."""
-        with self._lock, suppress(sqlite3.DatabaseError):
+        with self._lock, suppress(*_BROKEN):
             return int(self._db.execute("SELECT count(*) FROM vectors").fetchone()[0])
         return 0
 
@@ -147,7 +151,7 @@ class VectorCache:
         hits = []
         for key, packed in self._db.execute(query, list(wanted)):
             content = _unpacked(key, packed, self._dimension * 4)
-            if content is not None:
+            if content is not None and key in wanted:
                 hits.append((self._tick, key))
                 vector = np.frombuffer(content, np.float32)
                 found |= dict.fromkeys(wanted[key], vector)
@@ -177,13 +181,15 @@ class VectorCache:
             if "locked" in str(error) or "unable to open" in str(error):
                 return _nowhere()
             return self._anew()
-        except sqlite3.DatabaseError:
+        except _BROKEN:
             return self._anew()
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=_BUSY_S, check_same_thread=False)
         try:
+            db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             db.execute("PRAGMA journal_mode=WAL")
+            db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
             db.execute("PRAGMA synchronous=NORMAL")
             db.executescript(_TABLES)
             (tick,) = db.execute("SELECT coalesce(max(used), 0) FROM vectors").fetchone()
@@ -199,15 +205,27 @@ class VectorCache:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         try:
             return self._connect()
-        except sqlite3.DatabaseError:
+        except _BROKEN:
             return _nowhere()
 
-    def _after(self, error: sqlite3.DatabaseError) -> None:
+    def _after(self, error: Exception) -> None:
         """Go on without what cannot be read; with a lock that is not had, only this time."""
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             return
         self._db.close()
         self._db = self._anew()
+
+
+def check_max_bytes(max_bytes: int) -> None:
+    """Raises:
+    InvalidInput: no size that a cache can have.
+    """
+    if not MIN_BYTES <= max_bytes <= MAX_BYTES:
+        raise InvalidInput(
+            "not a size of a cache",
+            expected=f"{MIN_BYTES:,} to {MAX_BYTES:,} bytes",
+            found=max_bytes,
+        )
 
 
 def _nowhere() -> sqlite3.Connection:
@@ -243,8 +261,10 @@ def _packed(key: bytes, content: bytes) -> bytes:
     return _digest(key + content)[:_CHECK_BYTES] + content
 
 
-def _unpacked(key: bytes, packed: object, size: int) -> bytes | None:
-    if not isinstance(packed, bytes) or len(packed) != size + _CHECK_BYTES:
+def _unpacked(key: object, packed: object, size: int) -> bytes | None:
+    if not isinstance(key, bytes) or not isinstance(packed, bytes):
+        return None
+    if len(packed) != size + _CHECK_BYTES:
         return None
     content = packed[_CHECK_BYTES:]
     return content if _packed(key, content) == packed else None

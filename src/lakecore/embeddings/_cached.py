@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakecore.embeddings._cache import DEFAULT_BYTES, FOLDER, VectorCache
+from lakecore.embeddings._cache import DEFAULT_BYTES, FOLDER, VectorCache, check_max_bytes
 from lakecore.embeddings._endpoint import PROBE
 from lakecore.embeddings._texts import check_texts
 
@@ -33,10 +34,12 @@ class CachedEmbedder:
     """
 
     def __init__(self, embedder: Embedder, state: Path, *, max_bytes: int = DEFAULT_BYTES) -> None:
+        check_max_bytes(max_bytes)
         self._embedder = embedder
-        self._cache = VectorCache(
-            state / FOLDER, embedder.name, embedder.dimension, max_bytes=max_bytes
-        )
+        self._folder = state / FOLDER
+        self._max_bytes = max_bytes
+        self._opening = threading.Lock()
+        self._opened: VectorCache | None = None
         self._is_known = False
 
     @property
@@ -63,8 +66,21 @@ class CachedEmbedder:
         return vectors
 
     def close(self) -> None:
-        """Close the cache."""
-        self._cache.close()
+        """Close the cache; the next call opens it again."""
+        with self._opening:
+            opened, self._opened, self._is_known = self._opened, None, False
+        if opened is not None:
+            opened.close()
+
+    @property
+    def _cache(self) -> VectorCache:
+        """Opened when it is needed: an endpoint may have to be asked for its dimension."""
+        with self._opening:
+            if self._opened is None:
+                self._opened = VectorCache(
+                    self._folder, self.name, self.dimension, max_bytes=self._max_bytes
+                )
+            return self._opened
 
     def _piece(self, texts: list[str]) -> Vectors:
         import numpy as np
