@@ -91,20 +91,26 @@ class Engine:
             with translated(self._folder):
                 writer = self._writer(heap_bytes, deadline_s)
                 try:
-                    is_empty = self._is_empty()
-                    for key in deletes:
-                        writer.delete_documents_by_term(KEY, key)
-                    for document in self._documents(rows):
-                        if not is_empty:
-                            writer.delete_documents_by_term(KEY, document.get_first(KEY))
-                        writer.add_document(document)
-                    writer.commit()
+                    self._commit(writer, rows, deletes)
+                except BaseException:
+                    _clear_away(writer)
+                    raise
                 finally:
                     # Lets go of the lock, too. Merges that are under way are finished.
                     writer.wait_merging_threads()
                 sync(self._folder)
         finally:
             self._writing.release()
+
+    def _commit(self, writer: Any, rows: Iterable[Row], deletes: Sequence[str]) -> None:
+        is_empty = self._is_empty()
+        for key in deletes:
+            writer.delete_documents_by_term(KEY, key)
+        for document in self._documents(rows):
+            if not is_empty:
+                writer.delete_documents_by_term(KEY, document.get_first(KEY))
+            writer.add_document(document)
+        writer.commit()
 
     def close(self) -> None:
         """Let go of the files."""
@@ -166,6 +172,15 @@ def translated(folder: Path) -> Iterator[None]:
         if type(error).__name__ != "PanicException":
             raise
         raise _corrupt(error, folder) from error
+
+
+def _clear_away(writer: Any) -> None:
+    """Remove what was written for a commit that will not be: it may have filled the disk."""
+    try:
+        writer.rollback()
+        writer.garbage_collect_files()
+    except Exception:  # noqa: S110 - the error that led here is raised
+        pass
 
 
 def _translated(error: Exception, folder: Path) -> Exception:
