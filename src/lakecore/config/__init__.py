@@ -25,7 +25,13 @@ This is the only package that reads settings from the environment.
 
 from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
-from lakecore.config._programs import AuditorSettings, LlmSettings, ReviewSettings, RungSettings
+from lakecore.config._programs import (
+    AuditorSettings,
+    LlmSettings,
+    ReviewSettings,
+    RungSettings,
+    SearchSettings,
+)
 from lakecore.config._settings import (
     AuthSettings,
     GatewaySettings,
@@ -50,6 +56,7 @@ __all__ = [
     "QuerySettings",
     "ReviewSettings",
     "RungSettings",
+    "SearchSettings",
     "Settings",
     "ShownSetting",
     "StorageSettings",

@@ -15,6 +15,7 @@ from lakecore.config._programs import (
     LlmSettings,
     ObserverSettings,
     ReviewSettings,
+    SearchSettings,
 )
 from lakecore.config._setting import NO_OPTIONS, setting
 
@@ -326,6 +327,7 @@ class Settings:
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     llm: LlmSettings = field(default_factory=LlmSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     agents: AgentsSettings = field(default_factory=AgentsSettings)
     observer: ObserverSettings = field(default_factory=ObserverSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)
