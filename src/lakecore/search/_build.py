@@ -14,12 +14,11 @@ Nothing here is seen by anybody before the registry names it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -96,7 +95,6 @@ class Build:
         """All rows. `InvalidInput` names the row that cannot be indexed."""
         if self.index.has_text:
             folder = self._text_folder()
-            folder.mkdir(parents=True)
             self._text = self._means.texts.create(folder, self.index.columns)
         for table in self._source.scan(self._snapshot, self.index.columns):
             self._means.pause()
@@ -419,13 +417,8 @@ def _texts(table: pa.Table, name: str) -> pa.ChunkedArray:
 def _states(folder: Path) -> dict[str, tuple[int, int]]:
     """The files of a text index, with what tells whether one is as it was."""
     found: dict[str, tuple[int, int]] = {}
-    for place in _plain_files(folder):
-        state = place.stat()
-        found[place.name] = (state.st_size, state.st_mtime_ns)
-    return found
-
-
-def _plain_files(folder: Path) -> Iterator[Path]:
-    for place in sorted(folder.iterdir()):
+    for place in sorted(folder.rglob("*")):
         if place.is_file() and not place.name.endswith(".lock"):
-            yield place
+            state = place.stat()
+            found[place.relative_to(folder).as_posix()] = (state.st_size, state.st_mtime_ns)
+    return found

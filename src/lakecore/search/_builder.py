@@ -31,6 +31,7 @@ from lakecore.base import (
     InvalidInput,
     LakecoreError,
     NotFound,
+    Retry,
     Unavailable,
 )
 from lakecore.journal import Author
@@ -109,7 +110,9 @@ class Builder:
                 raise Unavailable("too many indexes wait to be built", hint="try again later")
             self._waiting.append((name, author, anew))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="lakecore-index", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="lakecore-index", daemon=True
+                )
                 self._thread.start()
             self._lock.notify()
 
@@ -142,7 +145,7 @@ class Builder:
         index = parts.registry.get(name)
         folder = self._folder()
         try:
-            source = parts.sources.of_id(index.dataset_id)
+            source = parts.sources.of_id(index.dataset_id, index.dataset)
             snapshot = source.snapshot()
             if snapshot is None:
                 raise NotFound("the dataset has no rows yet", where=source.name)
@@ -179,8 +182,8 @@ class Builder:
             swapped = parts.registry.swap(
                 made, generation, author, "build" if base is None else "refresh"
             )
-        except Conflict:
-            raise
+        except Retry:
+            raise  # a conflict among them: nothing is wrong with the index
         except _Closed:
             raise Unavailable("the lake is being closed; the build was left") from None
         except LakecoreError as error:

@@ -78,11 +78,10 @@ class Files:
             for name, file in files.items():
                 if not name.startswith(TEXT):
                     continue
-                plain = name.removeprefix(TEXT)
-                if not _NAME.fullmatch(plain) or plain.startswith(".."):
-                    raise CorruptData("not a name of a file of an index", found=repr(plain)[:200])
+                place = making / _checked(name.removeprefix(TEXT))
+                place.parent.mkdir(parents=True, exist_ok=True)
                 # A copy: the store's own file must not change, whatever the library does.
-                shutil.copyfile(self.local(file), making / plain)
+                shutil.copyfile(self.local(file), place)
             shutil.rmtree(folder, ignore_errors=True)
             making.rename(folder)
         except OSError:
@@ -137,6 +136,14 @@ class Files:
                 hint="raise [search] cache_bytes",
             )
         return kept
+
+
+def _checked(name: str) -> str:
+    """A name of the registry that stays in its folder, or `CorruptData`."""
+    parts = name.split("/")
+    if len(parts) > 4 or not all(_NAME.fullmatch(part) and part.strip(".") for part in parts):
+        raise CorruptData("not a name of a file of an index", found=repr(name)[:200])
+    return name
 
 
 def _sha256(place: Path) -> str:

@@ -235,7 +235,7 @@ class Indexes:
             "duration_s": None if generation is None else generation.duration_s,
         }
         try:
-            source = self._sources.of_id(index.dataset_id)
+            source = self._sources.of_id(index.dataset_id, index.dataset)
         except NotFound as error:
             return {**told, "state": FAILED, "error": told["error"] or error.message}
         told["dataset"], told["version"] = source.name, source.version()
@@ -252,7 +252,18 @@ class Indexes:
         Raises:
             NotFound: there is no such index, or its dataset was dropped.
         """
-        return self._sources.of_id(self.get(name).dataset_id).name
+        index = self.get(name)
+        return self._sources.of_id(index.dataset_id, index.dataset).name
+
+    def is_due(self, index: Index) -> bool:
+        """Whether its dataset changed since; one whose last build failed waits for somebody."""
+        if index.error:
+            return False
+        try:
+            version = self._sources.of_id(index.dataset_id, index.dataset).version()
+        except NotFound:
+            return False
+        return index.generation is None or version > index.generation.version
 
     # -- asking -----------------------------------------------------------------------
 
@@ -340,7 +351,7 @@ class Indexes:
             return known[1:]
         index = self._registry.get(name)
         try:
-            source = self._sources.of_id(index.dataset_id)
+            source = self._sources.of_id(index.dataset_id, index.dataset)
         except NotFound as error:
             raise NotFound(
                 "the dataset of this index was dropped", where=name, found=index.dataset

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakecore.search._excerpt import excerpt
 from lakecore.search._files import TEXT, Files
 from lakecore.search._index import Generation, Index
-from lakecore.search._ports import KEY, TextIndex, TextIndexes
+from lakecore.search._ports import KEY, TextHit, TextIndex, TextIndexes
 from lakecore.search._segment import Segment
 from lakecore.search._vectors import Floats, best
 
@@ -24,7 +25,10 @@ _PARTS: Final = {
     "graph": ("graph", "usearch"),
 }
 _FILTER_KEYS: Final = 10_000
-"""So many keys are handed to the text index; of more, what it finds is looked at afterwards."""
+"""So many keys are handed to the text index; of more, what it finds is looked at first."""
+
+_MOST_HITS: Final = 10_000
+_MOST_KEYS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +108,18 @@ class Opened:
         """(key, score) of the rows that match a text, the best first."""
         if self._text is None:
             return []
-        if allowed is None:
-            return list(self._text.search(text, count))
-        if not allowed.count:
+        if allowed is not None and not allowed.count:
             return []
-        if len(allowed.keys) <= _FILTER_KEYS:
-            return list(self._text.search(text, count, keys=allowed.keys.to_pylist()))
-        wanted = count
-        while True:
-            hits = self._text.search(text, wanted)
+        if allowed is None:
+            return _pairs(self._text.search(text, min(count, _MOST_HITS)))
+        if len(allowed.keys) > _FILTER_KEYS:
+            wanted = min(_MOST_HITS, 8 * count)
+            hits = _pairs(self._text.search(text, wanted))
             found = self._allowed(hits, allowed)
-            if len(found) >= count or len(hits) < wanted or wanted >= self.rows:
+            if len(found) >= count or len(hits) < wanted or len(allowed.keys) > _MOST_KEYS:
                 return found[:count]
-            wanted = min(self.rows, wanted * 8)
+        keys = allowed.keys.to_pylist()
+        return _pairs(self._text.search(text, min(count, _MOST_HITS), keys=keys))
 
     def take(self, keys: Sequence[str]) -> pa.Table:
         """The rows of these keys, in this order; those that cannot be found are left out."""
@@ -137,8 +140,8 @@ class Opened:
         if self._text is None:
             return ""
         for value in values:
-            if value and (excerpt := self._text.highlight(text, value)):
-                return excerpt
+            if value and (spans := self._text.highlight(text, value)):
+                return excerpt(value, [(span.start, span.end) for span in spans])
         return ""
 
     def _allowed(
@@ -150,6 +153,10 @@ class Opened:
             rows = segment.find(keys)
             chosen |= (rows >= 0) & mask[rows]
         return [hit for hit, is_chosen in zip(hits, chosen, strict=True) if is_chosen]
+
+
+def _pairs(hits: Sequence[TextHit]) -> list[tuple[str, float]]:
+    return [(hit.key, hit.score) for hit in hits]
 
 
 def _places(generation: Generation, segment_id: str, files: Files) -> dict[str, Path]:

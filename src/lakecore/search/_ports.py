@@ -42,10 +42,28 @@ class Embedders(Protocol):
         ...
 
 
+class TextHit(Protocol):
+    """A row that matches; `score` is BM25, more is better."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+
+
+class Span(Protocol):
+    """A part of a text, from `start` up to `end`."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
 class TextIndex(Protocol):
     """Full text in a folder. One writes at a time; many may read."""
 
-    def update(self, upserts: pa.Table, deletes: Sequence[str]) -> None:
+    def update(self, upserts: pa.Table | None = None, deletes: Sequence[str] = ()) -> None:
         """Put rows in the place of those with the same `key`, remove others; durable at the end.
 
         Args:
@@ -56,16 +74,15 @@ class TextIndex(Protocol):
     def search(
         self,
         text: str,
-        limit: int,
-        *,
+        limit: int = 10,
         fields: Sequence[str] | None = None,
         keys: Sequence[str] | None = None,
-    ) -> Sequence[tuple[str, float]]:
-        """(key, score) by BM25, the best first; with `keys` of those rows alone."""
+    ) -> Sequence[TextHit]:
+        """The rows that match best, the best first; with `keys` of those rows alone."""
         ...
 
-    def highlight(self, text: str, value: str) -> str:
-        """An excerpt of a value with what was found marked; empty when nothing was."""
+    def highlight(self, text: str, value: str) -> Sequence[Span]:
+        """Where the words of a text are in a value, in order."""
         ...
 
     def close(self) -> None:
@@ -156,6 +173,6 @@ class Sources(Protocol):
         """Raises `NotFound`; `InvalidInput` for a dataset without a key."""
         ...
 
-    def of_id(self, dataset_id: str) -> Source:
-        """Whatever it is called by now. Raises `NotFound` when it was dropped."""
+    def of_id(self, dataset_id: str, called: str) -> Source:
+        """Whatever it is called by now; it was `called` so. `NotFound` when it was dropped."""
         ...

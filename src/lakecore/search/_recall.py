@@ -84,7 +84,9 @@ class _Measured:
         for own, query, true in zip(self._chosen, self._queries, self._true, strict=True):
             rows = graph.candidates(query, OVERFETCH * (self._count + 1))
             found = rows[best(scores(self._vectors[rows], query, self._metric), self._count + 1)]
-            hits += len(np.intersect1d(_others(found, own, self._count), _others(true, own, self._count)))
+            hits += len(
+                np.intersect1d(_others(found, own, self._count), _others(true, own, self._count))
+            )
         return hits / (len(self._chosen) * self._count)
 
 

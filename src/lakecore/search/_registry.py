@@ -117,6 +117,4 @@ class Registry:
         author: Author,
         action: str,
     ) -> Index:
-        return read_index(
-            self._documents.change(KIND, name, change, author=author, action=action)
-        )
+        return read_index(self._documents.change(KIND, name, change, author=author, action=action))
