@@ -59,7 +59,11 @@ class SearchFace:
 
 
 class LakeIndexes:
-    """The indexes of a lake. Every change of them is in the journal."""
+    """The indexes of a lake. Every change of them is in the journal.
+
+    An index is told JSON-ready: its `name`, `dataset`, `kind`, `columns`, `model`, `metric`,
+    `state` (building, ready, stale, failed), `covered_version`, `rows_behind`, `recall`, …
+    """
 
     def __init__(self, parts: Components, author: _Author) -> None:
         self._parts = parts
@@ -79,7 +83,7 @@ class LakeIndexes:
         actor: str | None = None,
         source: str = "api",
         reason: str = "",
-    ) -> Index:
+    ) -> dict[str, Any]:
         """Make an index over columns of a dataset with a key, and build it.
 
         Args:
@@ -91,7 +95,7 @@ class LakeIndexes:
             parameters: ``exact_rows``, ``connectivity``, ``expansion_add``, ``min_recall``.
             wait: False: it is built in the background.
         """
-        return self._parts.indexes.create(
+        made = self._parts.indexes.create(
             name,
             dataset,
             columns,
@@ -102,6 +106,7 @@ class LakeIndexes:
             wait=wait,
             author=self._author(actor, source, reason),
         )
+        return self._told(made)
 
     def refresh(
         self,
@@ -112,7 +117,7 @@ class LakeIndexes:
         actor: str | None = None,
         source: str = "api",
         reason: str = "",
-    ) -> Index:
+    ) -> dict[str, Any]:
         """Bring an index to its dataset's newest version.
 
         Args:
@@ -122,33 +127,30 @@ class LakeIndexes:
         """
         author = self._author(actor, source, reason)
         build = self._parts.indexes.rebuild if rebuild else self._parts.indexes.refresh
-        return build(name, wait=wait, author=author)
+        return self._told(build(name, wait=wait, author=author))
 
     def drop(
         self, name: str, *, actor: str | None = None, source: str = "api", reason: str = ""
-    ) -> Index:
+    ) -> dict[str, Any]:
         """End an index, and remove its files."""
-        return self._parts.indexes.drop(name, author=self._author(actor, source, reason))
+        told = self.get(name)
+        self._parts.indexes.drop(name, author=self._author(actor, source, reason))
+        return {**told, "state": "dropped"}
 
-    def list(self) -> list[Index]:
+    def list(self) -> list[dict[str, Any]]:
         """All of them, by name."""
-        return self._parts.indexes.list_indexes()
+        return [self._told(index) for index in self._parts.indexes.list_indexes()]
 
-    def get(self, name: str) -> Index:
+    def get(self, name: str) -> dict[str, Any]:
         """One of them. Raises `NotFound`."""
-        return self._parts.indexes.get(name)
-
-    def describe(self) -> list[dict[str, Any]]:
-        """All of them with how far each is behind its dataset, JSON-ready."""
-        return [self._parts.indexes.describe(index) for index in self.list()]
-
-    def status(self, name: str) -> dict[str, Any]:
-        """One of them with how far it is behind, JSON-ready."""
-        return self._parts.indexes.describe(self.get(name))
+        return self._told(self._parts.indexes.get(name))
 
     def dataset_of(self, name: str) -> str:
         """What the dataset of an index is called by now."""
         return self._parts.indexes.dataset_of(name)
+
+    def _told(self, index: Index) -> dict[str, Any]:
+        return self._parts.indexes.describe(index)
 
 
 class LocalEmbedders:

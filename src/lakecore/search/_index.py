@@ -36,6 +36,9 @@ PARAMETERS: Final[Mapping[str, tuple[float, float, float]]] = {
 }
 """What may be set: rows up to which every vector is compared, and the graph above that."""
 
+TAKEN: Final = "indexes"
+"""A name that is a route of its own."""
+
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -188,13 +191,15 @@ ROOT: Final = "search/"
 
 def check_index_name(name: object) -> str:
     """The name, or `InvalidInput`."""
-    if not isinstance(name, str) or len(name) > MAX_NAME_BYTES or not _NAME.fullmatch(name):
+    is_name = isinstance(name, str) and len(name) <= MAX_NAME_BYTES and _NAME.fullmatch(name)
+    if not is_name or name == TAKEN:
         raise InvalidInput(
             "not a name of an index",
-            expected=f"a-z, 0-9, _, no digit first, at most {MAX_NAME_BYTES} characters",
+            expected=f"a-z, 0-9, _, no digit first, at most {MAX_NAME_BYTES} characters; "
+            f"and not {TAKEN}",
             found=repr(name)[:200],
         )
-    return name
+    return str(name)
 
 
 def check_columns(columns: Sequence[str] | str) -> tuple[str, ...]:
