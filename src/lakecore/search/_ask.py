@@ -20,8 +20,8 @@ MAX_DEPTH: Final = 10_000
 
 MAX_TEXT_CHARACTERS: Final = 8_192
 MAX_WHERE_CHARACTERS: Final = 16_384
-_FUSED_DEPTH: Final = 100
-"""So deep both rankings are looked at, at least."""
+FUSED_DEPTH: Final = 200
+"""So deep both rankings are looked at, on every page: another depth is another order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +127,9 @@ def _hits(
     assert question.text is not None  # noqa: S101 - checked
     if kind == "text":
         return opened.matching(question.text, count, allowed)
-    depth = max(_FUSED_DEPTH, 2 * count)
-    rankings = [[key for key, _ in opened.matching(question.text, depth, allowed)]]
+    rankings = [[key for key, _ in opened.matching(question.text, FUSED_DEPTH, allowed)]]
     if query is not None:
-        rankings.append([key for key, _ in opened.nearest(query, depth, allowed)])
+        rankings.append([key for key, _ in opened.nearest(query, FUSED_DEPTH, allowed)])
     return fuse(rankings)[:count]
 
 
