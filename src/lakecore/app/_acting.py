@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lakecore.changes import ChangeResult
     from lakecore.journal import Author
     from lakecore.query import QueryResult, SqlChange, TableSource
+    from lakecore.search import SearchResult
     from lakecore.tables import MutationResult
 
 _LOOKED_AT: Final = 1_000
@@ -73,7 +74,15 @@ class ActingLake(Lake):
         values = {name: Sql(text) for name, text in change.set.items()}
         return self.update(change.dataset, set=values, **meant, **options)
 
-    def _readable(self, tables: TableSource) -> TableSource:
+    def search(self, index: str, text: str | None = None, **asked: Any) -> SearchResult:
+        """As `Lake.search`, of an index over what the principal may read."""
+        self._readable(self._parts.lake_tables).check_search(index)
+        return super().search(index, text, **asked)
+
+    def _asking(self) -> object | None:
+        return self._readable(self._parts.lake_tables)
+
+    def _readable(self, tables: TableSource) -> Readable:
         return Readable(tables, self._principal)
 
     def mutated(self, mutation_id: str) -> Dataset:
@@ -162,6 +171,22 @@ class Readable:
         """As the tables have it."""
         self._check(schema, name)
         return self._tables.changes(schema, name, after, until)
+
+    def search(self, index: str, text: str, limit: int, where: str | None) -> Any:
+        """As the tables have it; a condition sees no more than the principal may read."""
+        self.check_search(index)
+        return self._tables.search(index, text, limit, where, asking=self)
+
+    def check_search(self, index: str) -> None:
+        """Raises `Refused` when they may not read what an index is over; `NotFound`: no index."""
+        from lakecore.auth import authorize
+
+        try:
+            dataset = self._tables.searched(index)
+        except NotFound as error:
+            # Names that are near may be those of what they must not know of.
+            raise NotFound("there is no such index", where=error.where) from None
+        authorize(self._principal, "read", dataset)
 
     def _check(self, schema: str, name: str) -> None:
         from lakecore.auth import authorize

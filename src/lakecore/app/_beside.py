@@ -24,6 +24,7 @@ _SIGNING_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]+")
 @contextmanager
 def beside(parts: Components) -> Iterator[None]:
     """Everything of it, for the block."""
+    from lakecore.app._search import Refresher
     from lakecore.app._webhooks import make_deliverer
 
     trace_settings = traces_of(parts.settings)
@@ -32,12 +33,17 @@ def beside(parts: Components) -> Iterator[None]:
     if parts.settings.webhooks.deliver:
         parts.deliverer = make_deliverer(parts)
         parts.deliverer.start()
+    refresher = Refresher(parts) if parts.settings.search.refresh else None
+    if refresher is not None:
+        refresher.start()
     try:
         yield
     finally:
         if parts.deliverer is not None:
             parts.deliverer.stop()
             parts.deliverer = None
+        if refresher is not None:
+            refresher.stop()
         parts.traces.stop()
 
 

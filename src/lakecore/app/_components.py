@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lakecore.query import QueryEngine
     from lakecore.reconcile import Reconciler
     from lakecore.records import Recorder
+    from lakecore.search import Indexes
     from lakecore.tables import Tables
     from lakecore.webhooks import Deliverer, DeliveryState, Webhooks
     from lakecore.workspaces import Workspaces, WorkspaceSimulator, WorkspaceView
@@ -181,6 +182,12 @@ class Components:
         )
 
     @cached_property
+    def indexes(self) -> Indexes:
+        from lakecore.app._search import make_indexes
+
+        return make_indexes(self)
+
+    @cached_property
     def reconciler(self) -> Reconciler:
         from lakecore.reconcile import Reconciler
 
@@ -215,6 +222,7 @@ class Components:
             keys=lambda: self.keys,
             records=lambda: self.records,
             settle=self._settle,
+            indexes=lambda: self.indexes,
         )
 
     @cached_property
@@ -316,6 +324,8 @@ class Components:
             self.records.close()
         if "background" in self.__dict__:
             self.background.close()
+        if "indexes" in self.__dict__:
+            self.indexes.close()
         if "query" in self.__dict__:
             self.query.close()
         if "deliveries" in self.__dict__:

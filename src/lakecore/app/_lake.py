@@ -20,6 +20,7 @@ from lakecore.app._observer import ObserverFace
 from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._review import ReviewFace
+from lakecore.app._search import SearchFace
 from lakecore.app._time import TimeFace
 from lakecore.app._truth import TruthFace
 from lakecore.app._webhooks import WebhooksFace
@@ -48,6 +49,7 @@ class Lake(
     ModelsFace,
     ReconcileFace,
     ReviewFace,
+    SearchFace,
     WorkspacesFace,
     WebhooksFace,
     ObserverFace,
@@ -299,7 +301,8 @@ class Lake(
 
         Limits: `timeout_s`, `max_rows`, `memory_limit_bytes`. Time travel by
         ``as_of('planes', 3)``, ``as_of('planes', '2026-01-31T12:00:00Z')`` or ``"planes@3"``;
-        ``history('planes', 'N10156')`` and ``changes('planes', 1, 5)`` are tables, too.
+        ``history('planes', 'N10156')`` and ``changes('planes', 1, 5)`` are tables, too, and so
+        is ``search('planes_text', 'boeing', 10)``.
         """
         return self._parts.query.sql(query, params, **limits)
 

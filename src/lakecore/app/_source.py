@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from lakecore.auth import Keys
     from lakecore.changes import Pending
     from lakecore.journal import Event, Journal
+    from lakecore.query import TableSource
     from lakecore.records import Recorder
+    from lakecore.search import Indexes
     from lakecore.storage import Store
     from lakecore.tables import Tables, TableView
     from lakecore.truth import RuleSet
@@ -75,6 +77,7 @@ class LakeTables:
         keys: Callable[[], Keys],
         records: Callable[[], Recorder],
         settle: Callable[[str], None] = lambda name: None,
+        indexes: Callable[[], Indexes],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -84,6 +87,7 @@ class LakeTables:
         self._views: dict[str, Callable[[], Any]] = {
             "datasets": self._datasets,
             "decisions": self._decisions,
+            "indexes": self._indexes,
             "journal": self._events,
             "keys": self._keys,
             "maintenance": self._maintenance,
@@ -96,6 +100,7 @@ class LakeTables:
         self._api_keys = keys
         self._records = records
         self._settle = settle
+        self._made_indexes = indexes
 
     @property
     def _tables(self) -> Tables:
@@ -168,6 +173,26 @@ class LakeTables:
         found = self._entities.changes(dataset, after, until)
         return found if found is not None else self._journal.changes("", -1, -1)
 
+    def search(
+        self,
+        index: str,
+        text: str,
+        limit: int,
+        where: str | None,
+        *,
+        asking: TableSource | None = None,
+    ) -> pa.Table:
+        """The rows of an index that fit a text best; `asking`: the tables of whoever asks."""
+        from lakecore.app._search import search_table
+        from lakecore.search import Question
+
+        question = Question(text=text, limit=limit, where=where)
+        return search_table(self._made_indexes().search(index, question, asking=asking or self))
+
+    def searched(self, index: str) -> str:
+        """What the dataset of an index is called: who may read it may search."""
+        return self._made_indexes().dataset_of(index)
+
     def _dataset(self, schema: str, name: str) -> Dataset | None:
         return self._catalog.find(name if schema == MAIN else f"{schema}.{name}")
 
@@ -205,6 +230,11 @@ class LakeTables:
         from lakecore.changes import pending_table
 
         return pending_table(self._pending_changes())
+
+    def _indexes(self) -> pa.Table:
+        from lakecore.app._search import indexes_table
+
+        return indexes_table(self._made_indexes())
 
     def _keys(self) -> pa.Table:
         from lakecore.auth import keys_table

@@ -42,6 +42,10 @@ SECTIONS = {
         "revert": "undo one mutation",
         "workspace": "changes apart from main, until they are merged",
     },
+    "Search": {
+        "search": "the rows that fit a text best",
+        "index": "what makes that fast: over which columns, how far behind",
+    },
     "The record": {
         "history": "every change of one row",
         "diff": "what differs between two versions",

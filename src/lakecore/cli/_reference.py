@@ -150,6 +150,19 @@ _OBJECTS: Final = (
         "to the same figures",
     ),
     (
+        "index create, index refresh, index drop, index list",
+        "an index, or a list of them: `name`, `id`, `dataset`, `dataset_id`, `kind`, `columns`, "
+        "`key`, `model`, `dimension`, `metric`, `parameters`, `state`, `error`, "
+        "`covered_version`, `version`, `rows_behind`, `rows`, `skipped`, `recall`, `size_bytes`, "
+        "`built_us`, `duration_s`",
+    ),
+    (
+        "search",
+        "`index`, `dataset`, `covered_version`, `version`, `rows_behind`, `is_behind`, "
+        "`is_exact`, `recall`, `next_offset`, `items`: list of {`_rank`, `_score`, `_key`, the "
+        "key's columns, the indexed texts, `_highlight`}",
+    ),
+    (
         "verify",
         "`status`, and `integrity`, `anchored`, `completeness`: each {`status`, `summary`, "
         "`problems`, `detail`}; a status is green, broken, inconclusive or absent",

@@ -19,6 +19,7 @@ from lakecore.client._journal import ClientJournal
 from lakecore.client._reading import Reading, key_text
 from lakecore.client._registering import Registering, columns
 from lakecore.client._results import Verified
+from lakecore.client._search import ClientIndexes, search
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from lakecore.ingest import IngestResult
     from lakecore.maintain import MaintenanceReport
     from lakecore.reconcile import ReconcileReport
+    from lakecore.search import SearchResult
     from lakecore.workspaces import Workspace
 
 TIMEOUT_S: Final = 330.0
@@ -67,6 +69,9 @@ class Client(Reading, Changing, Registering):
         )
         self.journal = ClientJournal(self._connection)
         """The append-only journal: record, history, recent, query, tail, stats."""
+
+        self.index = ClientIndexes(self._connection)
+        """The indexes: create, list, refresh, drop."""
 
         self.truth = ClientTruth(self._connection)
         """The rules: evaluate, check, apply."""
@@ -217,6 +222,12 @@ class Client(Reading, Changing, Registering):
         path = f"/pending/{segment(change_id)}/reject"
         answer = self._connection.post(path, {"reason": reason}, idempotency_key=idempotency_key)
         return _results.pending(answer.body)
+
+    # -- search -----------------------------------------------------------------------
+
+    def search(self, index: str, text: str | None = None, **asked: Any) -> SearchResult:
+        """The rows of an index that fit a text best; options as `Lake.search` has them."""
+        return search(self._connection, index, text, asked)
 
     # -- workspaces -------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from lakecore.config._settings import (
     JournalSettings,
     LakeSettings,
     QuerySettings,
+    SearchSettings,
     Settings,
     StorageSettings,
     TruthSettings,

@@ -167,6 +167,23 @@ class QuerySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """Indexes: what is kept of them on this machine, and when they are brought up to date."""
+
+    cache_bytes: int = setting(
+        4 * GIB,
+        "Bytes of index files that this machine keeps of a lake in a bucket.",
+        minimum=64 * MIB,
+    )
+    refresh: bool = setting(
+        True, "Refresh indexes whose datasets changed, in the background of `lakecore up`."
+    )
+    refresh_interval_s: float = setting(
+        60.0, "Seconds between two looks at what changed.", minimum=1, maximum=86_400
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TruthSettings:
     """Changes that wait for an approval."""
 
@@ -322,6 +339,7 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     query: QuerySettings = field(default_factory=QuerySettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     truth: TruthSettings = field(default_factory=TruthSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)

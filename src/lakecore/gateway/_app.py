@@ -35,6 +35,7 @@ from lakecore.gateway import (
     _query,
     _record,
     _review,
+    _search,
     _tail,
     _truth,
     _webhooks,
@@ -64,7 +65,7 @@ _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes, _past),
     *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks, _models, _agents),
-    *(_observer, _langfuse, _review),
+    *(_observer, _langfuse, _review, _search),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _GONE: Final = 499

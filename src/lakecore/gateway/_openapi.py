@@ -61,6 +61,7 @@ _STATUSES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("/keys", "post"): ("201",),
     ("/keys/{key_id}/rotate", "post"): ("201",),
     ("/webhooks", "post"): ("201",),
+    ("/search/indexes", "post"): ("201",),
     ("/agent/runs", "post"): ("202",),
     ("/review/runs", "post"): ("202",),
     ("/event", "post"): ("202",),
@@ -87,6 +88,11 @@ _LINKS: Final[Mapping[tuple[str, str], tuple[tuple[str, str, str, str], ...]]] =
     ("/webhooks", "post"): (
         ("/webhooks/{webhook_id}", "get", "webhook_id", "/id"),
         ("/webhooks/{webhook_id}", "delete", "webhook_id", "/id"),
+    ),
+    ("/search/indexes", "post"): (
+        ("/search/indexes/{index}", "get", "index", "/name"),
+        ("/search/indexes/{index}", "delete", "index", "/name"),
+        ("/search/{index}", "post", "index", "/name"),
     ),
     ("/agent/runs", "post"): (
         ("/agent/runs/{run_id}", "get", "run_id", "/id"),

@@ -62,6 +62,20 @@ class Sql(Arguments):
     timeout_s: Annotated[float, Field(gt=0, le=MAX_QUERY_S)] = QUERY_S
 
 
+class Search(Arguments):
+    """A text in an index."""
+
+    index: Annotated[
+        str, Field(min_length=1, max_length=128, description="As `select * from system.indexes`.")
+    ]
+    text: Annotated[str, Field(min_length=1, max_length=8_192)]
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 10
+    where: Annotated[
+        str | None,
+        Field(max_length=16_384, description="A condition in SQL over the dataset's columns."),
+    ] = None
+
+
 class History(Arguments):
     """One row of a dataset."""
 

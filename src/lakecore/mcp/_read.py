@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Nothing,
         OfDataset,
         Pending,
+        Search,
         Sql,
         Verify,
     )
@@ -71,6 +72,15 @@ def sql(desk: Desk, given: Sql, timeout_s: float, opened: Callable[[Any], None])
         columns = [{"name": field.name, "type": str(field.type)} for field in result.schema]
         lines, is_cut = gathered(_lines(result.chunks("ndjson")))
     return Found("A query's rows.", {"columns": columns}, lines, is_cut)
+
+
+def search(desk: Desk, given: Search) -> Found:
+    """The rows of an index that fit a text best, of what the visitor may read."""
+    found = desk.looking().search(given.index, given.text, limit=given.limit, where=given.where)
+    words = f"Rows of {found.dataset}, version {found.covered_version}, the best first."
+    if found.is_behind:
+        words += f" The dataset has version {found.version} by now."
+    return listed(words, found.to_pylist(), found.facts())
 
 
 def history(desk: Desk, given: History) -> Found:

@@ -20,6 +20,7 @@ from lakecore.mcp._arguments import (
     OfDataset,
     Pending,
     Proposal,
+    Search,
     Sql,
     Verify,
     schema_of,
@@ -106,6 +107,14 @@ _ALL: Final = (
         "as_of('planes', 3) or as_of('planes', '2026-01-31T12:00:00Z') as a table; changes "
         "between two: changes('planes', 1, 5)." + _DATA,
         Sql,
+    ),
+    ToolSpec(
+        "search",
+        "Search by a text",
+        "The rows of an index that fit a text best, by words or by meaning; the answer says how "
+        "far the index is behind its dataset." + _DATA,
+        Search,
+        _read.search,
     ),
     ToolSpec(
         "history",

@@ -144,6 +144,11 @@ class _Above:
 
         return unpack(self._ask("changes", schema, name, after, until))
 
+    def search(self, index: str, text: str, limit: int, where: str | None) -> object:
+        from lakecore.query._wire import unpack
+
+        return unpack(self._ask("search", index, text, limit, where))
+
     def send(self, message: object) -> None:
         with self._lock:
             self._connection.send(message)

@@ -21,7 +21,7 @@ import pyarrow as pa
 from lakecore.base import Bug, InvalidInput, LakecoreError, Refused
 from lakecore.query._child import BATCH, STOP
 from lakecore.query._errors import cancelled, time_limit
-from lakecore.query._source import TableSource, events_of
+from lakecore.query._source import TableSource, events_of, search_of
 from lakecore.query._stream import Deadline
 from lakecore.query._wire import Ask, Job, NotPortable, pack
 
@@ -184,6 +184,8 @@ class IsolatedStream:
             return Bug("a table cannot be opened", found=f"{type(error).__name__}: {error}")
 
     def _find(self, ask: Ask) -> object | None:
+        if ask.method == "search":
+            return search_of(self._source).search(*ask.args)
         if ask.method != "table":
             found: object | None = getattr(events_of(self._source), ask.method)(*ask.args)
             return found

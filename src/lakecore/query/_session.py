@@ -19,9 +19,14 @@ from lakecore.query._dml import is_change
 from lakecore.query._errors import Statement, translate
 from lakecore.query._names import NOW, Moment, parse_moment, split_moment, split_schema
 from lakecore.query._providers import to_table
-from lakecore.query._source import MAIN, ParquetFiles, TableSource, events_of
+from lakecore.query._source import MAIN, ParquetFiles, TableSource, events_of, search_of
 
 _T = TypeVar("_T")
+
+FUNCTIONS: Final = ("as_of", "history", "changes", "search")
+"""The table functions: methods of `Tables`."""
+
+DEFAULT_HITS: Final = 10
 
 # Of the optimised plan: joins that compare all pairs of rows, and so may run for hours.
 _PAIRWISE: Final = re.compile(r"(?m)^\s*(?:Cross Join:|\w+ Join:\s+(?:Filter:|$))")
@@ -95,6 +100,10 @@ class Tables:
         """The table function ``changes(name, after, until)``: what changed between versions."""
         return self._called(self._changes, args)
 
+    def search(self, *args: Any) -> Table:
+        """The table function ``search(index, text, limit, condition)``: the rows that fit best."""
+        return self._called(self._search, args)
+
     def _called(self, function: Callable[[list[Any]], Table | None], args: Sequence[Any]) -> Table:
         values = [self._literal(arg) for arg in args]
         table = self._guarded(lambda: function(values), None)
@@ -141,6 +150,22 @@ class Tables:
         return self._once(
             ("changes", values[0], after, until),
             lambda: events_of(self._source).changes(schema, table, after, until),
+        )
+
+    def _search(self, values: list[Any]) -> Table | None:
+        index, text, limit, where = [*values, *[None] * 4][:4]
+        limit = DEFAULT_HITS if limit is None else limit
+        is_number = isinstance(limit, int) and not isinstance(limit, bool)
+        is_text = isinstance(index, str) and isinstance(text, str)
+        if not is_text or not is_number or not isinstance(where, str | None) or len(values) > 4:
+            raise InvalidInput(
+                "search takes an index, a text, a number of rows and a condition",
+                expected="search('planes_text', 'boeing', 10, 'seats > 100')",
+                found=", ".join(map(repr, values))[:500],
+            )
+        return self._once(
+            ("search", index, text, limit, where),
+            lambda: search_of(self._source).search(index, text, limit, where),
         )
 
     def _once(self, key: tuple[object, ...], find: Callable[[], object | None]) -> Table | None:
@@ -234,16 +259,15 @@ class Session:
         self.params = params
         catalog: Any = self.tables  # it has the methods that are called, without the base class
         self.context.register_catalog_provider(CATALOG, catalog)
-        functions = (self.tables.as_of, self.tables.history, self.tables.changes)
-        for function in functions:
-            self.context.register_udtf(udtf(function, function.__name__))
+        for name in FUNCTIONS:
+            self.context.register_udtf(udtf(getattr(self.tables, name), name))
 
     def release(self) -> SessionContext:
         """The context without anything of this query."""
         nothing: Any = _NoTables()
         self.context.register_catalog_provider(CATALOG, nothing)
-        for function in ("as_of", "history", "changes"):
-            self.context.deregister_udtf(function)
+        for name in FUNCTIONS:
+            self.context.deregister_udtf(name)
         return self.context
 
     def plan(self, text: str, max_rows: int | None) -> DataFrame:

@@ -69,6 +69,29 @@ class EventSource(Protocol):
         ...
 
 
+@runtime_checkable
+class SearchSource(Protocol):
+    """What a table source may know beside tables: what is near a text."""
+
+    def search(self, index: str, text: str, limit: int, where: str | None) -> object:
+        """The rows of an index that fit a text best, the best first, as `TableSource.table` gives.
+
+        Args:
+            where: a condition in SQL that rows have to meet.
+
+        Raises:
+            NotFound, InvalidInput: there is no such index, or it cannot answer this.
+        """
+        ...
+
+
+def search_of(source: object) -> SearchSource:
+    """The source as one that has indexes; `NotFound` when it is none."""
+    if isinstance(source, SearchSource):
+        return source
+    raise NotFound("these tables have no indexes", expected="tables of main")
+
+
 def events_of(source: object) -> EventSource:
     """The source as one that knows events; `NotFound` when it is none."""
     if isinstance(source, EventSource):
