@@ -240,12 +240,14 @@ class _Rows:
 
     def read(self, kind: str, repository: str) -> Iterable[Mapping[str, Any]]:
         query = f"select * from system.{kind} where repository = $repository order by time"
-        with self._lake.sql(query, {"repository": repository}) as result:
+        with self._lake.sql(query, {"repository": repository}, engine="datafusion") as result:
             rows: Sequence[Mapping[str, Any]] = result.to_pylist()
         return rows
 
     def read_all(self, kind: str) -> Sequence[Mapping[str, Any]]:
-        with self._lake.sql(f"select * from system.{kind} order by time") as result:
+        with self._lake.sql(
+            f"select * from system.{kind} order by time", engine="datafusion"
+        ) as result:
             rows: Sequence[Mapping[str, Any]] = result.to_pylist()
         return rows
 

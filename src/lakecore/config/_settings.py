@@ -162,6 +162,25 @@ class QuerySettings:
     spill_directory: str = setting(
         "", "Where queries spill; empty: the system's temporary directory."
     )
+    engine: str = setting(
+        "datafusion",
+        "Where a query runs that names no engine: in this process, or on the Spark server.",
+        choices=("datafusion", "spark"),
+    )
+    spark: str = setting(
+        "",
+        "A Spark Connect server, `sc://host:port`, for queries with the engine `spark` and upkeep "
+        "that is told to run there; empty: none. See docs/spark.md.",
+        masked=True,
+    )
+    spark_token_env: str = setting(
+        "", "The environment variable with the Spark server's token; with one, TLS is used."
+    )
+    spark_lake: str = setting(
+        "",
+        "The lake's URI as the Spark server reaches it; empty: as this machine does. "
+        "The server needs credentials of its own for it.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,96 @@
+"""What Spark is told of a lake: where its tables' files are, and where Spark is."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from lakecore.base import InvalidInput
+
+if TYPE_CHECKING:
+    from lakecore.config import QuerySettings
+    from lakecore.journal import Journal
+    from lakecore.spark import ParquetPlaces, Place, SparkServer
+    from lakecore.storage import Store
+    from lakecore.tables import TableView
+
+
+class SparkStore:
+    """The lake's folders and files as the Spark server reaches them.
+
+    Args:
+        lake: the lake's URI there; empty: the same as here.
+    """
+
+    def __init__(self, store: Store, lake: str) -> None:
+        self._store = store
+        self._lake = lake.rstrip("/")
+
+    def uri(self, path: str) -> str:
+        """Where an object or a folder is.
+
+        Raises:
+            InvalidInput: it is in this process's memory.
+        """
+        if self._lake:
+            return f"{self._lake}/{path}"
+        uri = self._store.table_uri(path)
+        if uri.startswith("memory:"):
+            raise InvalidInput(
+                "Spark cannot read a lake in this process's memory",
+                hint="ask with the engine datafusion",
+            )
+        return uri if "://" in uri else f"file://{uri}"
+
+
+def make_server(settings: QuerySettings) -> SparkServer | None:
+    """The server that the settings name; None without one."""
+    if not settings.spark:
+        return None
+    from lakecore.spark import SparkServer
+
+    name = settings.spark_token_env
+    token = os.environ.get(name) if name else None
+    if name and not token:
+        raise InvalidInput(
+            "the Spark server's token is missing", expected=f"it in ${name}", found="nothing"
+        )
+    return SparkServer(settings.spark, token=token)
+
+
+def delta_place(store: SparkStore, location: str, view: TableView) -> Place:
+    """A dataset at the version of a view."""
+    from lakecore.spark import DeltaPlace
+
+    return DeltaPlace(uri=store.uri(location), version=view.version, schema=view.schema)
+
+
+def rows_place(found: Any) -> Place | None:
+    """Rows of the lake's own that are in no file of a table."""
+    from lakecore.query import rows_of
+    from lakecore.spark import RowsPlace
+
+    return None if found is None else RowsPlace(rows=rows_of(found))
+
+
+def journal_place(spark: SparkStore, store: Store, journal: Journal) -> Place | None:
+    """The sealed files of the journal, and the events that wait to be sealed."""
+    from lakecore.app._journal_table import sizes_of, unchanged
+    from lakecore.journal import scan_schema
+    from lakecore.spark import ParquetPlaces
+
+    if journal.has_archives:
+        return rows_place(journal.scan())
+    files, unsealed = journal.files()
+    schema = scan_schema()
+    rest = unsealed.select(schema.names).cast(schema)
+    if not files:
+        return rows_place(rest)
+    sizes = sizes_of(store, files)
+    place: ParquetPlaces = ParquetPlaces(
+        uris=tuple(spark.uri(file.path) for file in files),
+        schema=schema,
+        rest=rest,
+        check=unchanged(store, files, sizes),
+    )
+    return place
