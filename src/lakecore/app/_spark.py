@@ -27,19 +27,10 @@ class SparkStore:
         self._lake = lake.rstrip("/")
 
     def uri(self, path: str) -> str:
-        """Where an object or a folder is.
-
-        Raises:
-            InvalidInput: it is in this process's memory.
-        """
+        """Where an object or a folder is."""
         if self._lake:
             return f"{self._lake}/{path}"
         uri = self._store.table_uri(path)
-        if uri.startswith("memory:"):
-            raise InvalidInput(
-                "Spark cannot read a lake in this process's memory",
-                hint="ask with the engine datafusion",
-            )
         return uri if "://" in uri else f"file://{uri}"
 
 

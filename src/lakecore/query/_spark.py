@@ -131,7 +131,7 @@ def rows_of(found: Any) -> pa.Table:
 
 
 def _bounded(reader: pa.RecordBatchReader) -> pa.Table:
-    from lakecore.spark._places import MAX_ROWS_BYTES
+    from lakecore.spark import MAX_ROWS_BYTES
 
     held: list[pa.RecordBatch] = []
     size_bytes = 0

@@ -166,7 +166,8 @@ class _Speaker:
                 raise _unknown(f"the function {node.name}")
             if kind not in KNOWN:
                 is_function = isinstance(node, exp.Func)
-                raise _unknown(f"the function {node.sql_name().lower()}" if is_function else kind)
+                said = node.sql(_READ)[:200]
+                raise _unknown(f"the function {said}" if is_function else f"{kind}: {said}")
             if isinstance(node, exp.DataType) and not _is_known(node):
                 raise _unknown(f"the type {node.sql(_READ)}")
             if isinstance(node, exp.Extract) and node.name.lower() not in FIELDS:

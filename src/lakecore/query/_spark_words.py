@@ -28,7 +28,7 @@ FUNCTIONS: Final = _words(
     Extract FirstValue Floor Greatest Lag LastValue Lead Least Left Length Ln LogicalAnd LogicalOr
     Lower Max Min NthValue Ntile Nullif Pad Pow Rank Replace Reverse Right Round RowNumber
     Sign Sqrt
-    StartsWith Stddev StddevPop StddevSamp StrPosition Substring Sum TimestampTrunc Trim TryCast
+    StartsWith Stddev StddevPop StrPosition Substring Sum TimestampTrunc Trim TryCast
     Upper Variance VariancePop
     """
 )

@@ -36,11 +36,18 @@ from lakecore.base.lazy import lazy_exports
 from lakecore.spark._server import SparkServer
 
 if TYPE_CHECKING:
-    from lakecore.spark._places import DeltaPlace, ParquetPlaces, Place, RowsPlace
+    from lakecore.spark._places import (
+        MAX_ROWS_BYTES,
+        DeltaPlace,
+        ParquetPlaces,
+        Place,
+        RowsPlace,
+    )
     from lakecore.spark._stream import MAX_TRIES, SparkStream
 
 _HOME = {
     "DeltaPlace": "_places",
+    "MAX_ROWS_BYTES": "_places",
     "MAX_TRIES": "_stream",
     "ParquetPlaces": "_places",
     "Place": "_places",
@@ -49,6 +56,7 @@ _HOME = {
 }
 
 __all__ = [
+    "MAX_ROWS_BYTES",
     "MAX_TRIES",
     "DeltaPlace",
     "ParquetPlaces",

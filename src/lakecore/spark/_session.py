@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,6 +21,8 @@ _CONFIG: Final = {
     "spark.sql.session.timeZone": "UTC",  # a zoneless time is read as nobody's own
     "spark.sql.ansi.enabled": "true",  # what overflows is an error, not null
 }
+
+_IMPORTING: Final = threading.Lock()
 
 
 class Session:
@@ -100,15 +103,28 @@ class Session:
         return self._session.createDataFrame(_sendable(rows))
 
 
+@contextmanager
+def _main_with_file() -> Iterator[None]:
+    """pyspark takes a program that is no file, ``python -c``, for a doctest, and gives up."""
+    main = sys.modules["__main__"]
+    if hasattr(main, "__file__"):
+        yield
+        return
+    main.__file__ = "<lakecore>"
+    try:
+        yield
+    finally:
+        del main.__file__
+
+
 def _connect(url: str) -> Any:
-    with warnings.catch_warnings():
+    with _IMPORTING, warnings.catch_warnings(), _main_with_file():
         warnings.simplefilter("ignore")  # about releases of pandas
-        from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
     session = SparkSession(url)
     # A call is tried again by us or not at all: the client's own tries last ten minutes, and
     # a stream that it begins again gives its first rows twice.
-    session.client.set_retry_policies([DefaultPolicy(max_retries=0)])
+    session.client.set_retry_policies([])
     session.client.disable_reattachable_execute()
     return session
 
