@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakecore.base import InvalidInput
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakecore.app._components import Components
     from lakecore.config import QuerySettings
     from lakecore.journal import Journal
     from lakecore.spark import ParquetPlaces, Place, SparkServer
     from lakecore.storage import Store
-    from lakecore.tables import TableView
+    from lakecore.tables import RowSorter, TableView
 
 
 class SparkStore:
@@ -47,6 +51,35 @@ def make_server(settings: QuerySettings) -> SparkServer | None:
             "the Spark server's token is missing", expected=f"it in ${name}", found="nothing"
         )
     return SparkServer(settings.spark, token=token)
+
+
+def sorter(parts: Components) -> RowSorter:
+    """Rows of files of the lake, read and sorted by the Spark server.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    from lakecore.spark import ParquetPlaces
+
+    server = parts.spark
+    if server is None:
+        raise InvalidInput(
+            "no Spark server is set", expected="[query] spark = 'sc://host:port'", found="none"
+        )
+    store = SparkStore(parts.store, parts.settings.query.spark_lake)
+
+    def sort(
+        paths: Sequence[str], schema: pa.Schema, order: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        place = ParquetPlaces(uris=tuple(store.uri(path) for path in paths), schema=schema)
+        stream = server.sorted_rows(place, order)
+        try:
+            while (batch := stream.next()) is not None:
+                yield batch
+        finally:
+            stream.close()
+
+    return sort
 
 
 def delta_place(store: SparkStore, location: str, view: TableView) -> Place:

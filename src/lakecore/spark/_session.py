@@ -55,7 +55,7 @@ class Session:
         """A place's rows in the order of columns."""
         frame = self._frame(place)
         if order:
-            frame = frame.sort(*order)
+            frame = frame.sort(*map(_quoted, order))
         for found in self._client.to_table_as_iterator(frame._plan.to_proto(self._client), {}):
             if isinstance(found, pa.Table):
                 yield from found.to_batches()
@@ -85,8 +85,9 @@ class Session:
             reader = self._session.read.format("delta").option("versionAsOf", place.version)
             return reader.load(place.uri)
         if isinstance(place, ParquetPlaces):
-            columns = [f"`{name}`" for name in place.schema.names]
-            frame = self._session.read.parquet(*place.uris).selectExpr(*columns)
+            columns = map(_quoted, place.schema.names)
+            reader = self._session.read.schema(_spark_schema(place.schema))
+            frame = reader.parquet(*place.uris).selectExpr(*columns)
             if place.rest is None or not place.rest.num_rows:
                 return frame
             return frame.unionByName(self._local(place.rest))
@@ -127,6 +128,18 @@ def _connect(url: str) -> Any:
     session.client.set_retry_policies([])
     session.client.disable_reattachable_execute()
     return session
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("`", "``")
+    return f"`{escaped}`"
+
+
+def _spark_schema(schema: pa.Schema) -> Any:
+    """Columns as Spark has them: of files that were written before a column was, it is null."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return from_arrow_schema(schema)
 
 
 _STAND_INS: Final = {
