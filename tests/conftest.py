@@ -8,10 +8,18 @@ from tests.servers import (
     model_server,
     s3_endpoint,
     small_disk,
+    spark_cluster,
     spark_endpoint,
 )
 
-__all__ = ["azure_account", "model_server", "s3_endpoint", "small_disk", "spark_endpoint"]
+__all__ = [
+    "azure_account",
+    "model_server",
+    "s3_endpoint",
+    "small_disk",
+    "spark_cluster",
+    "spark_endpoint",
+]
 
 
 def pytest_report_header() -> list[str]:

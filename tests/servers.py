@@ -135,10 +135,27 @@ def azure_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
 @pytest.fixture(scope="session")
 def spark_endpoint() -> Iterator[str]:
     """A Spark Connect server (Sail), which reads and writes Delta tables on this disk."""
+    with spark_server() as (endpoint, _):
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def spark_cluster() -> Iterator[str]:
+    """A Spark Connect server (Sail) with workers, which start when a query needs them."""
+    with spark_server(mode="local-cluster") as (endpoint, _):
+        yield endpoint
+
+
+@contextmanager
+def spark_server(
+    *, mode: str = "local", more: dict[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A Sail server and its process, which the test may kill; `more` of environment."""
     port = _free_port()
     command = [sys.executable, "-m", "pysail", "spark", "server"]
-    with _running([*command, "--ip", "127.0.0.1", "--port", str(port)], port):
-        yield f"sc://127.0.0.1:{port}"
+    command += ["--ip", "127.0.0.1", "--port", str(port)]
+    with _running(command, port, {"SAIL_MODE": mode, **(more or {})}) as process:
+        yield f"sc://127.0.0.1:{port}", process
 
 
 def s3_options(endpoint: str) -> dict[str, str]:
@@ -177,10 +194,16 @@ def _azure_create_container(port: int, container: str) -> tuple[int, str]:
 
 
 @contextmanager
-def _running(command: list[str], port: int) -> Iterator[None]:
-    """A server from when it answers on `port` to the end of the block."""
+def _running(
+    command: list[str], port: int, more: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server from when it answers on `port` to the end of the block; `more` of environment."""
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | (more or {}),
     ) as process:
         try:
             deadline = time.monotonic() + _START_TIMEOUT_S
@@ -188,7 +211,7 @@ def _running(command: list[str], port: int) -> Iterator[None]:
                 assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
                 assert time.monotonic() < deadline, f"{command[0]} does not answer"
                 time.sleep(0.05)
-            yield
+            yield process
         finally:
             process.kill()
 

@@ -45,7 +45,7 @@ class ActingLake(Lake):
         source = self._readable(self._parts.lake_tables)
         # Rows are computed while they are read: the span ends when the first ones can be.
         with self._parts.traces.span("query.begin"):
-            return self._parts.query.over(source).sql(query, params, **limits)
+            return self._parts.query.over(source).sql(query, params, **self._with_engine(limits))
 
     def statement(
         self,
@@ -59,7 +59,9 @@ class ActingLake(Lake):
         """
         source = self._readable(self._parts.lake_tables)
         with self._parts.traces.span("query.begin"):
-            return self._parts.query.over(source).statement(query, params, **limits)
+            return self._parts.query.over(source).statement(
+                query, params, **self._with_engine(limits)
+            )
 
     def make(self, change: SqlChange, **options: Any) -> ChangeResult:
         """Make what a statement would change: a change like every other, journaled."""
@@ -159,6 +161,18 @@ class Readable:
         """As the tables have it; `Refused` before anything is looked up."""
         self._check(schema, name)
         return self._tables.table(schema, name, version=version, time=time)
+
+    def place(
+        self, schema: str, name: str, *, version: int | None = None, time: datetime | None = None
+    ) -> Any:
+        """As the tables have it: what Spark is told of is what may be read, and no more."""
+        self._check(schema, name)
+        find = getattr(self._tables, "place", None)
+        if find is None:
+            raise InvalidInput(
+                "Spark does not read a workspace", hint="ask with the engine datafusion"
+            )
+        return find(schema, name, version=version, time=time)
 
     def history(self, schema: str, name: str, key: object) -> Any:
         """As the tables have it."""

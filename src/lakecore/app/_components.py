@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lakecore.reconcile import Reconciler
     from lakecore.records import Recorder
     from lakecore.search import Indexes
+    from lakecore.spark import SparkServer
     from lakecore.tables import Tables
     from lakecore.webhooks import Deliverer, DeliveryState, Webhooks
     from lakecore.workspaces import Workspaces, WorkspaceSimulator, WorkspaceView
@@ -223,6 +224,7 @@ class Components:
             records=lambda: self.records,
             settle=self._settle,
             indexes=lambda: self.indexes,
+            spark_lake=self.settings.query.spark_lake,
         )
 
     @cached_property
@@ -296,7 +298,15 @@ class Components:
                 timeout_s=limits.timeout_s,
                 spill_directory=limits.spill_directory or None,
             ),
+            spark=self.spark,
         )
+
+    @cached_property
+    def spark(self) -> SparkServer | None:
+        """The Spark Connect server of the settings; None without one."""
+        from lakecore.app._spark import make_server
+
+        return make_server(self.settings.query)
 
     def workspace_source(self, view: WorkspaceView) -> WorkspaceSource:
         """What SQL sees of one workspace."""

@@ -23,7 +23,7 @@ def make_embedder(given: SearchSettings, state_dir: Path) -> CachedEmbedder:
     """
     from lakecore.embeddings import CachedEmbedder
 
-    return CachedEmbedder(_provider(given), state_dir, max_bytes=given.cache_bytes)
+    return CachedEmbedder(_provider(given), state_dir, max_bytes=given.embedding_cache_bytes)
 
 
 def _provider(given: SearchSettings) -> Embedder:

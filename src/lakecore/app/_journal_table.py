@@ -57,7 +57,7 @@ def _remote(store: Store, files: list[SealedFile], rest: Any) -> Guarded:
 
     from lakecore.query import Guarded
 
-    sizes = _sizes(store, files)
+    sizes = sizes_of(store, files)
     filesystem = fs.PyFileSystem(_handler(store, sizes))
     parquet = ds.ParquetFileFormat(default_fragment_scan_options=_scan_options())
     fragments = [
@@ -66,7 +66,7 @@ def _remote(store: Store, files: list[SealedFile], rest: Any) -> Guarded:
     ]
     sealed = ds.FileSystemDataset(fragments, rest.schema, parquet, filesystem)
     table = ds.dataset([sealed, ds.dataset(rest)]) if rest.num_rows else sealed
-    return Guarded(table=table, check=_unchanged(store, files, sizes))
+    return Guarded(table=table, check=unchanged(store, files, sizes))
 
 
 def _scan_options() -> Any:
@@ -90,7 +90,7 @@ def _known(file: SealedFile) -> ds.Expression:
     return cast("ds.Expression", within & (time >= low) & (time <= high))
 
 
-def _sizes(store: Store, files: list[SealedFile]) -> dict[str, int]:
+def sizes_of(store: Store, files: list[SealedFile]) -> dict[str, int]:
     """The size of each file: one listing a thousand objects, instead of a question each."""
     wanted = {file.path for file in files}
     sizes: dict[str, int] = {}
@@ -104,9 +104,9 @@ def _sizes(store: Store, files: list[SealedFile]) -> dict[str, int]:
     return sizes
 
 
-def _unchanged(store: Store, files: list[SealedFile], sizes: dict[str, int]) -> Callable[[], None]:
+def unchanged(store: Store, files: list[SealedFile], sizes: dict[str, int]) -> Callable[[], None]:
     def check() -> None:
-        if _sizes(store, files) != sizes:
+        if sizes_of(store, files) != sizes:
             raise Unavailable(
                 "the journal was compacted while the query read it", hint="run the query again"
             )

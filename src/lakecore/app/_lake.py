@@ -299,12 +299,16 @@ class Lake(
     ) -> QueryResult:
         """Run one read-only SQL statement over the datasets and `system.*`.
 
-        Limits: `timeout_s`, `max_rows`, `memory_limit_bytes`. Time travel by
+        Limits: `timeout_s`, `max_rows`, `memory_limit_bytes`; and `engine`: ``datafusion`` or
+        ``spark``, by default as the settings say. Time travel by
         ``as_of('planes', 3)``, ``as_of('planes', '2026-01-31T12:00:00Z')`` or ``"planes@3"``;
         ``history('planes', 'N10156')`` and ``changes('planes', 1, 5)`` are tables, too, and so
         is ``search('planes_text', 'boeing', 10)``.
         """
-        return self._parts.query.sql(query, params, **limits)
+        return self._parts.query.sql(query, params, **self._with_engine(limits))
+
+    def _with_engine(self, limits: dict[str, Any]) -> dict[str, Any]:
+        return {"engine": self._parts.settings.query.engine} | limits
 
     def as_of(
         self, dataset: str, *, version: int | None = None, time: datetime | str | None = None
@@ -318,7 +322,7 @@ class Lake(
                 raise InvalidInput("a time needs its zone", found=time.isoformat())
             time = time.isoformat()
         moment = version if version is not None else "'" + str(time).replace("'", "''") + "'"
-        return self.sql(f"select * from as_of('{name}', {moment})")
+        return self.sql(f"select * from as_of('{name}', {moment})", engine="datafusion")
 
     def history(
         self,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from lakecore.base import InvalidInput
 from lakecore.journal import Author
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.catalog import Dataset
     from lakecore.maintain import Background, Maintainer, MaintenanceReport
+    from lakecore.tables import RowSorter
 
 SOURCE: Final = "maintain"
 HOUR_US: Final = 3600 * 1_000_000
@@ -31,6 +33,7 @@ class MaintainFace:
         dry_run: bool = False,
         actor: str | None = None,
         reason: str = "",
+        engine: str = "datafusion",
     ) -> MaintenanceReport:
         """Do what is due: compaction, checkpoints, vacuum, purge of what was dropped.
 
@@ -40,13 +43,27 @@ class MaintainFace:
         Args:
             datasets: only these, and these at once: without names, one is vacuumed once a day.
             dry_run: say what would be done, and do nothing.
+            engine: ``spark`` has the rows of a compaction read and sorted there; the files are
+                written, checked and committed here all the same.
 
         Raises:
             NotFound: there is no dataset of such a name.
         """
         names = [datasets] if isinstance(datasets, str) else datasets
         author = self._author(actor, SOURCE, reason)
-        return self._parts.maintainer.run(names, author=author, dry_run=dry_run)
+        sorter = sorter_of(self._parts, engine)
+        return self._parts.maintainer.run(names, author=author, dry_run=dry_run, sorter=sorter)
+
+
+def sorter_of(parts: Components, engine: str) -> RowSorter | None:
+    """Who reads and sorts rows in place of this process; None: nobody."""
+    if engine == "datafusion":
+        return None
+    if engine != "spark":
+        raise InvalidInput("no such engine", expected="datafusion or spark", found=engine)
+    from lakecore.app._spark import sorter
+
+    return sorter(parts)
 
 
 class _WorkspacePort:

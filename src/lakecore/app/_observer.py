@@ -132,7 +132,7 @@ class LakeObserver:
         return self._observer.trace(self._sql, trace_id)
 
     def _sql(self, query: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
-        with self._lake.sql(query, params) as result:
+        with self._lake.sql(query, params, engine="datafusion") as result:
             return list(result.to_pylist())
 
 

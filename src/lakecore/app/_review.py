@@ -399,7 +399,7 @@ class _Rows:
         # Answers are for people to look at: the loop has no use for them, and they are most of it.
         columns = "* exclude (answer)" if kind == "reviews" else "*"
         query = f"select {columns} from system.{kind} where repository = $repository order by time"
-        with self._lake.sql(query, {"repository": repository}) as result:
+        with self._lake.sql(query, {"repository": repository}, engine="datafusion") as result:
             rows: Sequence[Mapping[str, Any]] = result.to_pylist()
         return rows
 

@@ -203,7 +203,8 @@ def make_indexes(parts: Components) -> Indexes:
         embedders=LocalEmbedders(),
         texts=FullTexts(),
         settings=SearchSettings(
-            cache_bytes=settings.cache_bytes, grace_hours=parts.settings.lake.vacuum_grace_hours
+            cache_bytes=settings.index_cache_bytes,
+            grace_hours=parts.settings.lake.vacuum_grace_hours,
         ),
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.app._entities import Entities
 from lakecore.app._journal_table import journal_table
+from lakecore.app._spark import SparkStore
 from lakecore.app._truth import rules_table
 from lakecore.base import InvalidInput
 from lakecore.catalog import Catalog, Dataset, split_name
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lakecore.query import TableSource
     from lakecore.records import Recorder
     from lakecore.search import Indexes
+    from lakecore.spark import Place
     from lakecore.storage import Store
     from lakecore.tables import Tables, TableView
     from lakecore.truth import RuleSet
@@ -78,8 +80,10 @@ class LakeTables:
         records: Callable[[], Recorder],
         settle: Callable[[str], None] = lambda name: None,
         indexes: Callable[[], Indexes],
+        spark_lake: str = "",
     ) -> None:
         self._store = store
+        self._spark_store = SparkStore(store, spark_lake)
         self._catalog = catalog
         self._made_tables = tables
         self._journal = journal
@@ -157,6 +161,25 @@ class LakeTables:
             # The table's own provider does not find the bucket from within DataFusion.
             return view.delta.to_pyarrow_dataset()
         return view.delta
+
+    def place(
+        self, schema: str, name: str, *, version: int | None = None, time: datetime | None = None
+    ) -> Place | None:
+        """Where Spark finds the rows of a table; None when there is no such table."""
+        from lakecore.app._spark import delta_place, journal_place, rows_place
+
+        if schema == SYSTEM and name == "journal" and version is None and time is None:
+            return journal_place(self._spark_store, self._store, self._journal)
+        dataset = None if schema == SYSTEM and name in self._views else self._dataset(schema, name)
+        if dataset is None:
+            return rows_place(self.table(schema, name, version=version, time=time))
+        if schema == SYSTEM and version is None and time is None and self._records().find(name):
+            self._settle(name)
+            self._records().flush(name)
+        view = self._tables.open(dataset, version=version, time=time)
+        if view is None:
+            return rows_place(self.empty(dataset))
+        return delta_place(self._spark_store, dataset.location, view)
 
     def history(self, schema: str, name: str, key: object) -> pa.Table | None:
         """The events of one row as a table, oldest first; None when there is no such dataset."""

@@ -20,6 +20,12 @@ _COLUMNS = ("dataset", "step", "outcome", "files", "bytes", "took", "detail")
 @make_command(name="maintain", epilog="Example: lakecore maintain planes --dry-run")
 @click.argument("datasets", nargs=-1, metavar="[DATASET]...")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--engine",
+    type=click.Choice(("datafusion", "spark")),
+    default="datafusion",
+    help="spark: the server of [query] spark reads and sorts the rows of a compaction.",
+)
 @click.option("--actor", metavar="NAME", help="In whose name.")
 @click.option("--reason", metavar="TEXT", default="", help="Why, for the journal.")
 @click.pass_context
@@ -29,6 +35,7 @@ def command(
     ctx: click.Context,
     datasets: tuple[str, ...],
     dry_run: bool,
+    engine: str,
     actor: str | None,
     reason: str,
 ) -> None:
@@ -43,7 +50,9 @@ def command(
     Each step is in the journal, and in `system.maintenance`. Exit code 1 when one failed.
     """
     with state.open_lake(actor=actor) as lake:
-        report = lake.maintain(list(datasets) or None, dry_run=dry_run, reason=reason)
+        report = lake.maintain(
+            list(datasets) or None, dry_run=dry_run, reason=reason, engine=engine
+        )
     if state.as_json:
         print_json(report)
     elif not report.steps:

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lakecore.query import QueryResult
 
 FORMATS: Final = ("table", "json", "csv", "ndjson", "arrow", "parquet")
+ENGINES: Final = ("datafusion", "spark")
 _SCREEN_ROWS: Final = 40
 _TABLE_ROWS: Final = 100_000
 _BINARY: Final = frozenset({"arrow", "parquet"})
@@ -62,6 +63,11 @@ _BINARY: Final = frozenset({"arrow", "parquet"})
     type=click.FloatRange(min=0, min_open=True),
     help="Stop the query after this time.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="Where it runs: here, or on the Spark server of [query] spark. Default: [query] engine.",
+)
 @workspace_option
 @pass_state
 def command(
@@ -72,6 +78,7 @@ def command(
     params: tuple[str, ...],
     max_rows: int | None,
     timeout_s: float | None,
+    engine: str | None,
     workspace: str | None,
 ) -> None:
     """Ask with SQL. Read-only: `update`, `delete` and the others change rows.
@@ -85,9 +92,9 @@ def command(
         raise InvalidInput(f"{chosen} is no text for a terminal", hint="give -o FILE, or a pipe")
     values = dict(split_assignment(text, option="--param") for text in params)
     text = sys.stdin.read() if query == "-" else query
-    limits = {
+    limits: dict[str, Any] = {
         name: value
-        for name, value in (("max_rows", max_rows), ("timeout_s", timeout_s))
+        for name, value in (("max_rows", max_rows), ("timeout_s", timeout_s), ("engine", engine))
         if value is not None
     }
     with state.open_lake() as lake:

@@ -55,6 +55,7 @@ class Reading:
         timeout_s: float | None = None,
         max_rows: int | None = None,
         memory_limit_bytes: int | None = None,
+        engine: str | None = None,
     ) -> QueryResult:
         """Run one read-only SQL statement over what may be read.
 
@@ -74,6 +75,7 @@ class Reading:
             "timeout_s": timeout_s,
             "memory_limit_bytes": memory_limit_bytes,
             "workspace": self._workspace,
+            "engine": engine,
         }
         body |= {name: value for name, value in given.items() if value is not None}
         least_s = self._connection.timeout_s

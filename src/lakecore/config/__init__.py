@@ -38,7 +38,6 @@ from lakecore.config._settings import (
     JournalSettings,
     LakeSettings,
     QuerySettings,
-    SearchSettings,
     Settings,
     StorageSettings,
     TruthSettings,

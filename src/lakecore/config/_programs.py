@@ -125,8 +125,19 @@ class LlmSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
-    """What texts are made comparable with. See `docs/embeddings.md`."""
+    """Indexes, and what texts are made comparable with: `docs/search.md`, `docs/embeddings.md`."""
 
+    index_cache_bytes: int = setting(
+        4 * GIB,
+        "Bytes of index files that this machine keeps of a lake in a bucket.",
+        minimum=64 * MIB,
+    )
+    refresh: bool = setting(
+        True, "Refresh indexes whose datasets changed, in the background of `lakecore up`."
+    )
+    refresh_interval_s: float = setting(
+        60.0, "Seconds between two looks at what changed.", minimum=1, maximum=86_400
+    )
     provider: str = setting(
         "local",
         "`local`: the model of the extra `search`, on this machine; `endpoint`: an "
@@ -163,7 +174,7 @@ class SearchSettings:
         minimum=0,
         maximum=20,
     )
-    cache_bytes: int = setting(
+    embedding_cache_bytes: int = setting(
         1 * GIB,
         "Bytes of vectors that are kept in the state directory, of all models together.",
         minimum=1 * MIB,

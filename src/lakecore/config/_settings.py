@@ -164,22 +164,24 @@ class QuerySettings:
     spill_directory: str = setting(
         "", "Where queries spill; empty: the system's temporary directory."
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchSettings:
-    """Indexes: what is kept of them on this machine, and when they are brought up to date."""
-
-    cache_bytes: int = setting(
-        4 * GIB,
-        "Bytes of index files that this machine keeps of a lake in a bucket.",
-        minimum=64 * MIB,
+    engine: str = setting(
+        "datafusion",
+        "Where a query runs that names no engine: in this process, or on the Spark server.",
+        choices=("datafusion", "spark"),
     )
-    refresh: bool = setting(
-        True, "Refresh indexes whose datasets changed, in the background of `lakecore up`."
+    spark: str = setting(
+        "",
+        "A Spark Connect server, `sc://host:port`, for queries with the engine `spark` and upkeep "
+        "that is told to run there; empty: none. See docs/spark.md.",
+        masked=True,
     )
-    refresh_interval_s: float = setting(
-        60.0, "Seconds between two looks at what changed.", minimum=1, maximum=86_400
+    spark_token_env: str = setting(
+        "", "The environment variable with the Spark server's token; with one, TLS is used."
+    )
+    spark_lake: str = setting(
+        "",
+        "The lake's URI as the Spark server reaches it; empty: as this machine does. "
+        "The server needs credentials of its own for it.",
     )
 
 
@@ -345,7 +347,6 @@ class Settings:
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     llm: LlmSettings = field(default_factory=LlmSettings)
-    search: SearchSettings = field(default_factory=SearchSettings)
     agents: AgentsSettings = field(default_factory=AgentsSettings)
     observer: ObserverSettings = field(default_factory=ObserverSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -47,6 +47,8 @@ class Sql(Model):
 
     `limit` is for queries, `reason` and `tier` are for changes. With `read_only` what changes
     rows is refused, whatever the key allows; so it is in a `workspace`, which SQL only reads.
+    With the `engine` spark a query runs on the server that the settings name, over what the key
+    may read.
     """
 
     sql: str
@@ -58,6 +60,7 @@ class Sql(Model):
     tier: Tier = "auto"
     read_only: bool = False
     workspace: str | None = None
+    engine: Literal["datafusion", "spark"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,8 @@ def _limits(rooms: Rooms, asked: Sql) -> dict[str, Any]:
     for name, most in bounds.items():
         wanted = getattr(asked, name)
         limits[name] = most if wanted is None else min(wanted, most)
+    if asked.engine is not None:
+        limits["engine"] = asked.engine
     return limits
 
 

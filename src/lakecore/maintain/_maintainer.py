@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lakecore.catalog import Catalog, Dataset
     from lakecore.journal import Author, Journal
     from lakecore.storage import Store
-    from lakecore.tables import DataFile, TableState, Upkeep
+    from lakecore.tables import DataFile, RowSorter, TableState, Upkeep
 
 
 class Maintainer:
@@ -75,17 +75,21 @@ class Maintainer:
         author: Author,
         dry_run: bool = False,
         stop: Callable[[], None] = lambda: None,
+        sorter: RowSorter | None = None,
     ) -> MaintenanceReport:
         """Do what is due for all datasets, or for those named, whose vacuum is due at any time.
 
         Args:
             stop: called between parts of a step; what it raises ends the run there.
+            sorter: reads and sorts what is compacted, in place of this process.
 
         Raises:
             NotFound: no dataset of such a name, nor a dropped one behind its grace.
         """
         report = MaintenanceReport(dry_run)
-        run = Run(author=author, dry_run=dry_run, is_asked=names is not None, stop=stop)
+        run = Run(
+            author=author, dry_run=dry_run, is_asked=names is not None, stop=stop, sorter=sorter
+        )
         gone = self._catalog.past_grace()
         datasets = self._catalog.list_datasets()
         if names is not None:
@@ -154,6 +158,7 @@ class Maintainer:
             target_bytes=self._settings.target_bytes,
             author=run.author,
             stop=run.stop,
+            sorter=run.sorter,
         )
         return replace(
             planned,

@@ -11,6 +11,7 @@ from lakecore.base.limits import GIB, MIB
 if TYPE_CHECKING:
     from lakecore.catalog import Dataset
     from lakecore.journal import Author
+    from lakecore.tables import RowSorter
 
 HOUR_US: Final = 3600 * 1_000_000
 DAY_US: Final = 24 * HOUR_US
@@ -107,6 +108,7 @@ class Run:
     dry_run: bool
     is_asked: bool
     stop: Callable[[], None]
+    sorter: RowSorter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

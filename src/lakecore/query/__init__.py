@@ -20,6 +20,7 @@ are is the business of the `TableSource`, which the engine asks when a query nam
 `_providers`        what a source returns, as DataFusion tables
 `_params`           values for $name and $1
 `_local`            in this process: fast, stoppable where DataFusion pauses
+`_spark`            on a Spark Connect server, in its own words (`_spark_sql`)
 `_isolated`         in another (`_child`, `_wire`): stoppable at any moment
 `_result`           batches as Arrow, pandas, Python, bytes (`_plain`: without encodings)
 `_formats`          JSON, CSV, Arrow, Parquet (`_cells`: the text of values), `_table`
@@ -66,12 +67,15 @@ if TYPE_CHECKING:
     from lakecore.query._engine import QueryEngine
     from lakecore.query._formats import FORMATS
     from lakecore.query._result import QueryResult
+    from lakecore.query._spark import PlaceSource, rows_of
 
 _HOME = {
     "QueryEngine": "_engine",
     "QueryResult": "_result",
     "SqlChange": "_dml",
     "FORMATS": "_formats",
+    "PlaceSource": "_spark",
+    "rows_of": "_spark",
 }
 
 __all__ = [
@@ -79,12 +83,14 @@ __all__ = [
     "EventSource",
     "Guarded",
     "ParquetFiles",
+    "PlaceSource",
     "QueryEngine",
     "QueryResult",
     "QuerySettings",
     "SqlChange",
     "TableSource",
     "check_versions",
+    "rows_of",
 ]
 
 

@@ -29,6 +29,11 @@ from lakecore.query._wire import Job, NotPortable
 if TYPE_CHECKING:
     from datafusion import DataFrame
 
+    from lakecore.spark import SparkServer
+
+DATAFUSION: Final = "datafusion"
+ENGINES: Final = (DATAFUSION, "spark")
+
 MAX_LOCAL_OPERATORS: Final = 500
 """A chain of operators is a tree as deep as it is long; its walk is on the thread's stack."""
 
@@ -48,10 +53,18 @@ class QueryEngine:
     Args:
         source: resolves the names of tables.
         settings: bounds of every query.
+        spark: where queries run that ask for the engine ``spark``.
     """
 
-    def __init__(self, source: TableSource, settings: QuerySettings | None = None) -> None:
+    def __init__(
+        self,
+        source: TableSource,
+        settings: QuerySettings | None = None,
+        *,
+        spark: SparkServer | None = None,
+    ) -> None:
         self._source = source
+        self._spark = spark
         self._settings = settings or QuerySettings()
         self._loop = LoopThread()
         self._runaways = Runaways(self._loop)
@@ -66,6 +79,7 @@ class QueryEngine:
         timeout_s: float | None = None,
         max_rows: int | None = None,
         memory_limit_bytes: int | None = None,
+        engine: str = DATAFUSION,
     ) -> QueryResult:
         """Plan one statement and start it; its rows are computed while they are read.
 
@@ -80,6 +94,8 @@ class QueryEngine:
             max_rows: rows that the result may have, further ones are cut off; default: the
                 settings'.
             memory_limit_bytes: for what the query holds before it spills; default: the settings'.
+            engine: ``datafusion``, or ``spark``: the same rows from a Spark Connect server, whose
+                memory is its own business.
 
         Raises:
             InvalidInput: the statement, a parameter or a limit is wrong.
@@ -91,6 +107,9 @@ class QueryEngine:
         _check_text(text)
         values = bind(params)
         deadline = Deadline(limits.timeout_s)
+        if engine != DATAFUSION:
+            stream = self._on_spark(engine, text, values, limits, deadline)
+            return QueryResult(stream, max_rows=limits.max_rows)
         bounds = Bounds(limits.memory_limit_bytes, limits.target_partitions, limits.spill_directory)
         kept = self._contexts.take(text, bounds)
         scratch = kept.scratch if kept is not None else make_scratch(limits.spill_directory)
@@ -110,11 +129,13 @@ class QueryEngine:
         timeout_s: float | None = None,
         max_rows: int | None = None,
         memory_limit_bytes: int | None = None,
+        engine: str = DATAFUSION,
     ) -> QueryResult | SqlChange:
         """As `sql`; of INSERT, UPDATE, DELETE and their like, what they would change.
 
-        Nothing is changed here: that is for who has the tables. Limits hold for the rows of a
-        change, too, but for `max_rows`, which a change does not take.
+        Nothing is changed here: that is for who has the tables. What changes rows is for
+        DataFusion, whichever engine is asked for. Limits hold for the rows of a change, too, but
+        for `max_rows`, which a change does not take.
 
         Raises:
             Refused: also, the change is not one of its table's rows, each by itself.
@@ -126,6 +147,7 @@ class QueryEngine:
                 timeout_s=timeout_s,
                 max_rows=max_rows,
                 memory_limit_bytes=memory_limit_bytes,
+                engine=engine,
             )
         except Refused as error:
             if error.message != READ_ONLY:
@@ -138,6 +160,30 @@ class QueryEngine:
             change.close()
             raise InvalidInput("a change takes no limit of rows", found=max_rows)
         return change
+
+    def _on_spark(
+        self,
+        engine: str,
+        text: str,
+        values: Mapping[str, Any],
+        limits: QuerySettings,
+        deadline: Deadline,
+    ) -> BatchStream:
+        if engine not in ENGINES:
+            raise InvalidInput("no such engine", expected=" or ".join(ENGINES), found=engine)
+        if self._spark is None:
+            raise InvalidInput(
+                "no Spark server is set", expected="[query] spark = 'sc://host:port'", found="none"
+            )
+        if _is_long(text):
+            raise InvalidInput(
+                "the statement is too long for Spark",
+                expected=f"at most {MAX_LOCAL_CHARACTERS} characters",
+                found=len(text),
+            )
+        from lakecore.query._spark import start
+
+        return start(self._spark, self._source, text, values, limits, deadline)
 
     def _change(
         self, text: str, values: Mapping[str, Any], limits: QuerySettings

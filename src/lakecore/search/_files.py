@@ -133,7 +133,7 @@ class Files:
                 "a file of an index is larger than the cache",
                 found=f"{file.size_bytes:,} bytes",
                 expected=f"at most {self._max_bytes:,}",
-                hint="raise [search] cache_bytes",
+                hint="raise [search] index_cache_bytes",
             )
         return kept
 

@@ -97,6 +97,7 @@ from lakecore.tables._types import (
 )
 
 if TYPE_CHECKING:
+    from lakecore.tables._compact import RowSorter
     from lakecore.tables._delta_log import actions_sha256
     from lakecore.tables._given_rows import to_batches
     from lakecore.tables._keys import check_key_columns, check_keys, entity_id, entity_ids
@@ -113,6 +114,7 @@ _HOME = {
     "TableState": "_state",
     "TableView": "_state",
     "Tables": "_tables",
+    "RowSorter": "_compact",
     "Upkeep": "_upkeep",
     "check_key_columns": "_keys",
     "check_keys": "_keys",
@@ -145,6 +147,7 @@ __all__ = [
     "Once",
     "Plan",
     "RenameColumn",
+    "RowSorter",
     "Ruling",
     "SchemaChange",
     "Sql",

@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 MAINTENANCE: Final = "maintenance"
 """The `entity_type` of events about upkeep; the entity is the dataset."""
 
+RowSorter = Callable[[Sequence[str], pa.Schema, Sequence[str]], Iterator[pa.RecordBatch]]
+"""Rows of files of the store, by their paths, with these columns, in the order of some of them.
+
+Another engine's, for bins that are more than one machine sorts: what it returns is held against
+the files before it is committed.
+"""
+
 _SORT_BYTES: Final = 128 * MIB
 """Arrow bytes of a new file up to which its rows are put in the order of the key."""
 _READ_BYTES: Final = 4 * MIB
@@ -62,7 +69,9 @@ class Compact:
         bins: Sequence[Sequence[DataFile]],
         settings: TableSettings,
         stop: Callable[[], None],
+        sorter: RowSorter | None = None,
     ) -> None:
+        self._sorter = sorter
         self._store = store
         self._dataset = dataset
         self._base = base
@@ -140,7 +149,7 @@ class Compact:
             self._store, self._dataset.location, schema, settings, keys=self._dataset.key
         )
         try:
-            for rows in self._in_order(files, read):
+            for rows in (self._elsewhere if self._sorter else self._in_order)(files, read):
                 writer.write(rows)
             added = writer.finish()
         except BaseException as error:
@@ -180,6 +189,29 @@ class Compact:
                     held = []
         if held:
             yield from _sorted(pa.concat_tables(held), self._dataset.key)
+
+    def _elsewhere(self, files: Sequence[DataFile], read: MultisetHash) -> Iterator[pa.Table]:
+        """The rows as the sorter has them; which ones there are is read here."""
+        for file in files:
+            for rows in self._chunks(file):
+                read.merge(multiset_hash(rows))
+            self._stop()
+        sorter = self._sorter
+        assert sorter is not None  # noqa: S101 - else rows are sorted here
+        schema = self._base.schema
+        paths = [file_path(self._dataset.location, file.path) for file in files]
+        for batch in sorter(paths, schema, self._dataset.key):
+            self._stop()
+            try:
+                yield pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+            except (KeyError, pa.ArrowException) as error:
+                raise CorruptData(
+                    "rows that were sorted elsewhere are not of the table's columns",
+                    where=self._dataset.name,
+                    expected=", ".join(schema.names)[:300],
+                    found=", ".join(batch.schema.names)[:300],
+                    hint="nothing was changed; compact with the engine datafusion",
+                ) from error
 
     def _chunks(self, file: DataFile | AddFile) -> Iterator[pa.Table]:
         path = file_path(self._dataset.location, file.path)

@@ -16,6 +16,7 @@ from lakecore.tables._types import DatasetRef, MutationResult
 if TYPE_CHECKING:
     from lakecore.journal import Author
     from lakecore.tables._attempt import Attempt
+    from lakecore.tables._compact import RowSorter
     from lakecore.tables._tables import Tables
 
 
@@ -48,8 +49,12 @@ class Upkeep:
         target_bytes: int,
         author: Author,
         stop: Callable[[], None],
+        sorter: RowSorter | None = None,
     ) -> tuple[MutationResult, dict[str, Any]]:
         """Make one file of each bin, files of `base`; the result, and what was measured.
+
+        Args:
+            sorter: reads and sorts the rows in place of this process.
 
         Raises:
             Conflict: others changed those files meanwhile; nothing is changed.
@@ -58,7 +63,7 @@ class Upkeep:
         tables = self._tables
         # One bin is one file, however its rows turn out when they are written together.
         settings = replace(tables._settings, file_bytes=target_bytes)
-        operation = Compact(tables._store, dataset, base, bins, settings, stop)
+        operation = Compact(tables._store, dataset, base, bins, settings, stop, sorter)
         operation.prepare()
         result = self._run(operation, dataset, author, "compact")
         return result, operation.details()
