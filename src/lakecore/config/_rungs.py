@@ -1,4 +1,4 @@
-"""`[[llm.rung]]`: tables in a list, from the file or from the environment."""
+"""`[[llm.rung]]` and the like: tables in a list, from the file or from the environment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ def _from_variables(value: Mapping[Any, Any]) -> list[dict[str, object]]:
     tables: dict[str, dict[str, object]] = {}
     for name, text in value.items():
         table, _, setting = str(name).partition("__")
-        tables.setdefault(table, {"name": table})[setting] = text
+        setting, _, entry = setting.partition("__")
+        settings = tables.setdefault(table, {"name": table})
+        if not entry:
+            settings[setting] = text
+        elif isinstance(entries := settings.setdefault(setting, {}), dict):
+            entries[entry] = text
     return [tables[table] for table in sorted(tables, key=_order)]
 
 
@@ -58,7 +63,7 @@ def _table(kind: type, table: Mapping[str, object], *, key: str, where: str) -> 
         )
         for name, value in table.items()
     }
-    for name in ("name", "base_url", "model"):
-        if not values.get(name):
+    for name, one in known.items():
+        if one.metadata["required"] and not values.get(name):
             raise InvalidInput(f"{key} needs {name}", where=where)
     return kind(**values)
