@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lakecore.app._backup import backups_at, create_backup, restore_backup, verify_backups
 from lakecore.app._beside import check_settings, logging_to
+from lakecore.app._bucket_face import BucketState
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
 from lakecore.app._enforced import Enforced
 from lakecore.app._lake import Lake
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __getattr__ = lazy_exports(__name__, dict.fromkeys(("open_audit", "send_audit_status"), "_audit"))
 
 __all__ = [
+    "BucketState",
     "Check",
     "DoctorReport",
     "Enforced",
