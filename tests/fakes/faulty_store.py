@@ -142,9 +142,9 @@ class FaultyStore:
         """As the inner store's."""
         return self.inner.sweep()
 
-    def table_options(self) -> dict[str, str]:
+    def table_options(self, path: str = "") -> dict[str, str]:
         """As the inner store's."""
-        return self.inner.table_options()
+        return self.inner.table_options(path)
 
     def close(self) -> None:
         """As the inner store's."""

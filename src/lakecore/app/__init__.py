@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lakecore.app._backup import backups_at, create_backup, restore_backup, verify_backups
 from lakecore.app._beside import check_settings, logging_to
+from lakecore.app._bucket_face import BucketState
 from lakecore.app._checks import Check, DoctorReport, Finding, VerifyReport
 from lakecore.app._enforced import Enforced
 from lakecore.app._lake import Lake
@@ -38,6 +39,7 @@ _HOME = {
 __getattr__ = lazy_exports(__name__, _HOME)
 
 __all__ = [
+    "BucketState",
     "CanaryResult",
     "Check",
     "DoctorReport",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.app._lake import Lake
+from lakecore.app._serving import reading
 from lakecore.base import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ class ActingLake(Lake):
     """
 
     def __init__(self, lake: Lake, principal: Principal) -> None:
-        super().__init__(lake._parts, actor=principal.name)
+        super().__init__(lake._serving, actor=principal.name)
         self._principal = principal
 
+    @reading
     def sql(
         self,
         query: str,
@@ -47,6 +49,7 @@ class ActingLake(Lake):
         with self._parts.traces.span("query.begin"):
             return self._parts.query.over(source).sql(query, params, **self._with_engine(limits))
 
+    @reading
     def statement(
         self,
         query: str,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lakecore.app._components import Components
 from lakecore.app._format import new_identity
+from lakecore.app._replicas import bucket_roots
 from lakecore.backup import (
     BackupReport,
     Created,
@@ -40,7 +41,14 @@ def create_backup(
     """
     lake._parts.records.flush()
     with _opened(destination, options) as store:
-        return create(lake._parts.store, lake.journal, store, clock=lake._parts.clock)
+        parts = lake._parts
+        return create(
+            parts.store,
+            lake.journal,
+            store,
+            clock=parts.clock,
+            roots=lambda: bucket_roots(parts),
+        )
 
 
 def backups_at(place: Place, *, options: Mapping[str, str] | None = None) -> list[Manifest]:

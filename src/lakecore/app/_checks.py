@@ -209,7 +209,12 @@ def _completeness(parts: Components, *, full: bool) -> Check:
 
     try:
         report = completeness(
-            parts.store, parts.journal, parts.state_dir, now_us=parts.clock.now_us(), full=full
+            parts.store,
+            parts.journal,
+            parts.state_dir,
+            now_us=parts.clock.now_us(),
+            full=full,
+            is_ahead=parts.ahead(),
         )
     except (RepairData, Retry) as error:
         return _untold(error)
@@ -274,12 +279,26 @@ def status(parts: Components) -> dict[str, Any]:
         "size_bytes": sum(view.size_bytes for view in present),
         "journal": journal,
         "records": parts.records.stats(),
+        "buckets": _buckets_of(parts),
         "advice": [
             advice
             for advice in (_compact_advice(journal), maintain_advice(parts, datasets))
             if advice
         ],
     }
+
+
+def _buckets_of(parts: Components) -> dict[str, str]:
+    """Each named bucket and how it is, in words; none where settings name none."""
+    from lakecore.app._bucket_face import bucket_states
+
+    if not parts.settings.storage.bucket:
+        return {}
+    found = {}
+    for state in bucket_states(parts):
+        said = state.replica["said"] if state.replica else f"{len(state.datasets):,} datasets"
+        found[state.name] = f"{state.role}, {state.state}, {state.error or said}"
+    return found
 
 
 def _compact_advice(journal: dict[str, Any]) -> str | None:
@@ -295,6 +314,7 @@ def doctor(parts: Components) -> DoctorReport:
     return DoctorReport(
         findings=[
             _probe_store(parts),
+            *_probe_buckets(parts),
             _probe_leftovers(parts),
             _probe_libraries(),
             _probe_state(parts),
@@ -309,8 +329,10 @@ def _probe_store(parts: Components) -> Finding:
     from lakecore.storage import probe_create_only
 
     name = "the store creates an object only once"
+    if parts.format.is_replica:
+        return Finding(name=name, ok=True, text="a replica: it is read, and never written here")
     try:
-        result = probe_create_only(parts.store)
+        result = probe_create_only(parts.own_store)
     except LakecoreError as error:
         return Finding(name=name, ok=False, text=str(error), hint=error.hint)
     return Finding(
@@ -322,6 +344,26 @@ def _probe_store(parts: Components) -> Finding:
         if result.is_create_only
         else "several writers would lose changes here: use one process, or another store",
     )
+
+
+def _probe_buckets(parts: Components) -> list[Finding]:
+    """Each named bucket: whether it answers, and keeps the promise where it is written."""
+    from lakecore.app._bucket_face import bucket_states
+
+    found = []
+    for state in bucket_states(parts, check=True)[1:]:
+        said = state.error or (state.replica["said"] if state.replica else state.state)
+        if state.is_create_only:
+            said += ", creates an object only once"
+        found.append(
+            Finding(
+                name=f"the bucket {state.name} ({state.role}) can be used",
+                ok=state.ok,
+                text=said,
+                hint=state.hint,
+            )
+        )
+    return found
 
 
 def _probe_leftovers(parts: Components) -> Finding:

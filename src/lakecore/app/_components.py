@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakecore.app._archives import Archives
+from lakecore.app._buckets import Buckets, open_lake_store
 from lakecore.app._format import LakeFormat, create_format, read_format
 from lakecore.app._made import cached_property
+from lakecore.app._replicas import replica_state_directory
 from lakecore.app._source import LakeTables, facts
 from lakecore.app._truth import schemas_of
-from lakecore.base import Clock, SystemClock
+from lakecore.base import Clock, LakecoreError, ReadOnly, SystemClock
 from lakecore.catalog import Catalog, Dataset
+from lakecore.config import check_buckets
 from lakecore.documents import Documents
 from lakecore.journal import Journal
 from lakecore.journal import JournalSettings as SealSettings
-from lakecore.storage import Store, open_store
+from lakecore.storage import GuardedStore, MountedStore, Store
 from lakecore.telemetry import Traces
 
 if TYPE_CHECKING:
@@ -58,11 +62,25 @@ class Components:
         create: bool,
         state_dir: Path | None = None,
         clock: Clock | None = None,
+        refusal: Callable[[str], LakecoreError] | None = None,
     ) -> None:
-        self.store = store
         self.settings = settings
         self.clock = clock or SystemClock()
         self.format: LakeFormat = create_format(store, self.clock) if create else read_format(store)
+        self.buckets = Buckets(settings)
+        self.buckets.lake_id = self.format.lake_id
+        if self.format.is_replica:
+            # Whatever changes a replica but replication would make it another lake.
+            store = GuardedStore(store, refusal or _is_replica)
+            state_dir = state_dir or replica_state_directory(
+                _state_home(self.format.lake_id), store.url
+            )
+        self.own_store = store
+        """The lake's own, without the buckets in it."""
+
+        # Also without any: a bucket that is not configured must not look like an empty folder.
+        self._mounted = MountedStore(store, self.buckets, is_copy=self.format.is_replica)
+        self.store: Store = self._mounted
         self.state_dir = state_dir or state_directory(store, self.format.lake_id)
         self.archives = Archives(settings)
         self.traces = Traces()
@@ -70,7 +88,7 @@ class Components:
         """While this process delivers webhooks."""
 
         self.journal = Journal.open(
-            store,
+            self.store,
             self.state_dir,
             clock=self.clock,
             origin=self.format.origin,
@@ -87,12 +105,16 @@ class Components:
                 checkpoint_interval_s=settings.journal.checkpoint_interval_s,
             ),
         )
-        self.documents = Documents(store, self.journal, self.clock)
+        self.documents = Documents(self.store, self.journal, self.clock)
         self.catalog = Catalog(self.documents, self.clock)
+        self.buckets.holds = lambda name: any(
+            dataset.bucket == name for dataset in self.catalog.list_datasets()
+        )
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool) -> Components:
-        store = open_store(settings.lake.uri, options=settings.storage.options)
+        check_buckets(settings.storage.bucket, where="settings")
+        store = open_lake_store(settings)
         try:
             return cls(store, settings, create=create)
         except BaseException:
@@ -252,6 +274,17 @@ class Components:
 
         return make_background(self)
 
+    def ahead(self) -> Callable[[str], bool]:
+        """Of a replica that is being brought up to date: versions that may lack their events."""
+        from lakecore.backup import read_replica
+
+        state = read_replica(self.own_store) if self.format.is_replica else None
+        return (lambda path: False) if state is None else state.is_ahead
+
+    def is_inside(self, bucket: str) -> bool:
+        """Whether a bucket lies in the lake's own store, as in a copy of the lake."""
+        return self._mounted.is_inside(bucket)
+
     def changed(self) -> None:
         """Something was changed: upkeep may be due, in a process that lives long enough."""
         if self.settings.lake.maintain:
@@ -352,7 +385,17 @@ def state_directory(store: Store, lake_id: str) -> Path:
     In a local lake its folder `.local`; else below ``XDG_STATE_HOME``, one folder a lake.
     """
     inside = store.local_path(".local")
-    if inside is not None:
-        return inside
+    return inside if inside is not None else _state_home(lake_id)
+
+
+def _state_home(lake_id: str) -> Path:
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "lakecore" / lake_id
+
+
+def _is_replica(path: str) -> LakecoreError:
+    return ReadOnly(
+        "this is a replica: it is read, and changed by replication alone",
+        where=path,
+        hint="change the lake that it is of",
+    )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lakecore.backup import MARKER, Identity
+from lakecore.backup import MARKER, REPLICA, Identity
 from lakecore.base import (
     AlreadyExists,
     Clock,
@@ -31,6 +31,8 @@ class LakeFormat:
     `restored_from` cites the lake and the backup that it was restored from: lake_id, origin,
     tree_size, root, checkpoint, backup, at. Members that this release does not know are left
     alone: the file is never written again.
+
+    `is_replica`: it is a replica's, which is read, and written by replication alone.
     """
 
     lake_id: str
@@ -38,6 +40,7 @@ class LakeFormat:
     created_at: str
     format: int = FORMAT
     restored_from: Mapping[str, Any] | None = field(default=None, compare=False)
+    is_replica: bool = field(default=False, compare=False)
 
 
 def read_format(store: Store) -> LakeFormat:
@@ -64,7 +67,11 @@ def read_format(store: Store) -> LakeFormat:
         lake_id, origin, created_at = texts
         former = content.get("restored_from")
         return LakeFormat(
-            lake_id, origin, created_at, restored_from=former if isinstance(former, dict) else None
+            lake_id,
+            origin,
+            created_at,
+            restored_from=former if isinstance(former, dict) else None,
+            is_replica=content.get("replica") is True,
         )
     raise UnsupportedFormat(
         "the lake's format is unknown",
@@ -96,6 +103,12 @@ def create_format(store: Store, clock: Clock) -> LakeFormat:
             "a backup is being restored here, or was and did not end",
             where=store.url,
             hint="Run `lakecore backup restore` again as it was; it goes on where it ended.",
+        )
+    if store.exists(REPLICA):
+        raise Stop(
+            "a replica has no whole state of its lake yet",
+            where=store.url,
+            hint="Run `lakecore replicate` on the lake until it has ended once.",
         )
     identity = new_identity()
     made = LakeFormat(identity.lake_id, identity.origin, format_timestamp(clock.now_us()))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lakecore.app._agents import AgentsFace
 from lakecore.app._alter import AlterFace
 from lakecore.app._auth import AuthFace
+from lakecore.app._bucket_face import BucketFace
 from lakecore.app._checks import DoctorReport, VerifyReport, doctor, status, verify
 from lakecore.app._components import Components
 from lakecore.app._entities import Entities
@@ -21,6 +23,7 @@ from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._review import ReviewFace
 from lakecore.app._search import SearchFace
+from lakecore.app._serving import Served, ServedJournal, Serving, changing, reading
 from lakecore.app._time import TimeFace
 from lakecore.app._truth import TruthFace
 from lakecore.app._webhooks import WebhooksFace
@@ -43,6 +46,7 @@ class Lake(
     TimeFace,
     AlterFace,
     AuthFace,
+    BucketFace,
     TruthFace,
     PendingFace,
     MaintainFace,
@@ -63,10 +67,20 @@ class Lake(
     shows it; what the rules refuse is `Refused`.
     """
 
-    def __init__(self, components: Components, *, actor: str) -> None:
-        self._parts = components
+    def __init__(self, components: Components | Serving, *, actor: str) -> None:
+        is_serving = isinstance(components, Serving)
+        self._serving = components if is_serving else Serving.of(components)
         self._actor = actor
-        self._entities = Entities(lambda: components.tables, components.journal)
+
+    @property
+    def _parts(self) -> Components:  # type: ignore[override]  # the faces only read it
+        """Of whoever answers now: the lake's own store, or a replica."""
+        return self._serving.parts
+
+    @property
+    def _entities(self) -> Entities:
+        parts = self._parts
+        return Entities(lambda: parts.tables, parts.journal)
 
     # -- the lake ---------------------------------------------------------------------
 
@@ -86,13 +100,20 @@ class Lake(
         return self._actor
 
     @property
+    def served(self) -> Served | None:
+        """That a replica answers now, which one and how old; None while the primary does."""
+        return self._serving.served
+
+    @property
     def journal(self) -> Journal:
         """The append-only journal: record, history, recent, query, stats."""
+        if self._serving.has_replicas:
+            return cast("Journal", ServedJournal(self._serving))
         return self._parts.journal
 
     def close(self) -> None:
         """Seal what is committed and let go of everything. Safe to call twice."""
-        self._parts.close()
+        self._serving.close()
 
     def __enter__(self) -> Lake:
         return self
@@ -107,18 +128,22 @@ class Lake(
 
     # -- datasets ---------------------------------------------------------------------
 
+    @reading
     def datasets(self, *, dropped: bool = False) -> list[Dataset]:
         """The datasets by name; with `dropped` also those that `undrop` can bring back."""
         return self._parts.catalog.list_datasets(dropped=dropped)
 
+    @reading
     def dataset(self, name: str) -> Dataset:
         """One dataset's entry in the catalog. Raises `NotFound` with the nearest names."""
         return self._parts.catalog.get(name)
 
+    @reading
     def describe(self, name: str) -> dict[str, Any]:
         """A dataset with its table as it is now: schema, version, rows, files, size."""
         return self._parts.describe(self.dataset(name))
 
+    @changing
     def create(
         self,
         name: str,
@@ -128,6 +153,7 @@ class Lake(
         contract: str = "evolve",
         owner: str = "",
         description: str = "",
+        bucket: str = "",
         actor: str | None = None,
         source: str = "api",
         reason: str = "",
@@ -138,6 +164,7 @@ class Lake(
             key: the columns that identify a row; without, rows have no history of their own.
             entity_type: what a row is, for the journal; default the dataset's name.
             contract: ``evolve``, ``freeze`` or ``quarantine``: what later files may change.
+            bucket: the named bucket that its table will be in; default the lake's own store.
         """
         proposed = self._parts.catalog.propose(
             name,
@@ -146,10 +173,12 @@ class Lake(
             contract=contract,
             owner=owner,
             description=description,
+            bucket=self._parts.buckets.check_named(bucket),
         )
         author = self._author(actor, source, reason)
         return self._parts.catalog.register(proposed, author=author)
 
+    @changing
     def drop(
         self,
         name: str,
@@ -163,6 +192,7 @@ class Lake(
         author = self._author(actor, source, reason)
         return self._parts.catalog.drop(name, author=author, grace_days=grace_days)
 
+    @changing
     def undrop(
         self, name: str, *, actor: str | None = None, source: str = "api", reason: str = ""
     ) -> Dataset:
@@ -170,6 +200,7 @@ class Lake(
         author = self._author(actor, source, reason)
         return self._parts.catalog.undrop(name, author=author)
 
+    @changing
     def rename(
         self,
         name: str,
@@ -185,6 +216,7 @@ class Lake(
 
     # -- files in ---------------------------------------------------------------------
 
+    @changing
     def ingest(
         self,
         files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
@@ -193,6 +225,7 @@ class Lake(
         key: Sequence[str] = (),
         entity_type: str | None = None,
         mode: str = "append",
+        bucket: str = "",
         options: IngestOptions | None = None,
         progress: Progress | None = None,
         actor: str | None = None,
@@ -206,6 +239,8 @@ class Lake(
             mode: ``append`` (new keys only), ``upsert`` (insert or change) or ``replace``
                 (what the file lacks is deleted).
             tier: as for every change; with ``preview`` all is read and checked, nothing written.
+            bucket: of a new dataset, the named bucket for its table; of one that exists, the one
+                that it is in, or nothing.
             options: contract, null markers, strictness: see `IngestOptions`.
 
         Raises:
@@ -213,8 +248,11 @@ class Lake(
                 nothing of that file is in the lake then.
         """
         from lakecore.changes import IngestTables
-        from lakecore.ingest import ingest
+        from lakecore.ingest import IngestOptions, ingest
 
+        if bucket:
+            self._check_bucket(dataset, self._parts.buckets.check_named(bucket))
+            options = dataclasses.replace(options or IngestOptions(), bucket=bucket)
         paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
         self._parts.changed()
         return ingest(
@@ -234,7 +272,13 @@ class Lake(
     # -- changes ----------------------------------------------------------------------
 
     def insert(self, dataset: str, rows: object, **options: Any) -> ChangeResult:
-        """Add rows; of a keyed dataset, rows whose key is new. Options as for every change."""
+        """Add rows; of a keyed dataset, rows whose key is new. Options as for every change.
+
+        With `bucket`, only where the dataset is in that bucket.
+        """
+        bucket = options.pop("bucket", None)
+        if bucket is not None:
+            self._check_bucket(dataset, bucket)
         return self._change(self._parts.tables.append, dataset, to_batches(rows), **options)
 
     def upsert(self, dataset: str, rows: object, **options: Any) -> ChangeResult:
@@ -291,6 +335,7 @@ class Lake(
 
     # -- reading ----------------------------------------------------------------------
 
+    @reading
     def sql(
         self,
         query: str,
@@ -310,6 +355,7 @@ class Lake(
     def _with_engine(self, limits: dict[str, Any]) -> dict[str, Any]:
         return {"engine": self._parts.settings.query.engine} | limits
 
+    @reading
     def as_of(
         self, dataset: str, *, version: int | None = None, time: datetime | str | None = None
     ) -> QueryResult:
@@ -324,6 +370,7 @@ class Lake(
         moment = version if version is not None else "'" + str(time).replace("'", "''") + "'"
         return self.sql(f"select * from as_of('{name}', {moment})", engine="datafusion")
 
+    @reading
     def history(
         self,
         dataset: str,
@@ -345,6 +392,7 @@ class Lake(
         events = self._entities.history(entry, key, workspace_id=workspace_id)
         return [event for event in events if field is None or event.field in (field, "*")]
 
+    @reading
     def entity(
         self,
         dataset: str,
@@ -363,6 +411,7 @@ class Lake(
         state = self._entities.state(entry, key, seq=seq, version=version, time=time)
         return None if state is None else state.values()
 
+    @reading
     def blame(self, dataset: str, key: object) -> dict[str, Event]:
         """The last event that set each field of an entity; '*' is the row as a whole."""
         last: dict[str, Event] = {}
@@ -374,6 +423,7 @@ class Lake(
 
     # -- soundness --------------------------------------------------------------------
 
+    @reading
     def verify(self, *, full: bool = False, vkeys: Sequence[str] = ()) -> VerifyReport:
         """Recompute the journal and match every version of every table and document with it.
 
@@ -396,6 +446,7 @@ class Lake(
         """Move old events to an archive, by its name or place; bounds as `Journal.archive`."""
         return self.journal.archive(self._parts.archives.name_of(archive), **bounds)
 
+    @reading
     def status(self) -> dict[str, Any]:
         """What the lake holds and what waits: JSON-ready."""
         return status(self._parts)
@@ -406,9 +457,22 @@ class Lake(
 
     # -- inside -----------------------------------------------------------------------
 
+    def _check_bucket(self, dataset: str, bucket: str) -> None:
+        """That a dataset, if there is one of that name, is in a bucket. Raises `InvalidInput`."""
+        entry = self._parts.catalog.find(dataset)
+        if entry is not None and entry.bucket != bucket:
+            raise InvalidInput(
+                "the dataset is in another bucket",
+                expected=entry.bucket or "the lake's own store",
+                found=bucket,
+                where=entry.name,
+                hint=f"`lakecore bucket move {entry.name} --to {bucket}` moves it",
+            )
+
     def _author(self, actor: str | None, source: str, reason: str) -> Author:
         return Author(actor=actor or self._actor, source=source, reason=reason)
 
+    @changing
     def _change(
         self,
         change: Callable[..., MutationResult],

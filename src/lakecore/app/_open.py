@@ -7,8 +7,8 @@ import getpass
 import os
 from typing import Any
 
-from lakecore.app._components import Components
 from lakecore.app._lake import Lake
+from lakecore.app._serving import Serving
 from lakecore.config import Settings, load
 
 
@@ -31,7 +31,7 @@ def open_lake(
         file = os.fspath(config) if config is not None else None
         settings = load(lake=lake, actor=actor, file=file).settings
     return Lake(
-        Components.open(settings, create=create),
+        Serving(settings, create=create),
         actor=settings.lake.actor or system_user(),
     )
 

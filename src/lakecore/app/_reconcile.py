@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lakecore.base import CorruptData
+from lakecore.storage import bucket_of
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
@@ -46,11 +47,12 @@ class ReconcileFace:
         Its history begins with one event ``adopt``: the version, how many rows, their hash.
 
         Args:
-            uri: the table's folder: a path in the lake, or a full path or URL below it.
+            uri: the table's folder: a path in the lake, or a full path or URL below it or below
+                one of its named buckets; ``buckets/<name>/…`` names one, too.
             key: the columns that identify a row: read once, none may be null or double.
 
         Raises:
-            InvalidInput: outside of the lake's store, or not a key.
+            InvalidInput: outside of the lake's store and of its buckets, or not a key.
             NotFound, AlreadyExists, UnsupportedFormat: no table, taken, or not readable.
         """
         from lakecore.reconcile import adopt_table
@@ -66,6 +68,7 @@ class ReconcileFace:
             entity_type=entity_type,
             contract=contract,
             description=description,
+            buckets={name: parts.buckets.reading(name) for name in _named(parts, uri)},
         )
         report = parts.reconciler.reconcile(adopted.name)
         if report.problems:
@@ -76,3 +79,9 @@ class ReconcileFace:
                 hint=f"mend the table, then `lakecore reconcile {adopted.name}`",
             )
         return adopted
+
+
+def _named(parts: Components, uri: str) -> list[str]:
+    """Buckets that the place may be in: others need not answer."""
+    named = bucket_of(uri)
+    return [named] if named else parts.buckets.likely(uri)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lakecore.app._entities import Entities
 from lakecore.app._source import SYSTEM, LakeTables, to_table
 from lakecore.base import InvalidInput, NotFound
+from lakecore.storage import bucket_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +63,9 @@ class WorkspaceSource:
         if view is None:
             return self._lake.empty(dataset)
         found: Any = view.delta
-        if self._store.local_path(dataset.location) is None:
+        base = self._view.base(dataset.name)
+        is_elsewhere = bucket_of(base.location) != bucket_of(dataset.location)
+        if is_elsewhere or self._store.local_path(dataset.location) is None:
             found = _resolved(self._store, dataset.location, view)
         return Guarded(table=found, check=lambda: self._check(dataset, view))
 
@@ -133,7 +136,7 @@ def _resolved(store: Store, location: str, view: TableView) -> Any:
     form = ds.ParquetFileFormat()
     parts = []
     for folder, files in folders.items():
-        handler = DeltaStorageHandler(store.table_uri(folder), store.table_options() or None)
+        handler = DeltaStorageHandler(store.table_uri(folder), store.table_options(folder) or None)
         system = PyFileSystem(handler)
         fragments = [
             form.make_fragment(name, filesystem=system, partition_expression=expression)

@@ -1,4 +1,8 @@
-"""Backups of a lake in another store: incremental, checked, and restored as a lake of its own.
+"""Copies of a lake in another store: backups, restored as a lake of its own, and replicas.
+
+A replica is the lake at a place of its own, brought up to date again and again: `_replicate`
+says in which order, and what is there if a run is broken off. The rest is about backups, which
+are incremental, checked, and restored as a lake of its own.
 
 **What is in one.** A backup is the lake at one position of its journal: the first `tree_size`
 events, every table version and document version whose events are among them, and their data
@@ -54,19 +58,27 @@ object -> sealed events, and none of these is ever changed. We
 
 from lakecore.backup._create import Created, create
 from lakecore.backup._manifest import Manifest, list_backups, read_manifest
+from lakecore.backup._replica import REPLICA, ReplicaState, State, read_replica
+from lakecore.backup._replicate import Replicated, replicate
 from lakecore.backup._restore import MARKER, Identity, Restored, restore
 from lakecore.backup._verify import BackupReport, verify
 
 __all__ = [
     "MARKER",
+    "REPLICA",
     "BackupReport",
     "Created",
     "Identity",
     "Manifest",
+    "ReplicaState",
+    "Replicated",
     "Restored",
+    "State",
     "create",
     "list_backups",
     "read_manifest",
+    "read_replica",
+    "replicate",
     "restore",
     "verify",
 ]

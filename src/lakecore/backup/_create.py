@@ -20,7 +20,15 @@ from lakecore.backup._manifest import (
     place_of,
     read_manifest,
 )
-from lakecore.backup._plan import LAKE, Changed, Plan, make_plan, newest_checkpoint
+from lakecore.backup._plan import (
+    LAKE,
+    Changed,
+    Plan,
+    Roots,
+    make_plan,
+    newest_checkpoint,
+    no_roots,
+)
 from lakecore.base import (
     AlreadyExists,
     Clock,
@@ -66,8 +74,12 @@ def create(
     *,
     clock: Clock | None = None,
     progress: Progress | None = None,
+    roots: Roots = no_roots,
 ) -> Created:
     """Make one more backup of the lake; writers may go on.
+
+    Args:
+        roots: folders of `lake` below ``buckets/`` that have tables of the lake.
 
     Raises:
         InvalidInput: the destination is in the lake or around it, or is another lake's.
@@ -80,7 +92,7 @@ def create(
     claim(destination, identity, at)
     for _ in range(MAX_ATTEMPTS):
         try:
-            plan = make_plan(lake, journal)
+            plan = make_plan(lake, journal, roots)
             if len(plan.objects) > MAX_OBJECTS:
                 raise Stop(
                     "too many objects for a backup", expected=MAX_OBJECTS, found=len(plan.objects)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,11 +17,19 @@ if TYPE_CHECKING:
 LAKE: Final = "lakecore.json"
 CHECKPOINTS: Final = "journal/checkpoints/"
 
-_COMMIT: Final = re.compile(r"((?:documents|tables)/.+)/(\d{20})\.json")
+DOCUMENTS: Final = "documents/"
+TABLES: Final = ("tables/", "workspaces/")
+"""Where tables are in a lake's own store; others are in buckets."""
+
+Roots = Callable[[], Sequence[str]]
+"""Folders below ``buckets/`` with tables of the lake, asked after its documents are listed: so a
+table whose dataset was listed is found."""
+
+_COMMIT: Final = re.compile(r"((?:documents|tables|workspaces|buckets)/.+)/(\d{20})\.json")
 _LOG_FOLDER: Final = "/_delta_log/"
 _NUMBERS: Final = re.compile(r"\d{20}")
 _HINT: Final = "_last_checkpoint"
-_OWN_WAY: Final = frozenset({"documents", "tables", "journal"})
+_OWN_WAY: Final = frozenset({"documents", "tables", "workspaces", "buckets", "journal"})
 _STATE: Final = ".local"
 _DERIVED: Final = frozenset({"index", "tiles"})
 _CUT: Final = frozenset({"log", "merged", "staged"})
@@ -40,14 +48,21 @@ class Plan:
     warnings: list[str]
 
 
-def commit_objects(store: Store) -> dict[str, ObjectInfo]:
+def no_roots() -> Sequence[str]:
+    """All tables are in the lake's own store."""
+    return ()
+
+
+def commit_objects(store: Store, roots: Roots = no_roots) -> dict[str, ObjectInfo]:
     """Every document version and table version, by path."""
-    return {
-        info.path: info
-        for prefix in ("documents/", "tables/")
+    documents = [info for info in store.list_objects(DOCUMENTS) if is_commit(info.path)]
+    tables = [
+        info
+        for prefix in (*TABLES, *roots())
         for info in store.list_objects(prefix)
         if is_commit(info.path)
-    }
+    ]
+    return {info.path: info for info in (*documents, *tables)}
 
 
 def is_commit(path: str) -> bool:
@@ -58,22 +73,22 @@ def is_commit(path: str) -> bool:
     )
 
 
-def make_plan(store: Store, journal: Journal) -> Plan:
+def make_plan(store: Store, journal: Journal, roots: Roots = no_roots) -> Plan:
     """List a consistent state of the lake.
 
     Raises:
         Changed: try again.
     """
-    before = commit_objects(store)
+    before = commit_objects(store, roots)
     cut = journal.cut()
-    now = commit_objects(store)
+    now = commit_objects(store, roots)
     taken, staged = _admitted(store, cut, before, now)
     newest: dict[str, int] = {}
     for path in taken:
         folder, version = _parts(path)
         newest[folder] = max(newest.get(folder, -1), version)
     objects = [*taken.values(), *cut.objects, *staged]
-    objects += _table_files(store, newest)
+    objects += _table_files(store, newest, roots)
     objects += _rest(store)
     warnings = [str(problem) for problem in cut.problems]
     return Plan(cut, sorted(objects, key=lambda info: info.path), warnings)
@@ -119,9 +134,10 @@ def _commit_id(store: Store, path: str) -> str:
     return record.commit_id if record else ""
 
 
-def _table_files(store: Store, newest: dict[str, int]) -> Iterator[ObjectInfo]:
+def _table_files(store: Store, newest: dict[str, int], roots: Roots) -> Iterator[ObjectInfo]:
     """Data files, and what of a table's log is beside its versions and not newer than they."""
-    for info in store.list_objects("tables/"):
+    listed = (info for prefix in (*TABLES, *roots()) for info in store.list_objects(prefix))
+    for info in listed:
         folder, mark, name = info.path.rpartition(_LOG_FOLDER)
         if not mark:
             yield info

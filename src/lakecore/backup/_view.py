@@ -56,7 +56,7 @@ class BackupView:
     def table_uri(self, path: str) -> str:
         self._refuse(path)
 
-    def table_options(self) -> dict[str, str]:
+    def table_options(self, path: str = "") -> dict[str, str]:
         return {}
 
     def create(self, path: str, data: bytes) -> None:

@@ -8,6 +8,10 @@ Renaming has one commit point, the old name's next version ("renamed to b"); the
 name's document follows. A process that dies between the two leaves a rename that every
 reader already sees as done and that the next change of either name completes.
 
+Moving a table to another place goes over the same document: that it is being copied, then where
+it is. The place that it left is remembered, with its last version, for as long as the journal
+has to be held against it.
+
 >>> from pathlib import Path; from tempfile import mkdtemp
 >>> from lakecore.catalog import Catalog
 >>> from lakecore.documents import Documents
@@ -23,6 +27,21 @@ reader already sees as done and that the next change of either name completes.
 """
 
 from lakecore.catalog._catalog import Catalog
-from lakecore.catalog._dataset import CONTRACTS, Dataset, State, check_dataset_name, split_name
+from lakecore.catalog._dataset import (
+    CONTRACTS,
+    Dataset,
+    FormerPlace,
+    State,
+    check_dataset_name,
+    split_name,
+)
 
-__all__ = ["CONTRACTS", "Catalog", "Dataset", "State", "check_dataset_name", "split_name"]
+__all__ = [
+    "CONTRACTS",
+    "Catalog",
+    "Dataset",
+    "FormerPlace",
+    "State",
+    "check_dataset_name",
+    "split_name",
+]

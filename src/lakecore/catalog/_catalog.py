@@ -27,8 +27,10 @@ from lakecore.catalog._dataset import (
     check_retention,
     location_of,
 )
+from lakecore.catalog._moves import Moves
 from lakecore.documents import Document, Documents
 from lakecore.journal import Author
+from lakecore.storage import place_in
 
 KIND: Final = "datasets"
 DAY_US: Final = 24 * 3600 * 1_000_000
@@ -41,7 +43,7 @@ _CHANGEABLE = (
 )
 
 
-class Catalog:
+class Catalog(Moves):
     """The datasets of one lake. Threads and processes may change it at the same time."""
 
     def __init__(self, documents: Documents, clock: Clock | None = None) -> None:
@@ -92,15 +94,20 @@ class Catalog:
         owner: str = "",
         description: str = "",
         system: bool = False,
+        bucket: str = "",
     ) -> Dataset:
-        """A dataset that is not registered yet, checked and given its id and place."""
+        """A dataset that is not registered yet, checked and given its id and place.
+
+        Args:
+            bucket: the named bucket that its table will be in; '' for the lake's own store.
+        """
         name = check_dataset_name(name, system=system)
         document = self._documents.get(KIND, name)
         generation = document.version + 1 if document is not None else 0
         return Dataset(
             name=name,
             dataset_id=str(uuid.uuid4()),
-            location=location_of(name, generation),
+            location=place_in(bucket, location_of(name, generation)),
             key=check_key(key),
             entity_type=entity_type or name,
             contract=check_contract(contract),

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from lakecore.base import CorruptData, InvalidInput
 from lakecore.base.limits import MAX_NAME_BYTES
+from lakecore.storage import bucket_of
 
 MAIN: Final = "main"
 SYSTEM: Final = "system"
@@ -21,7 +22,7 @@ MAX_RETENTION_VERSIONS: Final = 1_000_000_000
 
 _OPTIONAL: Final = (
     *("adopted_version", "retention_days", "retention_versions", "purged_us"),
-    "checks",
+    *("checks", "moves", "former", "moving_to"),
 )
 """Members that a document has only where they say something."""
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
@@ -34,6 +35,29 @@ class State(StrEnum):
     ACTIVE = "active"
     DROPPED = "dropped"
     RENAMED = "renamed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerPlace:
+    """Where a table was before it was moved.
+
+    Attributes:
+        version: the last one that was committed there: the fence.
+        purge_after_us: from then on its data files may go; `purged_us`: when they went.
+    """
+
+    location: str
+    version: int
+    purge_after_us: int
+    purged_us: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> FormerPlace:
+        known = {member.name for member in fields(cls)}
+        return cls(**{name: value for name, value in body.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +80,10 @@ class Dataset:
             least; None for the lake's setting.
         purged_us: when its files were given up after the grace of a drop.
         checks: name to SQL that must find no row, asked where a change is tried out.
+        moves: how often its table was moved to another place; a fence in the table's log with
+            a greater number says that this entry is from before the last move.
+        former: where the table was before, oldest first: `FormerPlace` as JSON.
+        moving_to: where it is being copied to; it is read and written at `location` until then.
         version: of the catalog document.
     """
 
@@ -79,6 +107,9 @@ class Dataset:
     retention_versions: int | None = None
     purged_us: int | None = None
     checks: Mapping[str, str] | None = None
+    moves: int | None = None
+    former: tuple[Mapping[str, Any], ...] | None = None
+    moving_to: str | None = None
     version: int = -1
 
     @property
@@ -89,11 +120,28 @@ class Dataset:
     def active(self) -> bool:
         return self.state is State.ACTIVE
 
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket that its table is in; '' for the lake's own store."""
+        return bucket_of(self.location)
+
+    @property
+    def former_places(self) -> list[FormerPlace]:
+        """Where the table was before, oldest first."""
+        return [FormerPlace.from_json(place) for place in self.former or ()]
+
+    @property
+    def next_place(self) -> str:
+        """A folder that only this dataset's next move uses, below ``tables/``."""
+        schema, rest = split_name(self.name)
+        return f"{_TABLES}/{schema}/{rest}.m{(self.moves or 0) + 1}-{self.dataset_id[:8]}"
+
     def to_body(self) -> dict[str, Any]:
         """The JSON object that the catalog document holds; everything but name and version."""
         body = asdict(self)
         del body["name"], body["version"]
         body["key"] = list(self.key)
+        body["former"] = list(self.former) if self.former else None
         body["renamed_from"] = list(self.renamed_from) if self.renamed_from else None
         for member in _OPTIONAL:
             if body[member] is None:
@@ -111,6 +159,8 @@ class Dataset:
         try:
             parts["key"] = tuple(parts["key"])
             parts["state"] = State(parts["state"])
+            if parts.get("former"):
+                parts["former"] = tuple(parts["former"])
             if parts.get("renamed_from"):
                 parts["renamed_from"] = tuple(parts["renamed_from"])
             return cls(name=name, version=version, **parts)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+
+from lakecore.cli._output import note
+from lakecore.cli._text import printable
 
 if TYPE_CHECKING:
     from lakecore.app import Lake
@@ -38,8 +42,22 @@ class State:
         """
         from lakecore.app import open_lake
 
-        with open_lake(self.lake, actor=actor, config=self.config_file, create=create) as lake:
-            yield lake
+        with (
+            warnings.catch_warnings(record=True) as said,
+            open_lake(self.lake, actor=actor, config=self.config_file, create=create) as lake,
+        ):
+            warnings.simplefilter("always", category=UserWarning)
+            try:
+                yield lake
+            finally:
+                _tell(said)
+
+
+def _tell(said: list[warnings.WarningMessage]) -> None:
+    """What was answered by a replica, and how old that is: the last word about it."""
+    found = [str(one.message) for one in said if type(one.message).__name__ == "StaleAnswer"]
+    if found:
+        note(f"warning: {printable(found[-1])}")
 
 
 pass_state = click.make_pass_decorator(State, ensure=True)

@@ -49,6 +49,7 @@ BAD_KEYS = ("refuse", "quarantine")
     type=click.Choice(CONTRACTS),
     help="For a new dataset: what a file may do to the columns.",
 )
+@click.option("--bucket", metavar="NAME", default="", help="Of a new dataset: where its table is.")
 @click.option("--format", metavar="F", help="Default: as the content says.")
 @click.option("--delimiter", metavar="CHAR", help="Default: sniffed.")
 @click.option("--encoding", metavar="NAME", help="Default: UTF-8, UTF-16 or Windows-1252.")
@@ -72,6 +73,7 @@ def command(
     key: Sequence[str],
     entity_type: str | None,
     mode: str,
+    bucket: str,
     actor: str | None,
     reason: str,
     tier: str,
@@ -96,6 +98,7 @@ def command(
             key=key,
             entity_type=entity_type,
             mode=mode,
+            bucket=bucket,
             options=options,
             progress=NoProgress() if state.as_json else terminal_progress(),
             reason=reason,

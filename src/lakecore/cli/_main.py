@@ -17,6 +17,7 @@ SECTIONS = {
         "status": "what is in it, and how it is",
         "maintain": "small files put together, and old ones removed",
         "doctor": "check the surroundings: disk, store, clock, versions",
+        "bucket": "buckets beside the lake: what is in them, and how they are",
         "config": "settings in force, and whether they are right",
     },
     "Data": {
@@ -53,6 +54,7 @@ SECTIONS = {
         "journal": "the events themselves",
         "verify": "check that the record is whole and the data is what it says",
         "reconcile": "journal what other programs committed",
+        "replicate": "bring the lake's replicas up to date",
         "backup": "copies of the lake in another place, and lakes made of them",
     },
     "Rules": {"truth": "the rules that decide whether a change may happen"},

@@ -112,6 +112,7 @@ class Client(Reading, Changing, Registering):
         key: Sequence[str] | str = (),
         entity_type: str | None = None,
         mode: str = "append",
+        bucket: str = "",
         reason: str = "",
         tier: str = "auto",
     ) -> list[IngestResult]:
@@ -126,6 +127,7 @@ class Client(Reading, Changing, Registering):
             "key": columns(key),
             "entity_type": entity_type or "",
             "mode": mode,
+            "bucket": bucket,
             "reason": reason,
             "tier": tier,
         }

@@ -35,6 +35,7 @@ class Registering:
         contract: str = "evolve",
         owner: str = "",
         description: str = "",
+        bucket: str = "",
         reason: str = "",
         idempotency_key: str | None = None,
     ) -> Dataset:
@@ -49,6 +50,7 @@ class Registering:
             "contract": contract,
             "owner": owner,
             "description": description,
+            "bucket": bucket,
             "reason": reason,
         }
         return self._entry("POST", "/catalog/datasets", body, idempotency_key)

@@ -23,6 +23,7 @@ This is the only package that reads settings from the environment.
 ('./lake', 'default')
 """
 
+from lakecore.config._buckets import BucketSettings, check_buckets
 from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
 from lakecore.config._programs import (
@@ -48,6 +49,7 @@ __all__ = [
     "CONFIG_FILE_NAME",
     "AuditorSettings",
     "AuthSettings",
+    "BucketSettings",
     "GatewaySettings",
     "JournalSettings",
     "LakeSettings",
@@ -62,6 +64,7 @@ __all__ = [
     "StorageSettings",
     "TruthSettings",
     "WebhookSettings",
+    "check_buckets",
     "load",
     "reference_markdown",
     "show",

@@ -48,7 +48,10 @@ def _masked(value: object, *, whole: bool = False) -> object:
     if isinstance(value, tuple):
         return [_masked(part) for part in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return {part.name: _masked(getattr(value, part.name)) for part in fields(value)}
+        return {
+            part.name: _masked(getattr(value, part.name), whole=part.metadata.get("masked", False))
+            for part in fields(value)
+        }
     if isinstance(value, str):
         return re.sub(r"(://)[^/@\s]+@", rf"\1{_MASK}@", value)
     return value

@@ -7,11 +7,12 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from lakecore.base import InvalidInput, NotFound
+from lakecore.config._buckets import check_buckets
 from lakecore.config._parse import kind_of, parse_value
 from lakecore.config._rungs import parse_tables
 from lakecore.config._settings import Settings
@@ -149,6 +150,8 @@ def _from_file(path: Path) -> dict[_Key, _Given]:
             _known(section, name, where=where)
             if (section, name) == ("lake", "uri") and isinstance(value, str):
                 value = _beside(path, value)
+            if (section, name) == ("storage", "bucket") and isinstance(value, list):
+                value = [_bucket_beside(path, table) for table in value]
             given[section, name] = _Given(value, where, f"file {path}")
     return given
 
@@ -158,6 +161,16 @@ def _beside(path: Path, uri: str) -> str:
     if "://" in uri or not uri:
         return uri
     return str(path.parent / Path(uri).expanduser())
+
+
+def _bucket_beside(path: Path, table: object) -> object:
+    if not isinstance(table, dict):
+        return table
+    placed = dict(table)
+    for name in ("uri", "credentials_file"):
+        if isinstance(placed.get(name), str):
+            placed[name] = _beside(path, placed[name])
+    return placed
 
 
 def _place(path: Path, text: str, section: str, name: str | None) -> str:
@@ -218,4 +231,11 @@ def _assemble(given: Mapping[_Key, _Given], path: Path | None) -> Loaded:
         }
         sections[section] = kind(**values)
     origins = {key: entry.origin for key, entry in given.items()}
+    storage, lake = sections["storage"], sections["lake"]
+    entry = given.get(("storage", "bucket"))
+    check_buckets(storage.bucket, where=entry.where if entry else "")
+    primary = next((one for one in storage.bucket if one.role == "primary"), None)
+    if primary is not None and ("lake", "uri") not in given:
+        sections["lake"] = replace(lake, uri=primary.uri)
+        origins["lake", "uri"] = f"storage.bucket {primary.name}"
     return Loaded(Settings(**sections), origins, path)

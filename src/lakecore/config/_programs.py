@@ -15,9 +15,9 @@ class RungSettings:
     In the environment the word after `RUNG` says which one: `LAKECORE_LLM__RUNG__1__MODEL`.
     """
 
-    name: str = setting("", "What the rung is called, as `model` of a request, too.")
-    base_url: str = setting("", "The server, up to and with `/v1`.")
-    model: str = setting("", "The model's name, as the server knows it.")
+    name: str = setting("", "What the rung is called, as `model` of a request, too.", required=True)
+    base_url: str = setting("", "The server, up to and with `/v1`.", required=True)
+    model: str = setting("", "The model's name, as the server knows it.", required=True)
     api_key_env: str = setting(
         "", "The environment variable that has the server's API key; empty: it needs none."
     )
@@ -186,7 +186,7 @@ class SearchSettings:
 class ToolServerSettings:
     """An MCP server whose tools agents may use, beside those of the lake."""
 
-    name: str = setting("", "In front of its tools' names: `NAME__tool`.")
+    name: str = setting("", "In front of its tools' names: `NAME__tool`.", required=True)
     command: tuple[str, ...] = setting(
         (), "The program and its arguments, spoken to over standard input and output."
     )
@@ -250,8 +250,10 @@ class ObserverSettings:
 class ReviewRepositorySettings:
     """A repository that `POST /review/runs` may be asked to review."""
 
-    name: str = setting("", "What it is called there, and under which its reviews are kept.")
-    path: str = setting("", "A folder of it on this machine, as an absolute path.")
+    name: str = setting(
+        "", "What it is called there, and under which its reviews are kept.", required=True
+    )
+    path: str = setting("", "A folder of it on this machine, as an absolute path.", required=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

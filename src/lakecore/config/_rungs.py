@@ -1,4 +1,4 @@
-"""`[[llm.rung]]` and its like: tables in a list, from the file or from the environment."""
+"""`[[llm.rung]]` and the like: tables in a list, from the file or from the environment."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from lakecore.base import InvalidInput
 from lakecore.config._parse import kind_of, parse_value
 
 MAX_TABLES: Final = 64
-_NEEDED: Final = ("name", "base_url", "model", "path")
-"""What a table has to say, if its kind has such a setting."""
 
 
 def parse_tables(kind: type, value: object, *, key: str, where: str) -> tuple[Any, ...]:
@@ -39,7 +37,12 @@ def _from_variables(value: Mapping[Any, Any]) -> list[dict[str, object]]:
     tables: dict[str, dict[str, object]] = {}
     for name, text in value.items():
         table, _, setting = str(name).partition("__")
-        tables.setdefault(table, {"name": table})[setting] = text
+        setting, _, entry = setting.partition("__")
+        settings = tables.setdefault(table, {"name": table})
+        if not entry:
+            settings[setting] = text
+        elif isinstance(entries := settings.setdefault(setting, {}), dict):
+            entries[entry] = text
     return [tables[table] for table in sorted(tables, key=_order)]
 
 
@@ -60,7 +63,7 @@ def _table(kind: type, table: Mapping[str, object], *, key: str, where: str) -> 
         )
         for name, value in table.items()
     }
-    for name in _NEEDED:
-        if name in known and not values.get(name):
+    for name, one in known.items():
+        if one.metadata["required"] and not values.get(name):
             raise InvalidInput(f"{key} needs {name}", where=where)
     return kind(**values)

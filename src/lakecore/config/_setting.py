@@ -24,11 +24,13 @@ def setting(
     masked: bool = False,
     choices: tuple[str, ...] = (),
     tables: type | None = None,
+    required: bool = False,
 ) -> Any:
     """A dataclass field with its description; `minimum` and `maximum` are inclusive.
 
     `secret`: the value is in no error; `masked`: nor is any part of it shown. `tables` describes
-    each table of a list of them.
+    each table of a list of them;
+    `required`: each of these tables has it.
     """
     metadata = {
         "about": about,
@@ -38,6 +40,7 @@ def setting(
         "masked": masked,
         "choices": choices,
         "tables": tables,
+        "required": required,
     }
     if isinstance(default, Mapping):
         return field(default_factory=lambda: default, metadata=metadata)

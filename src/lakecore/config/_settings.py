@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lakecore.base.limits import GIB, MIB
+from lakecore.config._buckets import StorageSettings
 from lakecore.config._programs import (
     AgentsSettings,
     AuditorSettings,
@@ -78,19 +79,6 @@ class LakeSettings:
         "Bytes of records that may wait on this machine; "
         "beyond it new ones are refused with an error to try again.",
         minimum=1 * MIB,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StorageSettings:
-    """How the object store is reached."""
-
-    options: Mapping[str, str] = setting(
-        NO_OPTIONS,
-        "Options of the store by name, such as `region` or `endpoint`; "
-        "in the environment one variable each: `LAKECORE_STORAGE__OPTIONS__REGION`. "
-        "Values whose name says key, secret, token or password are never shown.",
-        secret=True,
     )
 
 

@@ -30,6 +30,7 @@ class NewDataset(Model):
     contract: str = "evolve"
     owner: str = ""
     description: str = ""
+    bucket: str = ""
     reason: str = ""
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/ingest", tags=["ingest"])
 
-_FIELDS: Final = ("file", "dataset", "key", "entity_type", "mode", "reason", "tier")
+_FIELDS: Final = ("file", "dataset", "key", "entity_type", "mode", "bucket", "reason", "tier")
 _MAX_FIELDS: Final = 32
 _MAX_FIELD_BYTES: Final = 64 * KIB
 _MAX_NAME_CHARACTERS: Final = 200
@@ -89,6 +89,7 @@ def _ingest(caller: Caller, form: FormData, most_bytes: int) -> Response:
         "key": [one for one in form.getlist("key") if isinstance(one, str) and one],
         "entity_type": _text(form, "entity_type") or None,
         "mode": _text(form, "mode") or "append",
+        "bucket": _text(form, "bucket"),
         "reason": _text(form, "reason"),
         "tier": _text(form, "tier") or "auto",
     }

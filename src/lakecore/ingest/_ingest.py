@@ -166,6 +166,7 @@ def _ingest_file(run: _Run, path: Path) -> IngestResult:
         key=run.key,
         entity_type=run.entity_type,
         contract=run.options.contract or "evolve",
+        bucket=run.options.bucket,
     )
     _check_agreement(run, home, known is not None)
     if known is not None and not run.options.again:

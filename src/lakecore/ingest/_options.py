@@ -46,6 +46,7 @@ class IngestOptions:
         memory_limit_bytes: for the reader's own buffers.
         max_unpacked_bytes: of a compressed file, when it is unpacked; None: as the disk has room.
         temp_dir: where compressed or transcoded files are unpacked; None = the system's.
+        bucket: of a new dataset, the named bucket for its table; '' is the lake's own store.
         file_name: the name to record, when the path is that of an upload's spool file.
     """
 
@@ -67,6 +68,7 @@ class IngestOptions:
     threads: int = 2
     max_unpacked_bytes: int | None = None
     temp_dir: Path | None = None
+    bucket: str = ""
     file_name: str | None = None
 
     def __post_init__(self) -> None:

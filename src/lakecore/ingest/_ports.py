@@ -27,6 +27,7 @@ class Catalog(Protocol):
         contract: str = "evolve",
         description: str = "",
         system: bool = False,
+        bucket: str = "",
     ) -> Dataset: ...
 
     def register(

@@ -28,7 +28,7 @@ from lakecore.maintain._vacuum import Vacuum
 
 if TYPE_CHECKING:
     from lakecore.base import Clock
-    from lakecore.catalog import Catalog, Dataset
+    from lakecore.catalog import Catalog, Dataset, FormerPlace
     from lakecore.journal import Author, Journal
     from lakecore.storage import Store
     from lakecore.tables import DataFile, RowSorter, TableState, Upkeep
@@ -108,6 +108,8 @@ class Maintainer:
                 self._do(report, dataset.name, records.VACUUM, self._vacuum.step, dataset, run)
         for dataset in gone:
             self._do(report, dataset.name, records.PURGE, self._purge.step, dataset, run)
+        for left in self._left_places(names):
+            self._do(report, left[0].name, records.PURGE, self._purge.place, left, run)
         for folder in self._workspaces.finished() if names is None else ():
             self._do(report, folder, records.PURGE, self._purge.workspace, folder, run)
         return report
@@ -200,6 +202,15 @@ class Maintainer:
         return replace(planned, outcome="done", seconds=seconds)
 
     # -- inside -----------------------------------------------------------------------
+
+    def _left_places(self, names: Sequence[str] | None) -> list[tuple[Dataset, FormerPlace]]:
+        """Places that tables left, behind their grace; not those that a workspace builds on."""
+        pinned = {location for location, _ in self._workspaces.pinned()}
+        return [
+            (dataset, place)
+            for dataset, place in self._catalog.left_places()
+            if place.location not in pinned and (names is None or dataset.name in names)
+        ]
 
     def _bins(self, dataset: Dataset, state: TableState) -> list[list[DataFile]]:
         return choose_bins(

@@ -16,7 +16,7 @@ from lakecore.maintain._removal import remove_files
 from lakecore.maintain._types import Run, Step
 
 if TYPE_CHECKING:
-    from lakecore.catalog import Catalog, Dataset
+    from lakecore.catalog import Catalog, Dataset, FormerPlace
     from lakecore.journal import Author, Journal
     from lakecore.storage import Store
 
@@ -69,6 +69,43 @@ class Purge:
         told = {name: getattr(done, name) for name in names}
         self._tell(dataset, records.DONE[records.PURGE], told, run.author, mutation_id)
         return done
+
+    def place(self, left: tuple[Dataset, FormerPlace], run: Run) -> Step | None:
+        """Give up the files of a place that a table has left; its log is where it is now."""
+        dataset, place = left
+        started = time.monotonic()
+        files = list_folder(self._store, place.location).files
+        planned = Step(
+            dataset=dataset.name,
+            action=records.PURGE,
+            outcome="planned",
+            files_before=len(files),
+            bytes_before=sum(info.size_bytes for info in files),
+            detail=place.location,
+        )
+        if run.dry_run:
+            return planned
+        mutation_id = uuid7()
+        details: dict[str, Any] = {
+            "files": len(files),
+            "bytes": planned.bytes_before,
+            "sha256": records.list_sha256(info.path for info in files),
+            "location": place.location,
+        }
+        self._tell(dataset, records.PURGE, details, run.author, mutation_id)
+        removed = remove_files(self._store, place.location, files, run.stop)
+        # Behind the removal: who dies before it removes what is left, and tells it again.
+        self._catalog.purge_place(dataset, place, author=run.author)
+        # From here on nobody holds the place against the journal.
+        for info in list(self._store.list_objects(f"{place.location}/_delta_log/")):
+            self._store.delete(info.path)
+        return replace(
+            planned,
+            outcome="done",
+            files_after=len(files) - removed.files,
+            bytes_after=(planned.bytes_before or 0) - removed.bytes,
+            seconds=round(time.monotonic() - started, 3),
+        )
 
     def workspace(self, folder: str, run: Run) -> Step | None:
         """Remove the folder of a workspace that is over; its end is in the journal already."""

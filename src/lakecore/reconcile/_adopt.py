@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from lakecore.reconcile._log import TableLog
 from lakecore.reconcile._rows import Underivable
 from lakecore.reconcile._schema import TableSchema
 from lakecore.reconcile._version import table_rows
+from lakecore.storage import Store, bucket_of, place_in
 from lakecore.tables import (
     TableSettings,
     check_key_columns,
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from lakecore.catalog import Catalog, Dataset
     from lakecore.journal import Author
     from lakecore.reconcile._replay import Replay
-    from lakecore.storage import Store
 
+NO_BUCKETS: Final[Mapping[str, Store]] = {}
 _OWN_FOLDERS: Final = frozenset({"documents", "journal", "workspaces", "search", ".local"})
 
 
@@ -42,19 +43,25 @@ def adopt_table(
     entity_type: str | None = None,
     contract: str = "evolve",
     description: str = "",
+    buckets: Mapping[str, Store] = NO_BUCKETS,
 ) -> Dataset:
     """Register the table as a dataset, with the version that its history begins at.
 
     The catalog's document is the commit point; who dies behind it leaves an adopted table
     whose first event `reconcile` makes. Nothing is written into the table.
 
+    Args:
+        buckets: other places where tables may be, by name; `store` reads them below
+            ``buckets/<name>/``.
+
     Raises:
         NotFound: no table is there.
-        InvalidInput: it is outside of the lake, or the key is null or double somewhere.
+        InvalidInput: it is outside of the lake and of its buckets, or the key is null or double
+            somewhere.
         AlreadyExists: the name or the table is taken.
         UnsupportedFormat: its rows cannot be read.
     """
-    location = locate(store, uri)
+    location = locate_in_buckets(buckets, uri) or locate(store, uri)
     proposed = catalog.propose(
         dataset, key=key, entity_type=entity_type, contract=contract, description=description
     )
@@ -85,6 +92,40 @@ def adopt_table(
             "the table's rows cannot be read", where=location, found=error
         ) from error
     return catalog.register(found, author=author)
+
+
+def locate_in_buckets(buckets: Mapping[str, Store], uri: str) -> str | None:
+    """The folder in one of the named buckets that `uri` names; None when it is in none of them.
+
+    Raises:
+        InvalidInput: it is in a bucket that is not there, or among what is Lakecore's own.
+    """
+    if name := bucket_of(uri):
+        if name not in buckets:
+            raise InvalidInput(
+                "no such bucket", found=name, expected=", ".join(sorted(buckets)) or "none"
+            )
+        return place_in(name, _checked(uri.removeprefix(place_in(name, "")), uri))
+    # The longest first: one bucket's place may be below another's.
+    for name, bucket in sorted(buckets.items(), key=lambda item: -len(item[1].url)):
+        below = _below(bucket, uri)
+        if below is not None:
+            return place_in(name, _checked(below, uri))
+    return None
+
+
+def _below(bucket: Store, uri: str) -> str | None:
+    text = uri.rstrip("/")
+    for prefix in (bucket.url.rstrip("/"), bucket.table_uri("x")[:-2]):
+        if prefix and text.startswith(f"{prefix}/"):
+            return text[len(prefix) + 1 :]
+    root = bucket.local_path("x")
+    plain = text.removeprefix("file://")
+    if root is None or "://" in plain:
+        return None
+    inside = Path(plain).resolve()
+    above = root.parent.resolve()
+    return inside.relative_to(above).as_posix() if inside.is_relative_to(above) else None
 
 
 def locate(store: Store, uri: str) -> str:
@@ -130,10 +171,10 @@ def _checked(path: str, uri: str) -> str:
 
 def _outside(store: Store, uri: str) -> InvalidInput:
     return InvalidInput(
-        "the table is outside of this lake's store",
+        "the table is outside of this lake's store and of its buckets",
         expected=f"a folder below {store.url}",
         found=uri,
-        hint="open a lake at the bucket or folder above the table, or ingest its rows",
+        hint="name its bucket, or a folder above it, in a [[storage.bucket]] of the settings",
     )
 
 

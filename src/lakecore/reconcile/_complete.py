@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.base import CorruptData
+from lakecore.base import CorruptData, Unavailable
 from lakecore.reconcile import _words as words
 from lakecore.reconcile._folder import Folder, FolderCheck, Tally
 from lakecore.reconcile._memory import Memory, Remembered
@@ -31,8 +31,19 @@ _WORKSPACES: Final = "workspaces/"
 _DOCUMENTS: Final = "documents/"
 
 
+def nothing_ahead(path: str) -> bool:
+    """Every version that is there has events."""
+    return False
+
+
 def completeness(
-    store: Store, journal: Journal, state_dir: Path, *, now_us: int, full: bool = False
+    store: Store,
+    journal: Journal,
+    state_dir: Path,
+    *,
+    now_us: int,
+    full: bool = False,
+    is_ahead: Callable[[str], bool] = nothing_ahead,
 ) -> TablesReport:
     """Hold every version against its events, and every sealed commit against its version.
 
@@ -42,6 +53,8 @@ def completeness(
 
     Args:
         full: read everything again; hash the data files; read events from the segments.
+        is_ahead: of a replica that is being brought up to date, which versions may be there
+            before their events: they count as pending.
 
     Raises:
         CorruptData, Unavailable: the journal cannot be asked.
@@ -50,7 +63,9 @@ def completeness(
     def look() -> TablesReport:
         report = TablesReport()
         with closing(Memory(state_dir)) as memory, journal.ledger() as ledger:
-            _Run(store, journal, ledger, memory, report, now_us=now_us, full=full).run()
+            run = _Run(store, journal, ledger, memory, report, now_us=now_us, full=full)
+            run.versions.is_ahead, run.versions.now_us = is_ahead, now_us
+            run.run()
             memory.save()
         return report
 
@@ -80,8 +95,8 @@ class _Run:
         self._report = report
         self._full = full
         self._places = Places(now_us)
-        self._versions = FolderCheck(store, journal, ledger, report, from_rows=full)
-        self._tables = TableCheck(store, self._versions, memory, report, full=full)
+        self.versions = FolderCheck(store, journal, ledger, report, from_rows=full)
+        self._tables = TableCheck(store, self.versions, memory, report, full=full)
         self._done: set[str] = set()
 
     def run(self) -> None:
@@ -90,8 +105,13 @@ class _Run:
         report.problems += [words.unreadable(p.where, p.found) for p in ledger.unreadable]
         self._documents()
         for location in self._locations():
-            for table in self._listed(location):
-                self._table(table)
+            try:
+                for table in self._listed(location):
+                    self._table(table)
+            except Unavailable:
+                # A table that left a bucket does not need it any more.
+                if not self._places.is_left(location):
+                    raise
         self._unlisted()
 
     # -- documents --------------------------------------------------------------------
@@ -124,7 +144,7 @@ class _Run:
                 tally.add_to(self._report)
                 return
         tally, named, is_clean = Tally(), [], True
-        for version in self._versions.versions(folder, sorted(folder.entries), _body_sha256):
+        for version in self.versions.versions(folder, sorted(folder.entries), _body_sha256):
             tally.add(version)
             named.append(facts_of(folder.name, version.data))
             is_clean = is_clean and version.is_clean
@@ -162,7 +182,7 @@ class _Run:
                 files.append(info)
                 continue
             if location not in tables:
-                tables[location] = TableListing(location, self._folder(f"{location}{_LOG}"))
+                tables[location] = TableListing(location, self._log_folder(location))
             match = _NUMBERED.fullmatch(info.path)
             if match is not None and "/" not in rest:
                 tables[location].folder.entries[int(match["number"])] = info
@@ -175,8 +195,12 @@ class _Run:
         yield from tables.values()
 
     def _table(self, table: TableListing) -> None:
+        if self._places.is_copy(table.location):
+            return  # nobody reads it there yet
         place = self._places.get(table.location)
-        table.is_closed = self._places.is_closed(table.location)
+        table.is_closed = self._places.is_closed(table.location) or self._places.is_left(
+            table.location
+        )
         is_ours = place is not None or table.location.startswith(_WORKSPACES)
         if not is_ours and table.folder.entries:
             self._report.problems.append(words.unregistered(table.location))
@@ -191,11 +215,25 @@ class _Run:
             folder = self._folder(name)
             if name.endswith(_LOG):
                 location = name.removesuffix(_LOG)
-                table = TableListing(location, folder, is_closed=self._places.is_closed(location))
+                is_gone = self._places.is_closed(location) or self._places.is_left(location)
+                table = TableListing(location, folder, is_closed=is_gone)
                 self._tables.check(table, self._places.get(location))
             else:
                 paths = [told[0].path for told in folder.sealed.values()]
                 self._report.problems += map(words.gone, paths)
+
+    def _log_folder(self, location: str) -> Folder:
+        """A table's log, with what is sealed of it where it was before it was moved."""
+        folder = self._folder(f"{location}{_LOG}")
+        place = self._places.get(location)
+        first = 0
+        for before, last in place.former if place is not None else ():
+            for version in self._ledger.sealed(f"{before}{_LOG}"):
+                match = _NUMBERED.fullmatch(version.path)
+                if match is not None and first <= int(match["number"]) <= last:
+                    folder.sealed.setdefault(int(match["number"]), []).append(version)
+            first = last + 1
+        return folder
 
     def _folder(self, name: str) -> Folder:
         self._done.add(name)

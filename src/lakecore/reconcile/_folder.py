@@ -123,6 +123,8 @@ class FolderCheck:
         self._ledger = ledger
         self._report = report
         self._from_rows = from_rows
+        self.is_ahead: Callable[[str], bool] = lambda path: False
+        self.now_us = 0
 
     def versions(
         self,
@@ -174,6 +176,9 @@ class FolderCheck:
         waiting = self._ledger.pending_id(path)
         if waiting is not None and (record is None or record.commit_id == waiting):
             report.pending[path] = self._ledger.pending[path]
+        elif problem.field == "event_count" and self.is_ahead(path):
+            at_us = record.timestamp_us if record is not None else self.now_us
+            report.pending[path] = max(0.0, (self.now_us - at_us) / 1e6)
         elif record is None and not sealed:
             report.foreign.append(path)
             report.problems.append(words.foreign(path))

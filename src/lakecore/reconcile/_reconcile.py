@@ -73,9 +73,11 @@ class Reconciler:
         What does not read is left to `verify`.
         """
         log = TableLog(self._store, dataset.location)
+        # What came with a table that was moved was journaled where it was before.
+        moved = max((place.version for place in dataset.former_places), default=-1)
         for version in sorted(log.entries):
             path = log.path(version)
-            if version < (dataset.adopted_version or 0):
+            if version < (dataset.adopted_version or 0) or version <= moved:
                 continue
             if ledger.sealed_at(path) or ledger.pending_id(path) is not None:
                 continue

@@ -13,6 +13,7 @@ from pyarrow import types as pat
 from lakecore.base import CorruptData, NotFound
 from lakecore.reconcile._entry import FileAction
 from lakecore.reconcile._schema import TableSchema
+from lakecore.storage import bucket_of, place_in
 from lakecore.tables import file_path as table_file_path
 
 if TYPE_CHECKING:
@@ -151,12 +152,13 @@ def deletion_masks(store: Store, location: str, version: int) -> dict[str, Any]:
         table = DeltaTable(
             store.table_uri(location),
             version=version,
-            storage_options=store.table_options() or None,
+            storage_options=store.table_options(location) or None,
         )
         found = pa.table(table.deletion_vectors())
     except Exception as error:  # whatever the library raises, there are no masks
         raise Underivable(f"deletion vectors at version {version}: {error}") from error
-    prefix = f"{location}/"
+    # In a bucket of its own the table's URI begins below the bucket's.
+    prefix = location.removeprefix(place_in(bucket_of(location), "")) + "/"
     masks = {}
     uris, vectors = found.column("filepath").to_pylist(), found.column("selection_vector")
     for uri, vector in zip(uris, vectors, strict=True):

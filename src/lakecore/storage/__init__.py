@@ -10,7 +10,10 @@ adapters promise the same and pass the same tests:
 - `_memory`: a private directory that goes with its store;
 - `_remote`: buckets, through obstore;
 - `_copy`: an object from one store to another, checked;
-- `_probe`: does a store keep the promise? Some look-alikes of S3 do not.
+- `_probe`: does a store keep the promise? Some look-alikes of S3 do not;
+- `_mounted`: several buckets as one store, below ``buckets/<name>/``;
+- `_credentials`, `_refreshing`: credentials by reference, read anew when they end;
+- `_guarded`: a store that is read, and never written; `_breaker`: does it answer?
 
 >>> from lakecore.storage import open_store
 >>> store = open_store("memory://")
@@ -26,20 +29,46 @@ b'rst'
 >>> store.close()
 """
 
-from lakecore.storage._copy import PIECE_BYTES, copy_object, sha256_of
-from lakecore.storage._open import open_store
+from lakecore.storage._breaker import Breaker
+from lakecore.storage._copy import PIECE_BYTES, copy_object, mirror_object, sha256_of
+from lakecore.storage._credentials import CredentialsReference
+from lakecore.storage._guarded import GuardedStore
+from lakecore.storage._mounted import (
+    BUCKET_MARKER,
+    BUCKETS,
+    MountedStore,
+    Mounts,
+    bucket_of,
+    not_configured,
+    place_in,
+)
+from lakecore.storage._open import open_by_reference, open_store
 from lakecore.storage._port import ObjectInfo, Store
 from lakecore.storage._probe import ProbeResult, probe_create_only
 from lakecore.storage._remote_files import RangeReader
+from lakecore.storage._url import same_place
 
 __all__ = [
+    "BUCKETS",
+    "BUCKET_MARKER",
     "PIECE_BYTES",
+    "Breaker",
+    "CredentialsReference",
+    "GuardedStore",
+    "MountedStore",
+    "Mounts",
     "ObjectInfo",
     "ProbeResult",
     "RangeReader",
     "Store",
+    "bucket_of",
     "copy_object",
+    "mirror_object",
+    "not_configured",
+    "open_by_reference",
     "open_store",
+    "place_in",
     "probe_create_only",
+    "same_place",
     "sha256_of",
 ]

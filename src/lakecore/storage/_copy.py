@@ -54,6 +54,49 @@ def copy_object(
             raise
 
 
+def mirror_object(
+    source: Store, place: str, target: Store, path: str, size_bytes: int, *, replace: bool = False
+) -> str:
+    """Have `target` hold at `path` the bytes that `source` has at `place`; their SHA-256 in hex.
+
+    Args:
+        replace: other bytes at `path` give way, at once or not at all; for an object that is in
+            memory as a whole.
+
+    Raises:
+        AlreadyExists: there is an object, with other bytes.
+        CorruptData: the source has not `size_bytes` bytes, or they change while they are read.
+    """
+    if size_bytes <= PIECE_BYTES or replace:
+        data = source.get(place)
+        sha256 = hashlib.sha256(data).hexdigest()
+        _check_size(len(data), size_bytes, place)
+        if replace:
+            target.put(path, data)
+            return sha256
+        try:
+            target.create(path, data)
+        except AlreadyExists:
+            if target.get(path) != data:
+                raise
+        return sha256
+    # Twice through large objects: what is written is held against what was read before.
+    sha256, found = sha256_of(source, place, size_bytes)
+    _check_size(found, size_bytes, place)
+    copy_object(source, place, target, path, size_bytes, sha256)
+    return sha256
+
+
+def _check_size(found: int, expected: int, place: str) -> None:
+    if found != expected:
+        raise CorruptData(
+            "an object is not as it was listed",
+            expected=f"{expected:,} bytes",
+            found=f"{found:,} bytes",
+            where=place,
+        )
+
+
 def _pieces(store: Store, path: str, size_bytes: int) -> Iterator[bytes]:
     if size_bytes <= PIECE_BYTES:
         yield store.get(path)

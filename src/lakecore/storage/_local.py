@@ -157,7 +157,7 @@ class LocalStore:
     def table_uri(self, path: str) -> str:
         return self._file(check_path(path))
 
-    def table_options(self) -> dict[str, str]:
+    def table_options(self, path: str = "") -> dict[str, str]:
         return {}
 
     def sweep(self, *, older_than_s: float = _SWEEP_AGE_S) -> int:

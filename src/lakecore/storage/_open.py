@@ -11,6 +11,7 @@ from lakecore.base import InvalidInput, ReadOnly
 from lakecore.storage._url import Location, check_root, parse_url
 
 if TYPE_CHECKING:
+    from lakecore.storage._credentials import CredentialsReference
     from lakecore.storage._port import Store
 
 
@@ -42,6 +43,29 @@ def open_store(url: str | os.PathLike[str], *, options: Mapping[str, str] | None
     from lakecore.storage._remote_open import open_remote
 
     return open_remote(location, options or {})
+
+
+def open_by_reference(
+    url: str | os.PathLike[str],
+    reference: CredentialsReference,
+    environ: Mapping[str, str],
+    *,
+    options: Mapping[str, str] | None = None,
+) -> Store:
+    """The store at `url`, with credentials from where `reference` says they are.
+
+    Raises:
+        Refused: there are none there.
+        InvalidInput: as `open_store`.
+    """
+    given = dict(options or {})
+    if not (reference.variables or reference.profile or reference.file):
+        return open_store(url, options=given or None)
+    from lakecore.storage._refreshing import RefreshingStore
+
+    return RefreshingStore(
+        lambda found: open_store(url, options={**given, **found}), reference, environ
+    )
 
 
 def _open_local(location: Location) -> Store:

@@ -99,8 +99,11 @@ class Store(Protocol):
         """The location of a folder as Delta readers take it."""
         ...
 
-    def table_options(self) -> dict[str, str]:
-        """What Delta readers need beside `table_uri`; may hold secrets, so it is never logged."""
+    def table_options(self, path: str = "") -> dict[str, str]:
+        """What Delta readers of a folder need beside its `table_uri`.
+
+        May hold secrets, so it is never logged.
+        """
         ...
 
     def close(self) -> None: ...

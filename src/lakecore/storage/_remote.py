@@ -126,7 +126,7 @@ class RemoteStore:
     def table_uri(self, path: str) -> str:
         return f"{quote(self.url, safe=':/')}/{quote(check_path(path))}"
 
-    def table_options(self) -> dict[str, str]:
+    def table_options(self, path: str = "") -> dict[str, str]:
         return dict(self._table_options)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -54,6 +55,21 @@ def parse_url(url: str) -> Location:
     if scheme not in REMOTE_SCHEMES:
         raise InvalidInput("no store of this kind", expected=_FORMS, found=f"{scheme}://")
     return _remote(scheme, rest)
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two URLs or paths are of one place; what does not parse is its own.
+
+    >>> same_place("s3://b/lake/", "s3a://b/lake"), same_place("./lake", "lake")
+    (True, True)
+    """
+    try:
+        first, second = parse_url(one), parse_url(other)
+    except InvalidInput:
+        return one == other
+    if first.scheme == second.scheme == "file":
+        return os.path.realpath(first.path) == os.path.realpath(second.path)
+    return first.scheme != "memory" and first == second
 
 
 def _file_path(rest: str) -> str:

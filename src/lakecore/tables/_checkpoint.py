@@ -16,7 +16,7 @@ def checkpoint(store: Store, location: str, version: int) -> bool:
     from deltalake import DeltaTable
 
     try:
-        options = store.table_options() or None
+        options = store.table_options(location) or None
         DeltaTable(
             store.table_uri(location), version=version, storage_options=options
         ).create_checkpoint()

@@ -45,7 +45,7 @@ from lakecore.tables._operations import Operation
 from lakecore.tables._rebase import still_holds
 from lakecore.tables._review import Review
 from lakecore.tables._state import TableState, TableStates, empty_state
-from lakecore.tables._supported import check_writable
+from lakecore.tables._supported import check_not_moved, check_writable
 from lakecore.tables._together import Apart, faulty, how_many
 from lakecore.tables._types import (
     DatasetRef,
@@ -208,6 +208,7 @@ class Committer:
         if newest is None or not still_holds(operation, attempt, newest):
             return None
         check_writable(newest, attempt.dataset, removes=operation.removes)
+        check_not_moved(newest, attempt.dataset)
         record = attempt.restage(newest, self._clock.now_us())
         self._settings.on_step("rebased")
         return record
@@ -266,6 +267,7 @@ class Committer:
         base = self._states.current(dataset) or empty_state(dataset, created_us=now_us)
         self._check_once(dataset, request.once)
         check_writable(base, dataset, removes=operation.removes)
+        check_not_moved(base, dataset)
         reviews = self._reviews(requests, base)
         others = zip(requests[1:], reviews[1:], strict=True)
         return Attempt(

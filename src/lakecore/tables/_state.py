@@ -33,6 +33,9 @@ EMPTY_VERSION: Final = -1
 KEPT_FROM: Final = "lakecore-kept-from"
 """The app id under which a table's log says, as `txn`, the oldest version that is kept."""
 
+MOVED: Final = "lakecore-moved"
+"""The app id under which a table's log says, as `txn`, by which move the table leaves its place."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COMMIT_NAME: Final = re.compile(r"(\d{20})\.json")
 
@@ -74,6 +77,8 @@ class TableState:
     commit_us: int = 0
     kept_from: int = 0
     """Files that only older versions have may be gone."""
+    moved: int = 0
+    """The number of the last move that fenced this place; see `check_not_moved`."""
 
     @property
     def empty(self) -> bool:
@@ -163,6 +168,7 @@ class TableStates:
         self._store = store
         self._lock = threading.Lock()
         self._tables: dict[str, tuple[threading.Lock, list[DeltaTable]]] = {}
+        self._options: dict[str, dict[str, str]] = {}
         self._states: dict[str, TableState] = {}
         self._views: dict[str, TableView] = {}
 
@@ -176,9 +182,9 @@ class TableStates:
         with self._lock:
             lock, held = self._tables.setdefault(location, (threading.Lock(), []))
         with lock:
-            if held:
-                held[0].update_incremental()
-            else:
+            if held and not self._update(dataset, held[0]):
+                held.clear()
+            if not held:
                 table = self._open(dataset)
                 if table is None:
                     return None
@@ -221,7 +227,12 @@ class TableStates:
                 where=dataset.name,
             )
         known = self._views.get(dataset.location)
-        if known is not None and known.version == version and known.dataset == dataset.name:
+        if (
+            known is not None
+            and known.version == version
+            and known.dataset == dataset.name
+            and self._has_options(dataset.location)
+        ):
             return known
         found = self._view_of(dataset, version)
         if is_reading and version < newest.kept_from:
@@ -265,21 +276,40 @@ class TableStates:
             self._states.pop(location, None)
             self._views.pop(location, None)
 
+    def _has_options(self, location: str) -> bool:
+        """Whether what was opened is read by the credentials that are in force."""
+        return self._options.get(location) == self._store.table_options(location)
+
+    def _update(self, dataset: DatasetRef, table: DeltaTable) -> bool:
+        """Bring a table up to date; False: it has to be opened anew."""
+        from deltalake.exceptions import DeltaError
+
+        if not self._has_options(dataset.location):
+            return False
+        try:
+            table.update_incremental()
+        except (DeltaError, OSError):
+            # Of the store that does not answer, its own list says so.
+            self._versions(dataset.location)
+            return False
+        return True
+
     def _open(self, dataset: DatasetRef, version: int | None = None) -> DeltaTable | None:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         store = self._store
+        options = store.table_options(dataset.location)
+        self._options[dataset.location] = options
         try:
             return DeltaTable(
-                store.table_uri(dataset.location),
-                version=version,
-                storage_options=store.table_options() or None,
+                store.table_uri(dataset.location), version=version, storage_options=options or None
             )
         except TableNotFoundError:
             return None
-        except DeltaError as error:
-            if version is None and not self._versions(dataset.location):
+        except (DeltaError, OSError) as error:
+            # Of the store that does not answer, its own list says so.
+            if not self._versions(dataset.location) and version is None:
                 return None
             raise CorruptData(
                 "the table's log cannot be read", where=dataset.location, found=error
@@ -321,6 +351,7 @@ class TableStates:
             partition_columns=tuple(metadata.partition_columns),
             commit_us=self.commit_time_us(dataset.location, version),
             kept_from=table.transaction_version(KEPT_FROM) or 0,
+            moved=table.transaction_version(MOVED) or 0,
         )
 
     def _check_stored(self, dataset: DatasetRef, view: TableView, newest: TableState) -> None:

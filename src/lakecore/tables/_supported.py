@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lakecore.base import CorruptData, UnsupportedFormat
+from lakecore.base import Conflict, CorruptData, UnsupportedFormat
 from lakecore.tables._delta_log import NTZ_FEATURE
 from lakecore.tables._places import is_outside
 from lakecore.tables._state import TableState
@@ -43,6 +43,26 @@ def check_writable(state: TableState, dataset: DatasetRef, *, removes: bool) -> 
             expected=f"table id {dataset.dataset_id}",
             found=state.metadata.table_id,
             where=dataset.location,
+        )
+
+
+def check_not_moved(state: TableState, dataset: DatasetRef) -> None:
+    """Refuse to change a table at a place that it has left, or is leaving.
+
+    The log says by which move it leaves, the catalog's entry how many moves are done. As the
+    fence is a version like any other, who commits before it is copied with the rest, and who
+    wants to commit behind it reads it first.
+
+    Raises:
+        Conflict: the entry is older than the fence.
+    """
+    if state.moved > (getattr(dataset, "moves", None) or 0):
+        raise Conflict(
+            "the dataset is being moved to another bucket",
+            where=dataset.name,
+            found=f"move {state.moved} from {dataset.location}",
+            hint="try again; if whoever moves it died, `lakecore bucket move` goes on with it "
+            "or, with --cancel, leaves it where it is",
         )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lakecore.base import Conflict, NotFound
 from lakecore.tables._checkpoint import checkpoint
 from lakecore.tables._commit import Request, new_mutation_id
 from lakecore.tables._compact import Compact, maintenance_change
-from lakecore.tables._state import KEPT_FROM, DataFile, TableState
+from lakecore.tables._state import KEPT_FROM, MOVED, DataFile, TableState
 from lakecore.tables._supported import check_writable
 from lakecore.tables._types import DatasetRef, MutationResult
 
@@ -87,12 +88,32 @@ class Upkeep:
         """
         return self._run(_Forget(unneeded), dataset, author, "vacuum")
 
+    def fence(self, dataset: DatasetRef, number: int, target: str, *, author: Author) -> int:
+        """Commit that the table leaves its place by move `number`; the version that says so.
+
+        Nobody commits behind it whose catalog entry has fewer moves. Safe to repeat.
+
+        Raises:
+            Conflict: another move has fenced it meanwhile.
+        """
+        states = self._tables._states
+        newest = states.current(dataset)
+        if newest is None:
+            raise NotFound("the dataset has no data yet", where=dataset.name)
+        if newest.moved < number:
+            self._run(_Fence(number, target), dataset, author, "move")
+        # Whoever committed it: the last version there is none behind of.
+        newest = states.current(dataset)
+        if newest is None or newest.moved != number:
+            raise Conflict("another move is under way", where=dataset.name)
+        return newest.version
+
     def checkpoint(self, dataset: DatasetRef, version: int) -> bool:
         """Write a checkpoint of a version; False when that failed."""
         return checkpoint(self._tables._store, dataset.location, version)
 
     def _run(
-        self, operation: Compact | _Forget, dataset: DatasetRef, author: Author, op: str
+        self, operation: Compact | _Forget | _Fence, dataset: DatasetRef, author: Author, op: str
     ) -> MutationResult:
         tables = self._tables
         mutation_id = new_mutation_id(tables._clock, None)
@@ -122,3 +143,26 @@ class _Forget:
         attempt.keeps_rows = True
         attempt.txn = (KEPT_FROM, max(kept_from, attempt.base.kept_from))
         attempt.emit(maintenance_change(attempt, "vacuum", details))
+
+
+class _Fence:
+    """A version that changes nothing but says by which move the table leaves its place."""
+
+    name = "MOVE"
+    removes = False
+
+    def __init__(self, number: int, target: str) -> None:
+        self._number = number
+        self._target = target
+
+    def parameters(self) -> dict[str, str]:
+        return {"move": str(self._number)}
+
+    def discard(self) -> None:
+        """Nothing is written but the log."""
+
+    def plan(self, attempt: Attempt) -> None:
+        attempt.keeps_rows = True
+        attempt.txn = (MOVED, self._number)
+        details = {"move": self._number, "from": attempt.dataset.location, "to": self._target}
+        attempt.emit(maintenance_change(attempt, "move", details))

@@ -113,8 +113,8 @@ class ArchivedStore:
     def table_uri(self, path: str) -> str:
         return self._lake.table_uri(path)
 
-    def table_options(self) -> dict[str, str]:
-        return self._lake.table_options()
+    def table_options(self, path: str = "") -> dict[str, str]:
+        return self._lake.table_options(path)
 
     def close(self) -> None:
         self._lake.close()

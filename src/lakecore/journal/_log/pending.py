@@ -6,9 +6,17 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lakecore.base import CorruptData, LakecoreError, NotFound, UnsupportedFormat
+from lakecore.base import (
+    CorruptData,
+    LakecoreError,
+    NotFound,
+    Refused,
+    Unavailable,
+    UnsupportedFormat,
+)
 from lakecore.journal._commits.commit import CommitRecord, Fate, fate_of, read_commit_record
 from lakecore.journal._commits.staged import FOLDER, StagedHeader, StagedReader
+from lakecore.storage import bucket_of
 
 if TYPE_CHECKING:
     from lakecore.journal._log.footers import Footers
@@ -138,6 +146,11 @@ class Pending:
         try:
             data = self._store.get(path)
         except NotFound:
+            return StagedCommit(info, commit_id, header, Fate.UNDECIDED, None)
+        except (Unavailable, Refused):
+            # Of a bucket that is away nothing can be known now, and the others do not wait for it.
+            if not bucket_of(path):
+                raise
             return StagedCommit(info, commit_id, header, Fate.UNDECIDED, None)
         try:
             record = read_commit_record(data)

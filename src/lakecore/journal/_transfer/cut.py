@@ -55,6 +55,11 @@ class Cut:
     problems: tuple[LakecoreError, ...]
     footers: Footers
 
+    def root_at(self, size: int) -> str | None:
+        """The root of the first `size` events, hex; None where no file ends there any more."""
+        tree = self.footers.frontier_at(size)
+        return None if tree is None else tree.root().hex()
+
     def sealed_count(self, commit_id: str) -> int:
         """How many of a commit's events are in the cut."""
         return self.footers.sealed_count(commit_id, self.size)
