@@ -28,6 +28,7 @@ from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
 from lakecore.config._programs import AuditorSettings, LlmSettings, RungSettings
 from lakecore.config._settings import (
     AuthSettings,
+    ConsoleSettings,
     GatewaySettings,
     JournalSettings,
     LakeSettings,
@@ -42,6 +43,7 @@ __all__ = [
     "CONFIG_FILE_NAME",
     "AuditorSettings",
     "AuthSettings",
+    "ConsoleSettings",
     "GatewaySettings",
     "JournalSettings",
     "LakeSettings",
