@@ -76,7 +76,7 @@ export function Source({ answer }: { answer: Pick<Answer<unknown>, "source" | "a
   if (!answer.atMs) return null;
   return (
     <span class="source" title={`Source: ${answer.source}`}>
-      <code>{answer.source.replace(/\s+/g, " ")}</code> · {ago(answer.atMs, now)}
+      {ago(answer.atMs, now)} · <code>{answer.source.replace(/\s+/g, " ")}</code>
     </span>
   );
 }

@@ -2,6 +2,8 @@
 import { barY, dot, gridY, lineY, plot, rectY, ruleY } from "@observablehq/plot";
 import type { Kind, Row } from "./chart";
 
+const DAY_MS = 86_400_000;
+
 export function drawn(asked: {
   rows: readonly Row[];
   x: string;
@@ -13,6 +15,8 @@ export function drawn(asked: {
   const { rows, x, y, kind, height, width } = asked;
   const accent = getComputedStyle(document.documentElement).getPropertyValue("--accent").trim();
   const isTime = rows[0]?.[x] instanceof Date;
+  const times = isTime ? rows.map((row) => Number(row[x])) : [];
+  const isShort = isTime && Math.max(...times) - Math.min(...times) < 2 * DAY_MS;
   const data = rows.map((row) => ({ ...row, [y]: Number(row[y]) }));
   const bar = isTime
     ? rectY(data, { x, y, fill: accent, interval: "hour", insetLeft: 1, insetRight: 1 })
@@ -28,7 +32,12 @@ export function drawn(asked: {
     width,
     marginLeft: 52,
     marginBottom: 28,
-    x: { label: null, ...(kind === "bar" && !isTime ? { type: "band" as const } : {}) },
+    x: {
+      label: null,
+      ...(kind === "bar" && !isTime ? { type: "band" as const } : {}),
+      ...(isTime ? { type: "utc" as const } : {}),
+      ...(isShort ? { tickFormat: "%H:%M", ticks: 6 } : {}),
+    },
     y: { label: null, nice: true, tickFormat: "~s", ticks: 4 },
     marks: [gridY({ stroke: "currentColor", strokeOpacity: 0.12 }), ruleY([0]), mark],
   });

@@ -22,7 +22,7 @@ export function Rate() {
           hours.length ? (
             <Chart
               title="Events by hour"
-              rows={hours.map((one) => ({ hour: new Date(one.hour), events: one.events }))}
+              rows={wholeDay(hours)}
               x="hour"
               y="events"
               kind="bar"
@@ -40,4 +40,16 @@ export function Rate() {
       </Shown>
     </Card>
   );
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Also the hours in which nothing came. */
+function wholeDay(hours: readonly Hour[]): { hour: Date; events: number }[] {
+  const found = new Map(hours.map((one) => [new Date(one.hour).getTime(), one.events]));
+  const last = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
+  return Array.from({ length: 24 }, (_, n) => {
+    const hour = last - (23 - n) * HOUR_MS;
+    return { hour: new Date(hour), events: found.get(hour) ?? 0 };
+  });
 }

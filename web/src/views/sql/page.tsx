@@ -177,7 +177,7 @@ export default function Sql({ place }: ViewProps) {
       {!run && (
         <Empty title="A SELECT over whatever you may read">
           <p>
-            <code>planes</code> is a dataset as it is now, <code>planes@v0</code> as it was in
+            <code>planes</code> is a dataset as it is now, <code>"planes@0"</code> as it was in
             version 0; <code>system.journal</code> is everything that ever happened. Statements that
             change rows need the mark above, and pass the rules like every change.
           </p>
