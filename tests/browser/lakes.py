@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from lakecore.app import Lake
@@ -34,18 +35,22 @@ def fill(lake: Lake, folder: Path) -> None:
     lake.truth.apply(RULES, actor="ada")
     lake.update("planes", keys=["N10156"], set={"seats": 60}, actor="ada", reason="counted again")
     lake.update(
-        "planes", keys=["N10156"], set={"seats": 50}, actor="agent:tidy", reason=f"as {HOSTILE} says"
+        "planes",
+        keys=["N10156"],
+        set={"seats": 50},
+        actor="agent:tidy",
+        reason=f"as {HOSTILE} says",
     )
     lake.insert("planes", [{"tailnum": HOSTILE, "seats": 7}], actor="mallory", reason="why not")
-    try:
+    with suppress(Refused):
         lake.update("planes", keys=["N102UW"], set={"seats": 9_000}, actor="bob", reason="larger")
-    except Refused:
-        pass
     lake.update(
         "planes", keys=["N102UW", "N103US"], set={"seats": 450}, actor="bob", reason="a new deck"
     )
     file = folder / "airports.csv"
-    file.write_text("faa,name,lat\nEWR,Newark,40.69\nJFK,John F Kennedy,40.63\nLGA,La Guardia,40.77,x\n")
+    file.write_text(
+        "faa,name,lat\nEWR,Newark,40.69\nJFK,John F Kennedy,40.63\nLGA,La Guardia,40.77,x\n"
+    )
     lake.ingest(file, dataset="airports", key=["faa"], actor="carol", reason="first load")
     lake.journal.seal()
     lake.journal.checkpoint()

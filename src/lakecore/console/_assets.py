@@ -65,11 +65,15 @@ class Asset:
 class Assets:
     """All files of the built pages, by their path.
 
+    Args:
+        folder: where they are; None: in the package.
+
     Raises:
         NotFound: they are not built.
     """
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        folder = folder or FOLDER
         if not (folder / INDEX).is_file():
             raise NotFound(
                 "the pages of the control plane are not built",

@@ -77,7 +77,9 @@ class Origins:
             host: the ``Host`` header, which `is_host`.
             origin, site: ``Origin`` and ``Sec-Fetch-Site``; None: not sent.
         """
-        if origin is not None and origin.lower() not in (f"http://{host.lower()}", self._outer):
+        # Without a URL of its own `_outer` is empty, which is no origin either.
+        ours = {f"http://{host.lower()}", self._outer} - {""}
+        if origin is not None and origin.lower() not in ours:
             return "pages of another origin are not served"
         if site is not None and site != "same-origin" and not (site == "none" and method in _SAFE):
             return "pages of another site are not served"

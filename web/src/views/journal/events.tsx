@@ -226,7 +226,11 @@ function Table({ events }: { events: readonly Event[] }) {
                 <Where event={event} />
               </td>
               <td>
-                <Diff event={event} />
+                {event.entity_type === "decision" ? (
+                  <Decided event={event} />
+                ) : (
+                  <Diff event={event} />
+                )}
               </td>
               <td>
                 {event.actor} <span class="quiet">{contextOf(event, "reason")}</span>
@@ -261,6 +265,23 @@ function Where({ event }: { event: Event }) {
         {event.entity_id || "–"}
       </a>{" "}
       {field}
+    </>
+  );
+}
+
+/** What the rules said: which of them, in their words; and where it is to be decided. */
+function Decided({ event }: { event: Event }) {
+  let messages: string[] = [];
+  try {
+    const { reasons } = JSON.parse(event.context) as { reasons?: { message: string }[] };
+    messages = (reasons ?? []).map((one) => one.message);
+  } catch {
+    // Its text is in the proof all the same.
+  }
+  return (
+    <>
+      {messages.join("; ") || "–"}{" "}
+      {event.action === "held" && <a href={pathOf("changes", event.mutation_id)}>the change</a>}
     </>
   );
 }
