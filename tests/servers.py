@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from lakecore.base import LakecoreError
+
 BUCKET = "lake"
 _AZURITE = Path(__file__).parent.parent / ".venv/azurite/node_modules/.bin/azurite-blob"
 _AZURE_ACCOUNT = "devstoreaccount1"
@@ -39,6 +41,8 @@ def describe_servers() -> list[str]:
         lines.append("no Azurite: the Azure adapter is not tested (scripts/install-azurite.sh)")
     if model_file() is None:
         lines.append("no local model: the wire to models is not tested (scripts/install-model.sh)")
+    if not has_browser():
+        lines.append("no browser: the control plane is not looked at (scripts/install-chromium.sh)")
     if not can_mount():
         lines.append("mounting is not allowed: full and read-only disks are faked")
     return lines
@@ -47,6 +51,18 @@ def describe_servers() -> list[str]:
 def has_azurite() -> bool:
     """Whether the emulator of Azure's storage is installed."""
     return _AZURITE.exists() and shutil.which("node") is not None
+
+
+def has_browser() -> bool:
+    """Whether there are a browser, what drives it, and the pages that it is to look at."""
+    from lakecore.console import Assets
+
+    try:
+        Assets()
+    except LakecoreError:
+        return False
+    is_driven = importlib.util.find_spec("playwright") is not None
+    return is_driven and shutil.which("chromium") is not None
 
 
 def model_file() -> Path | None:

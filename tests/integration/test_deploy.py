@@ -227,12 +227,13 @@ def test_a_start_makes_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     code = (
         "import sys; from lakecore.app import open_gateway, open_lake\n"
         f"lake = open_lake({str(tmp_path / 'lake')!r}); gateway = open_gateway(lake, port=0)\n"
-        "state = gateway._gateway._server.config.app.state.rooms\n"
+        "state = gateway.app.state.rooms\n"
         "for probe in state.probes.values(): probe()\n"
         "heavy = ('polars', 'duckdb', 'deltalake', 'prometheus_client', 'httpx', 'httpcore',\n"
         "  'opentelemetry.sdk', 'lakecore.truth', 'lakecore.changes')\n"
         "print(*sorted(set(heavy) & set(sys.modules)))\n"
-        "gateway._gateway._socket.close(); lake.close()\n"
+        "for one in gateway._gateway._sockets: one.close()\n"
+        "lake.close()\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path

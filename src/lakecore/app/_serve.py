@@ -12,6 +12,7 @@ from lakecore.base import Bug, LakecoreError
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
+    from lakecore.app._console import LakeConsole
     from lakecore.app._lake import Lake
     from lakecore.auth import Principal
     from lakecore.gateway import AccessLog, AccessRecord, Gateway, GatewaySettings, Watchers
@@ -28,10 +29,17 @@ class LakeGateway:
         app: the application that is served.
         url: where it listens.
         asks_for_keys: whether a key is needed.
+        console: the control plane beside it.
     """
 
     def __init__(
-        self, gateway: Gateway, parts: Components, settings: GatewaySettings, *, asks_for_keys: bool
+        self,
+        gateway: Gateway,
+        parts: Components,
+        settings: GatewaySettings,
+        console: LakeConsole,
+        *,
+        asks_for_keys: bool,
     ) -> None:
         self._gateway = gateway
         self.app = gateway.app
@@ -39,6 +47,7 @@ class LakeGateway:
         self._settings = settings
         self.url = gateway.url
         self.asks_for_keys = asks_for_keys
+        self.console = console
 
     def run(self, on_started: Callable[[], None] | None = None) -> None:
         """Serve until SIGINT, SIGTERM or `stop`; the lake stays open.
@@ -84,6 +93,7 @@ def open_gateway(
     *,
     host: str | None = None,
     port: int | None = None,
+    console_port: int | None = None,
     only_mcp: bool = False,
     lines: LogLines | None = None,
 ) -> LakeGateway:
@@ -91,6 +101,8 @@ def open_gateway(
 
     Args:
         host, port: instead of those of the settings.
+        console_port: of the control plane, instead of that of the settings; where the gateway's
+            is to be one that is free, and this is not given, so is this.
         only_mcp: /mcp alone, and /health and /ready.
         lines: where the access log goes; None: to the logger ``lakecore.access``.
 
@@ -98,6 +110,7 @@ def open_gateway(
         InvalidInput, Unavailable: it cannot listen there, or a setting is wrong.
     """
     from lakecore.app._acting import ActingLake
+    from lakecore.app._console import LakeConsole, open_console
     from lakecore.app._mcp import mounts_of
     from lakecore.auth import Principal
     from lakecore.gateway import Gateway, GatewaySettings, create_app, is_loopback
@@ -118,7 +131,13 @@ def open_gateway(
         query_timeout_s=parts.settings.query.timeout_s,
         query_memory_bytes=parts.settings.query.memory_limit_bytes,
     )
-    asks_for_keys = parts.settings.auth.enabled or not is_loopback(settings.host)
+    pages = parts.settings.console
+    is_shown = pages.enabled and not only_mcp
+    asks_for_keys = (
+        parts.settings.auth.enabled
+        or not is_loopback(settings.host)
+        or (is_shown and not is_loopback(pages.host))
+    )
 
     def acting_as(principal: Principal) -> ActingLake:
         return ActingLake(lake, principal)
@@ -135,7 +154,26 @@ def open_gateway(
         only_mounts=only_mcp,
         watchers=_watchers(parts, lines),
     )
-    return LakeGateway(Gateway(app, settings), parts, settings, asks_for_keys=asks_for_keys)
+    if console_port is None and settings.port == 0:
+        console_port = 0
+    console = (
+        LakeConsole()
+        if not is_shown
+        else open_console(
+            parts,
+            app,
+            Principal.local(lake.actor),
+            port=console_port,
+            asks_for_keys=asks_for_keys,
+            lines=lines,
+        )
+    )
+    try:
+        gateway = Gateway(app, settings, console.beside)
+    except BaseException:
+        console.close()
+        raise
+    return LakeGateway(gateway, parts, settings, console, asks_for_keys=asks_for_keys)
 
 
 def _watchers(parts: Components, lines: LogLines | None) -> Watchers:

@@ -27,18 +27,27 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 65_535),
     help="Default: [gateway] port; 0: one that is free.",
 )
+@click.option(
+    "--console-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65_535),
+    help="Of the control plane. Default: [console] port; with --port 0 one that is free.",
+)
 @pass_state
-def command(state: State, host: str | None, port: int | None) -> None:
+def command(state: State, host: str | None, port: int | None, console_port: int | None) -> None:
     """Serve the lake over HTTP until Ctrl-C or SIGTERM; a lake is made where there is none.
 
     Keys are asked for wherever but on loopback, and there too with [auth] enabled:
     `lakecore keys create` makes the first one. What is enforced is printed once it was
     probed; where keys should be asked for and are not, nothing is served.
 
+    Beside it are the pages of the control plane. Where no keys are asked for, their address
+    is printed with a login link that works once; elsewhere a key logs in.
+
     At the end no further request is taken, those under way end, and what was recorded is
     sealed.
     """
-    serve_until_stopped(state, host, port, create=True)
+    serve_until_stopped(state, host, port, console_port=console_port, create=True)
 
 
 def serve_until_stopped(
@@ -46,6 +55,7 @@ def serve_until_stopped(
     host: str | None,
     port: int | None,
     *,
+    console_port: int | None = None,
     create: bool = False,
     actor: str | None = None,
     only_mcp: bool = False,
@@ -60,7 +70,14 @@ def serve_until_stopped(
         logging_to(sys.stderr, settings) as lines,
         state.open_lake(actor=actor, create=create) as lake,
     ):
-        gateway = open_gateway(lake, host=host, port=port, only_mcp=only_mcp, lines=lines)
+        gateway = open_gateway(
+            lake,
+            host=host,
+            port=port,
+            console_port=console_port,
+            only_mcp=only_mcp,
+            lines=lines,
+        )
         gateway.run(lambda: _say(gateway, lake.url, lines, open_doors))
         _tell(lines, "stopped; sealing what was recorded")
     if open_doors:
@@ -72,6 +89,10 @@ def _say(gateway: LakeGateway, url: str, lines: LogLines, open_doors: list[Enfor
     gc.freeze()
     gc.enable()
     _tell(lines, f"{url} at {gateway.url}")
+    if gateway.console.url:
+        _tell(lines, f"control plane at {gateway.console.login_url()}")
+    elif gateway.console.why:
+        _tell(lines, f"NO CONTROL PLANE: {gateway.console.why}")
     for found in gateway.enforced():
         _tell(lines, found.text, found)
         if found.is_fatal:

@@ -47,9 +47,15 @@ def change(told: Mapping[str, Any]) -> ChangeResult:
 
 def ingested(told: Mapping[str, Any]) -> IngestResult:
     """What became of one file."""
-    from lakecore.ingest import IngestResult
+    from lakecore.ingest import FilePreview, IngestResult
 
     given = _known(IngestResult, told)
+    preview = given.get("preview")
+    if preview is not None:
+        parts = _known(FilePreview, preview)
+        given["preview"] = FilePreview(
+            **{name: tuple(tuple(row) for row in rows) for name, rows in parts.items()}
+        )
     return IngestResult(**{**given, "notes": tuple(given.get("notes") or ())})
 
 

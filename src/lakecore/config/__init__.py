@@ -35,6 +35,7 @@ from lakecore.config._programs import (
 )
 from lakecore.config._settings import (
     AuthSettings,
+    ConsoleSettings,
     GatewaySettings,
     JournalSettings,
     LakeSettings,
@@ -50,6 +51,7 @@ __all__ = [
     "AuditorSettings",
     "AuthSettings",
     "BucketSettings",
+    "ConsoleSettings",
     "GatewaySettings",
     "JournalSettings",
     "LakeSettings",

@@ -297,6 +297,33 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """The control plane: pages for people, which `lakecore up` serves beside the gateway."""
+
+    enabled: bool = setting(True, "Serve the control plane.")
+    host: str = setting(
+        "127.0.0.1", "The address to listen on; on anything but loopback a key is asked for."
+    )
+    port: int = setting(
+        3950, "The port to listen on; 0: one that is free.", minimum=0, maximum=65_535
+    )
+    url: str = setting(
+        "",
+        "How people reach it behind a proxy, `https://lake.example`: the name it answers to "
+        "beside its address. With https the cookie is for https alone.",
+    )
+    session_hours: float = setting(
+        12.0,
+        "Hours without a request after which somebody logs in again.",
+        minimum=0.01,
+        maximum=720,
+    )
+    link_minutes: float = setting(
+        10.0, "Minutes that a one-time login link lasts.", minimum=0.01, maximum=1_440
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookSettings:
     """How `lakecore up` delivers webhooks; see [webhooks.md](webhooks.md)."""
 
@@ -333,6 +360,7 @@ class Settings:
     truth: TruthSettings = field(default_factory=TruthSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     llm: LlmSettings = field(default_factory=LlmSettings)
     agents: AgentsSettings = field(default_factory=AgentsSettings)

@@ -59,19 +59,23 @@ from lakecore.gateway._settings import GatewaySettings, is_loopback
 if TYPE_CHECKING:
     from lakecore.gateway._app import create_app
     from lakecore.gateway._metrics import Figure
-    from lakecore.gateway._mounted import Door, Mount
-    from lakecore.gateway._serve import Gateway
+    from lakecore.gateway._mounted import Door, Mount, inside
+    from lakecore.gateway._serve import Beside, Gateway, bound_socket, url_of
     from lakecore.gateway._watcher import Watchers
     from lakecore.gateway._workers import Workers
 
 _HOME = {
+    "Beside": "_serve",
     "Door": "_mounted",
     "Figure": "_metrics",
     "Gateway": "_serve",
     "Mount": "_mounted",
     "Watchers": "_watcher",
     "Workers": "_workers",
+    "bound_socket": "_serve",
     "create_app": "_app",
+    "inside": "_mounted",
+    "url_of": "_serve",
 }
 
 __all__ = [
@@ -79,6 +83,7 @@ __all__ = [
     "AccessLog",
     "AccessRecord",
     "Authenticator",
+    "Beside",
     "Door",
     "Figure",
     "Gateway",
@@ -87,8 +92,11 @@ __all__ = [
     "Mount",
     "Watchers",
     "Workers",
+    "bound_socket",
     "create_app",
+    "inside",
     "is_loopback",
+    "url_of",
 ]
 
 # FastAPI is imported by who serves, not by who mentions this package.

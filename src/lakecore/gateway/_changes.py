@@ -186,9 +186,11 @@ async def pending_change(
         found = lake.pending_change(change_id)
         if not _may_see(caller, found.dataset):
             raise NotFound("no such pending change", where=change_id[:200])
-        shown = _shown(found)
+        decision = found.decision
+        shown = _shown(found) | {name: decision.get(name) for name in ("rule_set", "rules", "size")}
         if not caller.may("read", found.dataset):
             return shown
+        shown["samples"] = decision.get("samples", [])
         try:
             diff = lake.pending_diff(change_id, limit=limit).to_pylist()
         except NotFound:

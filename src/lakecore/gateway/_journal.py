@@ -179,6 +179,16 @@ async def checkpoint(request: Request) -> Response:
     return Response(data, media_type="text/plain; charset=utf-8")
 
 
+@router.get("/keys")
+@needs(KNOWN)
+async def keys(request: Request) -> Response:
+    """The verifier keys of the machine that answers, the oldest first: what its signatures are
+    checked by. Who is to trust a proof should have them by another way."""
+    journal = caller_of(request).looking().journal
+    found = await request.app.state.rooms.workers.call(journal.signing_keys)
+    return json_answer({"items": found, "next": None})
+
+
 @router.get("/tile/{path:path}", response_class=Response)
 @needs(KNOWN)
 async def tile(request: Request, path: str) -> Response:

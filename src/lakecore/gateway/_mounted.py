@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from fastapi import APIRouter, Request, Response
 
-from lakecore.gateway._guard import KNOWN, needs
+from lakecore.gateway._guard import KNOWN, LET_IN, needs
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from lakecore.auth import Principal
     from lakecore.gateway._app import Rooms
     from lakecore.gateway._workers import Workers
 
@@ -41,6 +42,9 @@ class Door(Protocol):
         ...
 
 
+Inside = Callable[["Scope", "Receive", "Send", "Principal"], Awaitable[None]]
+"""Answers a request in the name of a principal who was let in elsewhere."""
+
 Mount = Callable[["Workers"], Door]
 """Makes a door that uses the gateway's threads."""
 
@@ -58,6 +62,19 @@ def router_of(door: Door) -> APIRouter:
         door.path, enter, methods=list(door.methods), include_in_schema=False, response_model=None
     )
     return router
+
+
+def inside(app: ASGIApp) -> Inside:
+    """The application for who came in by another door of this process.
+
+    Edge, limits, rates and the guard's question whether they may are the same; only who they
+    are is not asked again.
+    """
+
+    async def enter(scope: Scope, receive: Receive, send: Send, principal: Principal) -> None:
+        await app({**scope, LET_IN: principal}, receive, send)
+
+    return enter
 
 
 class _Answered(Response):

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -18,6 +19,7 @@ from lakecore.gateway._edge import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from lakecore.gateway._settings import GatewaySettings
 
@@ -27,20 +29,39 @@ _OTHER_FILES: Final = 1_024
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An application on a socket of its own, in the same server: the same bounds, one end."""
+
+    app: ASGIApp
+    socket: socket.socket
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.socket.getsockname()[1])
+
+
 class Gateway:
     """One application, served. `run` blocks; `stop` may be called from any thread.
 
     Stopping: no further connection is taken, requests under way get `shutdown_s` to end,
     and `run` returns. Sealing and closing the lake is the caller's.
+
+    Args:
+        beside: another application, on a port of its own.
     """
 
-    def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
+    def __init__(
+        self, app: FastAPI, settings: GatewaySettings, beside: Beside | None = None
+    ) -> None:
         self.app = app
         self._settings = settings
-        self._socket = _bound(settings.host, settings.port)
+        self._socket = bound_socket(settings.host, settings.port)
+        self._sockets = [self._socket] if beside is None else [self._socket, beside.socket]
         self._server = _Server(
             uvicorn.Config(
-                app,
+                app if beside is None else _ByPort(app, beside),
                 http=bounded(settings),
                 ws="none",
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
@@ -58,8 +79,7 @@ class Gateway:
     @property
     def url(self) -> str:
         """Where it listens."""
-        host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return url_of(self._socket)
 
     def run(self, on_started: Callable[[], None] | None = None) -> None:
         """Serve until SIGINT, SIGTERM or `stop`.
@@ -69,11 +89,30 @@ class Gateway:
         """
         _allow_files(self._settings.max_connections)
         self._server.on_started = on_started
-        self._server.run(sockets=[self._socket])
+        self._server.run(sockets=self._sockets)
 
     def stop(self) -> None:
         """Have `run` return."""
         self._server.should_exit = True
+
+
+def url_of(bound: socket.socket) -> str:
+    """Where a socket listens, as a URL."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _ByPort:
+    """Hands a request to the application whose port it came to. The gateway's has the lifespan."""
+
+    def __init__(self, app: ASGIApp, beside: Beside) -> None:
+        self._app = app
+        self._beside = beside
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        came_to = scope.get("server") or (None, None)
+        is_beside = scope["type"] == "http" and came_to[1] == self._beside.port
+        await (self._beside.app if is_beside else self._app)(scope, receive, send)
 
 
 class _Server(uvicorn.Server):
@@ -116,12 +155,14 @@ def _allow_files(connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound_socket(
+    host: str, port: int, *, section: str = "gateway", option: str = "--port"
+) -> socket.socket:
     """A socket there, or a `LakecoreError` that says why not."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
-        raise InvalidInput("no such host", found=host, where="[gateway] host") from error
+        raise InvalidInput("no such host", found=host, where=f"[{section}] host") from error
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -129,9 +170,9 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise Unavailable(
-            "the gateway cannot listen there",
+            f"the {section} cannot listen there",
             where=f"{host}:{port}",
             found=error.strerror or error,
-            hint="choose another with --port, or stop what listens there",
+            hint=f"choose another with {option}, or stop what listens there",
         ) from error
     return bound

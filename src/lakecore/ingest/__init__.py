@@ -43,13 +43,14 @@ from lakecore.ingest._progress import NoProgress, Progress, terminal_progress
 if TYPE_CHECKING:
     from lakecore.ingest._base import TypesChanged
     from lakecore.ingest._files import check_file
-    from lakecore.ingest._ingest import IngestResult, ingest
+    from lakecore.ingest._ingest import FilePreview, IngestResult, ingest
     from lakecore.ingest._quarantine import QUARANTINE, quarantine_schema
     from lakecore.ingest._reject import Reject
     from lakecore.ingest._source import Source, open_source
 
 _HOME = {
     "QUARANTINE": "_quarantine",
+    "FilePreview": "_ingest",
     "IngestResult": "_ingest",
     "Reject": "_reject",
     "Source": "_source",
@@ -64,6 +65,7 @@ __all__ = [
     "FORMATS",
     "NULL_MARKERS",
     "QUARANTINE",
+    "FilePreview",
     "IngestOptions",
     "IngestResult",
     "NoProgress",

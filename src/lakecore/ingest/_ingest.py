@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,26 @@ if TYPE_CHECKING:
 MODES: Final = ("append", "upsert", "replace")
 _MAX_RESTARTS: Final = 4
 
+PREVIEW_ROWS: Final = 20
+PREVIEW_REJECTS: Final = 50
+MAX_SHOWN_CHARACTERS: Final = 200
+"""Of a value in a preview."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePreview:
+    """What a file would become, of a run that writes nothing.
+
+    Attributes:
+        columns: (name, type) of the rows as the dataset would take them.
+        rows: the first rows, their values as text; None: no value.
+        rejects: the first records that would not get in: line, column, reason, text.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    rejects: tuple[tuple[int, str, str, str], ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestResult:
@@ -51,6 +72,7 @@ class IngestResult:
         held: it waits for an approval, under its `mutation_id`.
         tier: what the rules made of it.
         notes: what was decided about the file: dialect, renamed columns, types.
+        preview: of a dry run, what the file would become.
     """
 
     file: str
@@ -72,6 +94,7 @@ class IngestResult:
     dry_run: bool = False
     held: bool = False
     tier: str = "auto"
+    preview: FilePreview | None = None
 
 
 @dataclass(slots=True)
@@ -188,6 +211,7 @@ def _ingest_file(run: _Run, path: Path) -> IngestResult:
     run.progress.start(name, scan.size_bytes)
     try:
         result = attempt.run_to_end()
+        preview = attempt.preview() if run.dry_run else None
     finally:
         run.progress.finish()
         attempt.close()
@@ -210,6 +234,7 @@ def _ingest_file(run: _Run, path: Path) -> IngestResult:
         tier=result.tier,
         notes=tuple(dict.fromkeys(source.notes)),
         duration_s=time.monotonic() - started_s,
+        preview=preview,
     )
 
 
@@ -273,6 +298,8 @@ class _Attempt:
             strict=run.options.strict,
         )
         self._settled = False
+        self._schema: pa.Schema | None = None
+        self._first: list[pa.RecordBatch] = []
         self.rows = 0
         self.mutation_id = uuid7(run.clock)
 
@@ -300,9 +327,11 @@ class _Attempt:
 
         run = self._run
         self.rows, self._settled = 0, False
+        self._first = []
         self._log.clear()
         contract = self._home.contract
         fitter = Fitter(self._source.schema, self._target, contract, self._source.name)
+        self._schema = fitter.schema
         check_key_columns(self._home.key, fitter.schema.names, self._source.name)
         note = IngestNote(
             file_name=self._source.name, sha256=self._scan.sha256, size_bytes=self._scan.size_bytes
@@ -336,6 +365,8 @@ class _Attempt:
         )
         batches = keys.filter(fitter.fit(self._read(), self._reject), self._reject)
         for batch in batches:
+            if self.rows < PREVIEW_ROWS and self._run.dry_run:
+                self._first.append(batch.slice(0, PREVIEW_ROWS - self.rows))
             self.rows += batch.num_rows
             if batch.num_rows:
                 yield batch
@@ -380,9 +411,32 @@ class _Attempt:
                 catalog=run.catalog,
             )
 
+    def preview(self) -> FilePreview:
+        """What was seen of the file."""
+        fields = [] if self._schema is None else list(self._schema)
+        columns = [
+            [_text(value) for batch in self._first for value in batch.column(n).to_pylist()]
+            for n in range(len(fields))
+        ]
+        return FilePreview(
+            columns=tuple((field.name, str(field.type)) for field in fields),
+            rows=tuple(zip(*columns, strict=True)),
+            rejects=tuple(
+                (one.line, one.column, one.reason, one.text[:MAX_SHOWN_CHARACTERS])
+                for one in islice(_Rejects(self._source, self._log), PREVIEW_REJECTS)
+            ),
+        )
+
     def close(self) -> None:
         self._log.close()
         self._source.close()
+
+
+def _text(value: object) -> str | None:
+    """A value for people to look at, cut where it is long."""
+    if value is None:
+        return None
+    return (value.hex() if isinstance(value, bytes) else str(value))[:MAX_SHOWN_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)

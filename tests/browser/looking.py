@@ -1,0 +1,47 @@
+"""How tests look at the control plane: a served lake, the way in, what axe-core says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+    from tests.gateways import Served
+
+_AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+
+
+def log_in(page: Page, served: Served, path: str = "/") -> str:
+    """Come in by a one-time link; the console's address."""
+    console = served.gateway.console
+    page.goto(console.login_url())
+    page.wait_for_selector(".shell")
+    if path != "/":
+        page.goto(console.url + path)
+    return console.url
+
+
+def log_in_with(page: Page, served: Served, key: str) -> str:
+    """Come in by a key, as a person types it."""
+    url = served.gateway.console.url
+    page.goto(url)
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_selector(".shell")
+    return url
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds against WCAG 2.2 A and AA, one line each."""
+    # As the browser's own tools do: the page's policy lets no foreign script in.
+    page.evaluate(_AXE.read_text() + ";void 0")
+    found = page.evaluate(
+        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', "
+        "'best-practice']})"
+    )
+    return [
+        f"{one['id']}: {node['target']}: {node['failureSummary'][:300]}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
