@@ -24,7 +24,7 @@ import lakecore
 ROUNDS = min(int(os.environ.get("LAKECORE_SOAK_ROUNDS", "1")), 100)
 WORKER = Path(__file__).with_name("review_worker.py")
 FILES = 8
-KILLS = 2
+KILLS = 1 if ROUNDS == 1 else 3
 TIMEOUT_S = 120
 PAUSE_S = 0.01
 NOT_COMPARED = ("time",)

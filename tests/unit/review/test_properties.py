@@ -37,7 +37,7 @@ from lakecore.review import (
     State,
 )
 
-SEEDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "8"))
+SEEDS = int(os.environ.get("LAKECORE_SOAK_ROUNDS", "4"))
 FIRST_SEED = 2026
 FILES = 10
 BAR, OTHER_BAR = Bar("look at it"), Bar("look at it kindly")
