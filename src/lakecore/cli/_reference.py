@@ -130,7 +130,27 @@ _OBJECTS: Final = (
     (
         "review trust",
         "list of {`model`, `trust`, `confirmed`, `refuted`, `control_hits`, `control_misses`, "
-        "`grounded`, `ungrounded`, `precision`, `recall`}",
+        "`grounded`, `ungrounded`, `is_known`, `precision_low`, `precision_high`, `recall_low`, "
+        "`recall_high`, `evidence_low`, `evidence_high`}; with `--format jsonl` one of them a line",
+    ),
+    (
+        "review canary",
+        "list of rungs: `rung`, `model`, `state` (`as it was`, `alarm`, `inconclusive`), `reason`, "
+        "`earlier_runs`, `is_whole`, `unanswered`, `planted`, `hits`, `clean`, "
+        "`clean_with_findings`, `other_findings`, `recall`, `recall_interval`, `precision`, "
+        "`precision_interval`, `cost_usd`, `misses`: list of {`case`, `path`, `line`, `what`, "
+        "`after`}",
+    ),
+    (
+        "review search",
+        "list of hits: `kind` (`file`, `finding`, `review`), `id`, `repository`, `bar`, `path`, "
+        "`line`, `symbol`, `severity`, `state`, `is_open`, `time`, `claim`, `quote`, `answer`, "
+        "`score`, `why`: list of {`reason`, `points`}",
+    ),
+    (
+        "review refactor",
+        "list of signals: `kind` (`churn`, `returning`, `orbiting`, `looping`, `reopened`), "
+        "`path`, `symbol`, `value`, `n`, `reason`, `source`",
     ),
     (
         "agent run, agent resume, agent cancel",

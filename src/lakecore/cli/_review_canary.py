@@ -76,7 +76,7 @@ def canary(
 ) -> None:
     """Try models on the set of cases in FOLDER, and compare with the runs before.
 
-    The set has files with one planted fault each and as many without. The first five runs of a
+    The set has files with one planted fault each, and the same without. The first five runs of a
     model under a bar set the limits of its hits and its mean score; a later run outside of them
     is an alarm, and an event. The more faults, the smaller the change that is noticed: of ten
     only a loss of most, of forty a loss of half.

@@ -1,4 +1,4 @@
-"""A set of files to try a reviewer on: some with one fault, and as many without.
+"""A set of files to try a reviewer on: some with one fault, and the same without.
 
 A folder holds it, to be looked at and kept under version control:
 
@@ -91,7 +91,7 @@ class CaseSet:
 
 
 def make_cases(texts: Iterable[tuple[str, str]], *, seed: str, each: int = 1) -> CaseSet:
-    """Plant faults in texts, and put as many without beside them.
+    """Plant faults in texts, and put the same without one beside them.
 
     Args:
         texts: (path, text); one that has no line for a fault is left out.
