@@ -129,9 +129,9 @@ def line_chart(labels: Sequence[str], lines: Sequence[Line], *, top: float, titl
                 f'<circle class="dot {line.kind}" cx="{x(at):.1f}" cy="{y(value):.1f}" r="3.5"/>'
             )
         parts.append(f'<path class="line {line.kind}" d="{"".join(path)}"/>')
-    for at, name, kind in _apart(ends):
+    for height, name, kind in _apart(ends):
         where = x(len(labels) - 1) + 12
-        parts.append(f'<text class={kind} x="{where:.1f}" y="{at + 4:.1f}">{text(name)}</text>')
+        parts.append(f'<text class={kind} x="{where:.1f}" y="{height + 4:.1f}">{text(name)}</text>')
     return _svg(parts, title)
 
 
