@@ -141,6 +141,13 @@ def test_a_finding_is_ignored_once(door: Door) -> None:
     assert again.json() == done.json()
     rows = door.served.lake.sql("select * from system.findings where sign = 'ignore'").to_pylist()
     assert len(rows) == 1
+    # As if the process had died behind the row and before its answer was kept.
+    requests = door.served.gateway.app.state.rooms.requests
+    with requests._open() as database:
+        database.execute("update requests set status = null, body = null")
+    assert good(client.post(where, json=body, headers=head)) == done.json()
+    query = "select * from system.findings where sign = 'ignore'"
+    assert len(door.served.lake.sql(query).to_pylist()) == 1
     assert len(good(door.client.get("/review/findings"))["items"]) == FILES - 1
     assert slug(client.post("/review/findings/none/ignore", json=body), 404) == "not-found"
     for wrong, status in (({}, 400), ({"reason": " "}, 422), (body | {"until": "soon"}, 422)):

@@ -161,7 +161,14 @@ async def ignore(request: Request, finding_id: str) -> Response:
         until = None if asked.until is None else _time(asked.until)
         return Answer.of(reading.ignore(scope, finding_id, reason=asked.reason, until=until))
 
-    return await answer_once(request, make)
+    def recover(mutation_id: str) -> Answer | None:
+        """It was written before the process died: then it is not written again."""
+        reading = lake.reviews.reading
+        done = reading.findings(reading.scope(asked.repository, asked.bar), state="ignored")
+        mine = {"id": finding_id, "reason": asked.reason, "who": caller.principal.name}
+        return next((Answer.of(one) for one in done if mine.items() <= one.items()), None)
+
+    return await answer_once(request, make, recover)
 
 
 @router.get("/report")

@@ -71,7 +71,8 @@ from lakecore.review._on_demand import (
     last_open_revision,
 )
 from lakecore.review._order import in_order, known_trust
-from lakecore.review._page import PageFacts, report_page
+from lakecore.review._page import report_page
+from lakecore.review._page_figures import PageFacts
 from lakecore.review._parse import ANSWER_SCHEMA, Answer, parse
 from lakecore.review._plan import Plan, RunResult, RunSettings
 from lakecore.review._ports import Call, FileRef, Files, Models, Records, Reply

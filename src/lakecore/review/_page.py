@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from statistics import fmean
-from typing import Any, Final
+from typing import Final
 
 from lakecore.review._finding import SEVERITIES
-from lakecore.review._memory import Memory, Tracked
-from lakecore.review._noise import Z_95_BOTH, wilson
+from lakecore.review._memory import Tracked
+from lakecore.review._page_figures import PageFacts, figures, half, number, section, share
 from lakecore.review._page_parts import (
     Html,
     Line,
@@ -36,36 +32,16 @@ from lakecore.review._page_parts import (
 from lakecore.review._page_style import STYLE
 from lakecore.review._report import TIERS, IterationReport, Movement, iterations
 from lakecore.review._signal import Signal, SignalClass
-from lakecore.review._state import State
 from lakecore.review._trust import TrustProfile
 
 MAX_FILES: Final = 2_000
 MAX_FINDINGS: Final = 1_000
 _TOP_SCORE: Final = 10.0
-_MICRO: Final = 1_000_000
 _SIGNAL_ORDER: Final = (
     *(SignalClass.LOOPING, SignalClass.ORBITING, SignalClass.MIXED),
     *(SignalClass.PLATEAU, SignalClass.INSUFFICIENT, SignalClass.CONVERGING),
 )
 """What needs a person comes first."""
-
-
-@dataclass(frozen=True, slots=True)
-class PageFacts:
-    """What a page is made of.
-
-    Attributes:
-        rows: of `system.reviews` under the bar, of every purpose.
-        trust: of every model, in all repositories.
-    """
-
-    repository: str
-    bar: str
-    memory: Memory
-    rows: Sequence[Mapping[str, Any]]
-    trust: Sequence[TrustProfile]
-    made: datetime
-    version: str
 
 
 def report_page(facts: PageFacts) -> str:
@@ -93,7 +69,7 @@ def _body(
 ) -> Html:
     return joined(
         (
-            _figures(facts, reports),
+            figures(facts, reports),
             _scores(facts, reports),
             _movement(reports),
             _tiers(reports),
@@ -122,158 +98,6 @@ def _head(facts: PageFacts) -> Html:
     )
 
 
-# -- figures ------------------------------------------------------------------------------
-
-
-def _figures(facts: PageFacts, reports: Sequence[IterationReport]) -> Html:
-    last = reports[-1]
-    where = f"bar = '{facts.bar}' and iteration = {last.iteration} and purpose = 'review'"
-    tracked = [one for known in facts.memory.files.values() for one in known.tracked.values()]
-    open_ = Counter(one.finding.severity for one in tracked if one.is_open)
-    confirmed = sum(one.state is State.CONFIRMED_FIXED for one in tracked)
-    claimed = sum(one.state is State.CLAIMED_FIXED for one in tracked)
-    noise = facts.memory.noise
-    by_severity = ", ".join(f"{open_[name]} {name}" for name in SEVERITIES if open_[name])
-    signs = "the last state of each finding in system.findings"
-    rows = [
-        (
-            "Open findings",
-            sum(open_.values()),
-            len(tracked),
-            "–",
-            f"{by_severity or 'none'}",
-            signs,
-        ),
-        ("Fixes confirmed", confirmed, len(tracked), "–", f"{claimed} more are claimed", signs),
-        (
-            "Files reviewed",
-            last.reviewed,
-            last.files,
-            "–",
-            "answers that could be read",
-            f"count(*) where {where}",
-        ),
-        (
-            "Mean model score",
-            _number(last.mean_score),
-            last.reviewed,
-            _mean_interval(last, facts),
-            "an opinion, 0 to 10",
-            f"avg(score) where {where}",
-        ),
-        (
-            "Mean confirmed score",
-            _number(last.mean_confirmed),
-            last.reviewed,
-            "–",
-            "moves by confirmed fixes alone",
-            f"avg(confirmed_score) where {where}",
-        ),
-        (
-            "The same, of all files",
-            _number(_mean(facts)),
-            sum(known.confirmed_score is not None for known in facts.memory.files.values()),
-            "–",
-            "each as its last review left it",
-            "the last confirmed_score of each path, and what was confirmed since",
-        ),
-        (
-            "Accepted at first attempt",
-            last.first_attempt,
-            last.files,
-            _share(last.first_attempt, last.files),
-            "of the files that were asked about",
-            f"count(*) where attempts = 1 and {where}",
-        ),
-        (
-            "Answered as JSON",
-            last.structured,
-            last.files,
-            _share(last.structured, last.files),
-            "the rest as Markdown, or not at all",
-            f"count(*) where output_format = 'json' and {where}",
-        ),
-        (
-            "Verified components",
-            last.verified_components,
-            last.reviewed,
-            "–",
-            "what reviewers say is shown to work",
-            f"sum(verified_components_count) where {where}",
-        ),
-        (
-            "Noise: sigma of a score",
-            "–" if noise is None else f"{noise.sigma:.2f}",
-            len(facts.memory.pairs),
-            "–",
-            "from two reviews of one text; no floor below 5 pairs",
-            f"pairs of purpose 'review' and 'again', bar = '{facts.bar}'",
-        ),
-        (
-            "Noise: found again",
-            "–" if noise is None else f"{noise.redetection:.0%}",
-            len(facts.memory.pairs),
-            "–",
-            _looks(facts),
-            f"found in pairs, bar = '{facts.bar}'",
-        ),
-        (
-            "Cost of this iteration",
-            f"${_cost(facts, last.iteration):.4f}",
-            sum(row["iteration"] == last.iteration for row in facts.rows),
-            "–",
-            "reviews, second looks and blind ones",
-            f"sum(cost_microusd) where bar = '{facts.bar}' and iteration = {last.iteration}",
-        ),
-    ]
-    columns = ("figure", "value", "n", "95 % interval", "what it is", "source")
-    shown = [(*row[:5], tag("code", row[5])) for row in rows]
-    return _section(
-        "Where it stands",
-        table(columns, shown, right=("value", "n", "95 % interval"), wide=("source",)),
-        "Sources without another name are of system.reviews.",
-    )
-
-
-def _mean(facts: PageFacts) -> float | None:
-    scores = [known.confirmed_score for known in facts.memory.files.values()]
-    known = [score for score in scores if score is not None]
-    return fmean(known) if known else None
-
-
-def _looks(facts: PageFacts) -> str:
-    noise = facts.memory.noise
-    if noise is None:
-        return "nothing is confirmed before it is known"
-    if noise.blind_reviews is None:
-        return "too little: no number of blind looks confirms a fix"
-    return f"clean blind looks that confirm a fix: {noise.blind_reviews}"
-
-
-def _mean_interval(report: IterationReport, facts: PageFacts) -> str:
-    half = _half(report, facts)
-    if half is None or report.mean_score is None:
-        return "no floor yet" if report.mean_score is not None else "–"
-    return f"{max(0.0, report.mean_score - half):.2f} to {min(10.0, report.mean_score + half):.2f}"
-
-
-def _half(report: IterationReport, facts: PageFacts) -> float | None:
-    noise = facts.memory.noise
-    if noise is None or not report.reviewed:
-        return None
-    return Z_95_BOTH * noise.sigma / math.sqrt(report.reviewed)
-
-
-def _share(hits: int, tries: int) -> str:
-    low, high = wilson(hits, tries)
-    return f"{low:.0%} to {high:.0%}" if tries else "–"
-
-
-def _cost(facts: PageFacts, iteration: int) -> float:
-    rows = [row for row in facts.rows if row["iteration"] == iteration]
-    return sum(int(row["cost_microusd"] or 0) for row in rows) / _MICRO
-
-
 # -- charts -------------------------------------------------------------------------------
 
 
@@ -283,13 +107,13 @@ def _scores(facts: PageFacts, reports: Sequence[IterationReport]) -> Html:
             "model",
             "model",
             [one.mean_score for one in reports],
-            [_half(one, facts) for one in reports],
+            [half(one, facts) for one in reports],
         ),
         Line("confirmed", "confirmed", [one.mean_confirmed for one in reports]),
     ]
     labels = [str(one.iteration) for one in reports]
     counts = ", ".join(f"{one.iteration}: {one.reviewed}" for one in reports)
-    return _section(
+    return section(
         "Mean score per iteration",
         line_chart(labels, lines, top=_TOP_SCORE, title="Mean scores per iteration"),
         "Of the files that an iteration reviewed, and those are not always the same. Bars: 95 % "
@@ -306,7 +130,7 @@ def _movement(reports: Sequence[IterationReport]) -> Html:
         ]
         for one in reports
     ]
-    return _section(
+    return section(
         "Movement of the model score",
         stacked_bars(
             [f"iteration {one.iteration}" for one in reports],
@@ -320,7 +144,7 @@ def _movement(reports: Sequence[IterationReport]) -> Html:
 
 def _tiers(reports: Sequence[IterationReport]) -> Html:
     bars = [[Share(name, f"tier-{name}", one.tiers[name]) for name in TIERS] for one in reports]
-    return _section(
+    return section(
         "Gradient",
         stacked_bars(
             [f"iteration {one.iteration}" for one in reports],
@@ -339,14 +163,14 @@ def _signals(signals: Mapping[str, Signal]) -> Html:
             one.value,
             counts[one],
             len(signals),
-            _share(counts[one], len(signals)),
+            share(counts[one], len(signals)),
             _example(one, signals),
         )
         for one in _SIGNAL_ORDER
         if counts[one]
     ]
     columns = ("class", "files", "n", "95 % interval", "why, of the first")
-    return _section(
+    return section(
         "Signal classes",
         table(columns, rows, right=("files", "n", "95 % interval"), wide=("why, of the first",)),
         "What a file's reviews say together, from its points in system.reviews and the floor.",
@@ -383,9 +207,9 @@ def _files(
             (
                 tag("code", path),
                 spark([point.score for point in file.points], top=_TOP_SCORE),
-                _number(file.points[-1].score if file.points else None),
+                number(file.points[-1].score if file.points else None),
                 "–" if move is None else _moved(move),
-                _number(file.confirmed_score),
+                number(file.confirmed_score),
                 sum(found.is_open for found in file.tracked.values()),
                 len(file.points),
                 "–" if signal is None else signal.name.value,
@@ -394,7 +218,7 @@ def _files(
         )
     columns = ("file", "model scores", "last", "moved", "confirmed", "open", "n", "class", "why")
     more = f" {len(known) - len(shown)} more are not shown." if len(known) > len(shown) else ""
-    return _section(
+    return section(
         "Files",
         table(
             columns, rows, right=("last", "moved", "confirmed", "open", "n"), wide=("file", "why")
@@ -427,8 +251,8 @@ def _findings(facts: PageFacts) -> Html:
     shown = found[:MAX_FINDINGS]
     more = f" {len(found) - len(shown)} more are not shown." if len(found) > len(shown) else ""
     if not shown:
-        return _section("Open findings", tag("p", "None."), "Source: system.findings.")
-    return _section(
+        return section("Open findings", tag("p", "None."), "Source: system.findings.")
+    return section(
         f"Open findings ({len(found)})",
         joined(_finding(one) for one in shown),
         "Each with the code that it quotes; a finding without its quote in the file is none. "
@@ -455,11 +279,11 @@ def _iterations(reports: Sequence[IterationReport]) -> Html:
         (
             one.iteration,
             f"{one.reviewed} of {one.files}",
-            _number(one.mean_score),
-            _number(one.mean_confirmed),
+            number(one.mean_score),
+            number(one.mean_confirmed),
             " ".join(f"{arrow} {count}" for arrow, count in one.movement.items()),
-            f"{one.first_attempt} ({_share(one.first_attempt, one.files)})",
-            f"{one.structured} ({_share(one.structured, one.files)})",
+            f"{one.first_attempt} ({share(one.first_attempt, one.files)})",
+            f"{one.structured} ({share(one.structured, one.files)})",
             one.verified_components,
             " / ".join(str(one.tiers[name]) for name in TIERS),
         )
@@ -469,7 +293,7 @@ def _iterations(reports: Sequence[IterationReport]) -> Html:
         *("iteration", "read", "mean", "confirmed", "moved", "first attempt", "as JSON"),
         *("verified", "auto / dry_run / sim / block"),
     )
-    return _section(
+    return section(
         "Iterations",
         table(columns, rows, right=columns[:4]),
         "Files of n, with the 95 % interval of each share. Source: system.reviews.",
@@ -492,17 +316,9 @@ def _trust(trust: Sequence[TrustProfile]) -> Html:
         for one in trust
     ]
     columns = ("model", "trust", "findings that held", "planted faults found", "with their quote")
-    return _section(
+    return section(
         "Models",
         table(columns, rows, right=("trust",)),
         "In all repositories, with 95 % intervals; trust is the lower end of the first times that "
         "of the second. Source: system.reviews and system.findings.",
     )
-
-
-def _section(title: str, inner: Html, about: str) -> Html:
-    return tag("section", tag("h2", title), tag("p", about, kind="quiet"), inner)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

@@ -129,9 +129,9 @@ def line_chart(labels: Sequence[str], lines: Sequence[Line], *, top: float, titl
                 f'<circle class="dot {line.kind}" cx="{x(at):.1f}" cy="{y(value):.1f}" r="3.5"/>'
             )
         parts.append(f'<path class="line {line.kind}" d="{"".join(path)}"/>')
-    for at, name, kind in _apart(ends):
+    for height, name, kind in _apart(ends):
         where = x(len(labels) - 1) + 12
-        parts.append(f'<text class={kind} x="{where:.1f}" y="{at + 4:.1f}">{text(name)}</text>')
+        parts.append(f'<text class={kind} x="{where:.1f}" y="{height + 4:.1f}">{text(name)}</text>')
     return _svg(parts, title)
 
 
@@ -162,12 +162,13 @@ def stacked_bars(labels: Sequence[str], bars: Sequence[Sequence[Share]], *, titl
                 f'<rect class={part.kind} x="{start:.1f}" y="{top}" '
                 f'width="{max(width - 1, 1):.1f}" height="19" rx="2"/>'
             )
-            said = f"{part.name} {part.count}"
-            if width > 8 * len(said):
-                parts.append(
-                    f'<text class=on x="{start + width / 2:.1f}" y="{top + 14}" '
-                    f'text-anchor="middle">{text(said)}</text>'
-                )
+            words = (part.name, part.name.split()[0], "")
+            forms = (f"{word} {part.count}".strip() for word in words)
+            said = next((one for one in forms if width > 8 * len(one)), "")
+            parts.append(
+                f'<text class=on x="{start + width / 2:.1f}" y="{top + 14}" '
+                f'text-anchor="middle">{text(said)}</text>'
+            )
             start += width
         total = sum(part.count for part in bar)
         parts.append(f'<text class=axis x="{start + 8:.1f}" y="{top + 14}">n = {total}</text>')

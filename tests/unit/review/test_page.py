@@ -17,7 +17,7 @@ from lakecore.review import Memory, PageFacts, Pair, Point, State, TrustProfile,
 from lakecore.review._finding import Finding
 from lakecore.review._memory import FileMemory, Tracked
 from lakecore.review._page import MAX_FINDINGS
-from lakecore.review._page_parts import text
+from lakecore.review._page_parts import Share, stacked_bars, text
 
 MARKS = '</pre></style></title><script>alert(1)</script><img src=x onerror="a()">'
 HOSTILE = f"{MARKS} '&#60;\u202e\udc80\x1b"
@@ -168,3 +168,10 @@ def test_it_is_bounded() -> None:
     assert "7 more are not shown" in page
     assert page.count("<details>") == MAX_FINDINGS
     assert len(text("x" * 10_000)) < 4_100
+
+
+def test_a_narrow_part_of_a_bar_still_has_its_number() -> None:
+    """The words go before the number does."""
+    bars = [[Share("↑ rose", "up", 100), Share("↓ fell", "down", 8), Share("= same", "same", 4)]]
+    said = re.findall(r"<text class=on[^>]*>(.*?)</text>", stacked_bars(["1"], bars, title="x"))
+    assert said == ["↑ rose 100", "↓ 8", "4"]
