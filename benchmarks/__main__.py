@@ -24,6 +24,8 @@ ALL = (
     "gateway",
     "models",
     "observer",
+    "text",
+    "embed",
 )
 
 

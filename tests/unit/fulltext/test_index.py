@@ -154,6 +154,21 @@ def test_an_update_replaces_and_deletes(index: TextIndex) -> None:
     )
 
 
+def test_the_folder_is_synced_after_the_commit(
+    index: TextIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine syncs its files and not the rename that commits them: we do, when it is there."""
+    synced: list[tuple[Path, int]] = []
+
+    def sync(path: Path) -> None:
+        stored = json.loads((index.folder / "tantivy/meta.json").read_text())
+        synced.append((path, sum(one["max_doc"] for one in stored["segments"])))
+
+    monkeypatch.setattr("lakecore.fulltext._engine.sync", sync)
+    index.update(table({"9": ("Last", None)}))
+    assert synced == [(index.folder / "tantivy", len(BOOKS) + 1)]
+
+
 def test_another_opening_sees_what_was_committed(index: TextIndex) -> None:
     """A second opening finds the same, and follows the updates of the first."""
     with_check = TextIndex.open(index.folder)
@@ -302,6 +317,16 @@ def test_creating_and_opening(tmp_path: Path) -> None:
     assert TextIndex.create(index.folder, ["b"]).fields == ("b",)
     with pytest.raises(InvalidInput):
         TextIndex.create(tmp_path / "x", ["a"], language="klingon")
+
+
+def test_what_a_folder_says_of_itself(tmp_path: Path) -> None:
+    """Format 1, byte for byte."""
+    TextIndex.create(tmp_path / "i", ["title", "straße"], language="english")
+    wanted = (
+        '{\n "format": 1,\n "fields": [\n  "title",\n  "stra\\u00dfe"\n ],\n'
+        ' "language": "english"\n}\n'
+    )
+    assert (tmp_path / "i/lakecore-text.json").read_text() == wanted
 
 
 def test_another_format_is_refused(index: TextIndex) -> None:
