@@ -37,7 +37,7 @@ ENDS = (
 
 
 def texts(count: int, *, long: bool = False) -> list[str]:
-    """Sentences that are all different: of about 13 words, or of about 24."""
+    """Sentences that are all different: of about 13 words, or of about 28."""
     chance = random.Random(SEED)
     made = []
     for number in range(count):
@@ -82,7 +82,7 @@ def run(folder: Path) -> list[Result]:
     given, longer = texts(TEXTS), texts(TEXTS // 2, long=True)
     embedder.embed(given[:64])
     results = [told("load the model, hashes compared", loading, 0, "", None)]
-    for name, some in ("short texts, about 13 words", given), ("texts of about 24 words", longer):
+    for name, some in ("short texts, about 13 words", given), ("texts of about 28 words", longer):
         wall_s, processor_s = measured(lambda some=some: embedder.embed(some))
         taken = (processor_s / THREADS, processor_s)
         note = (

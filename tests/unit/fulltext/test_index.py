@@ -92,6 +92,7 @@ def test_what_is_found(index: TextIndex, text: str, keys: set[str]) -> None:
 def test_fields_and_keys_narrow_the_search(index: TextIndex) -> None:
     """`fields` and `keys` leave out the rest; scores stay what they are."""
     assert found(index, "sugar", fields=["title"]) == {"3"}
+    assert found(index, "body:sugar title:creme", fields=["title"]) == {"1"}
     assert found(index, "sugar", keys=["1", "2", "unknown"]) == {"1"}
     assert found(index, "sugar", keys=[]) == set()
     scores = {hit.key: hit.score for hit in index.search("sugar", 10)}
