@@ -8,7 +8,6 @@ them too. All are asked in turn, each of the same questions, on one thread.
 from __future__ import annotations
 
 import os
-import resource
 import sqlite3
 import statistics
 import time
@@ -169,11 +168,9 @@ def run(folder: Path) -> list[Result]:
         lance(work, table) as (lance_s, opened),
     ):
         size = sum(path.stat().st_size for path in (work / "ours").rglob("*"))
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         note = f"ours fsynced, {size / 2**20:.0f} MiB on disk"
         peers = {"SQLite FTS5": sqlite_s} | ({"LanceDB": lance_s} if opened else {})
         results = once(f"build, {ROWS:,} rows", ours_s, peers, note)
-        results[0].details["peak_rss_bytes"] = float(memory)
 
         def fts5(text: str) -> object:
             query = "SELECT rowid, rank FROM t WHERE t MATCH ? ORDER BY rank LIMIT ?"
