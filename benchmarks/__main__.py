@@ -25,6 +25,8 @@ ALL = (
     "models",
     "observer",
     "review",
+    "text",
+    "embed",
 )
 
 

@@ -164,7 +164,7 @@ class TextIndex:
         Args:
             text: in the query language of the package; up to 4,096 characters and 256 words.
             limit: rows at most, 1 to 10,000.
-            fields: look in these alone; None: in all.
+            fields: look in these alone, whatever the text names; None: in all.
             keys: among these rows alone, a million at most; None: among all.
             plain: there are no operators, every word is one: for text that nobody wrote as a query.
 
@@ -176,7 +176,8 @@ class TextIndex:
         _check_number(limit, MAX_LIMIT, "hits")
         chosen = self._about.columns.check(fields)
         among = None if keys is None else check_keys(keys, most=MAX_KEYS)
-        tree = self._tree(text, plain=plain)
+        # What else is named before a colon is no field: nobody looks beyond `fields`.
+        tree = _tree(text, chosen, plain=plain)
         searcher = self._engine.searcher()
         compiler = Compiler(self._analysis, self._about.columns, self._engine.schema, searcher)
         query = compiler.compile(tree, chosen)
@@ -210,15 +211,16 @@ class TextIndex:
         """
         _check_number(limit, MAX_SPANS, "spans")
         chosen = self._about.columns.check(None if field is None else [field])
-        tree = self._tree(text, plain=plain)
+        tree = _tree(text, self.fields, plain=plain)
         return spans_of(tree, value[:MAX_HIGHLIGHT_CHARACTERS], self._analysis, chosen, limit)
 
     def close(self) -> None:
         """Let go of the files; nothing is asked of the index after that."""
         self._engine.close()
 
-    def _tree(self, text: str, *, plain: bool) -> Group:
-        return parse_plain(text) if plain else parse(text, self.fields)
+
+def _tree(text: str, fields: Sequence[str], *, plain: bool) -> Group:
+    return parse_plain(text) if plain else parse(text, fields)
 
 
 def _check_number(value: int, most: int, what: str) -> None:

@@ -79,19 +79,17 @@ def check_keys(keys: Sequence[str], *, most: int = MAX_DELETES) -> list[str]:
         raise InvalidInput("keys are a list of texts", found="one text")
     if len(keys) > most:
         raise InvalidInput("too many keys", expected=f"at most {most:,}", found=f"{len(keys):,}")
-    found = []
     for key in keys:
         if not isinstance(key, str):
             raise InvalidInput("a key of a text index is text", found=type(key).__name__)
-        try:
-            size = len(key.encode())
-        except UnicodeEncodeError:
-            raise InvalidInput(
-                "a key of a text index is no valid text", found=ascii(key)[:80]
-            ) from None
-        if size <= MAX_KEY_BYTES:
-            found.append(key)
-    return found
+    try:
+        size = len("".join(keys).encode())
+    except UnicodeEncodeError as error:
+        found = ascii(error.object[error.start])
+        raise InvalidInput("a key of a text index is no valid text", found=found) from None
+    if size <= MAX_KEY_BYTES:
+        return list(keys)
+    return [key for key in keys if len(key) <= MAX_KEY_BYTES and len(key.encode()) <= MAX_KEY_BYTES]
 
 
 def rows_of(table: pa.Table | None, fields: Sequence[str]) -> Iterator[Row]:

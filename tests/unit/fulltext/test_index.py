@@ -92,6 +92,7 @@ def test_what_is_found(index: TextIndex, text: str, keys: set[str]) -> None:
 def test_fields_and_keys_narrow_the_search(index: TextIndex) -> None:
     """`fields` and `keys` leave out the rest; scores stay what they are."""
     assert found(index, "sugar", fields=["title"]) == {"3"}
+    assert found(index, "body:sugar title:creme", fields=["title"]) == {"1"}
     assert found(index, "sugar", keys=["1", "2", "unknown"]) == {"1"}
     assert found(index, "sugar", keys=[]) == set()
     scores = {hit.key: hit.score for hit in index.search("sugar", 10)}
@@ -152,6 +153,21 @@ def test_an_update_replaces_and_deletes(index: TextIndex) -> None:
         {"7"},
         set(),
     )
+
+
+def test_the_folder_is_synced_after_the_commit(
+    index: TextIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine syncs its files and not the rename that commits them: we do, when it is there."""
+    synced: list[tuple[Path, int]] = []
+
+    def sync(path: Path) -> None:
+        stored = json.loads((index.folder / "tantivy/meta.json").read_text())
+        synced.append((path, sum(one["max_doc"] for one in stored["segments"])))
+
+    monkeypatch.setattr("lakecore.fulltext._engine.sync", sync)
+    index.update(table({"9": ("Last", None)}))
+    assert synced == [(index.folder / "tantivy", len(BOOKS) + 1)]
 
 
 def test_another_opening_sees_what_was_committed(index: TextIndex) -> None:
@@ -302,6 +318,16 @@ def test_creating_and_opening(tmp_path: Path) -> None:
     assert TextIndex.create(index.folder, ["b"]).fields == ("b",)
     with pytest.raises(InvalidInput):
         TextIndex.create(tmp_path / "x", ["a"], language="klingon")
+
+
+def test_what_a_folder_says_of_itself(tmp_path: Path) -> None:
+    """Format 1, byte for byte."""
+    TextIndex.create(tmp_path / "i", ["title", "straße"], language="english")
+    wanted = (
+        '{\n "format": 1,\n "fields": [\n  "title",\n  "stra\\u00dfe"\n ],\n'
+        ' "language": "english"\n}\n'
+    )
+    assert (tmp_path / "i/lakecore-text.json").read_text() == wanted
 
 
 def test_another_format_is_refused(index: TextIndex) -> None:
