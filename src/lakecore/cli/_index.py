@@ -64,7 +64,7 @@ def create(
 
     DATASET may be system.journal: then events are found.
     """
-    given = dict(split_assignment(text) for text in parameters)
+    given = dict(split_assignment(text, option="--parameter") for text in parameters)
     with state.open_lake(actor=actor) as lake:
         made = lake.index.create(
             name,
