@@ -16,6 +16,7 @@ ALL = (
     "reconcile",
     "workspaces",
     "query",
+    "search",
     "cli",
     "memory",
     "truth",

@@ -24,7 +24,7 @@ OVERFETCH: Final = 3
 
 
 def build_graph(
-    vectors: NDArray[np.floating],  # type: ignore[type-arg]  # any precision
+    vectors: NDArray[Any],
     metric: str,
     place: Path,
     *,

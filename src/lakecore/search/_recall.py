@@ -120,4 +120,5 @@ def exact(
 
 
 def _others(rows: Rows, own: int, count: int) -> Rows:
-    return rows[rows != own][:count]
+    others: Rows = rows[rows != own][:count]
+    return others

@@ -45,7 +45,7 @@ class SegmentWriter:
     def path(self, part: str, ending: str) -> Path:
         return self.folder / f"{part}-{self.id}.{ending}"
 
-    def append(self, rows: pa.Table, vectors: NDArray[np.floating] | None) -> None:  # type: ignore[type-arg]  # any precision
+    def append(self, rows: pa.Table, vectors: NDArray[Any] | None) -> None:
         """Add rows, with their vectors as they are to be kept."""
         if self._writer is None:
             self._writer = pa.ipc.new_file(str(self.path("rows", "arrow")), rows.schema)
@@ -68,7 +68,7 @@ class SegmentWriter:
             order.tofile(self.path("order", "i32"))
         self._keys = []
 
-    def mapped_vectors(self) -> NDArray[np.floating]:  # type: ignore[type-arg]  # any precision
+    def mapped_vectors(self) -> NDArray[Any]:
         """All vectors, from the finished file."""
         shape = (self.rows, self.dimension or 0)
         place = self.path("vectors", "bin")

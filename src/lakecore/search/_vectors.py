@@ -7,7 +7,7 @@ single precision, since their lengths may be any.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 
-def kept_type(metric: str) -> np.dtype[np.floating]:  # type: ignore[type-arg]  # any precision
+def kept_type(metric: str) -> np.dtype[Any]:
     """How vectors of a metric are kept."""
     return np.dtype("<f2") if metric == "cosine" else np.dtype("<f4")
 
@@ -104,7 +104,7 @@ def given_vectors(column: pa.ChunkedArray, keys: pa.ChunkedArray, dimension: int
     return found
 
 
-def to_keep(vectors: Floats, metric: str, keys: pa.ChunkedArray) -> NDArray[np.floating]:  # type: ignore[type-arg]  # any precision
+def to_keep(vectors: Floats, metric: str, keys: pa.ChunkedArray) -> NDArray[Any]:
     """As they are stored. `InvalidInput` for a cosine vector without a direction."""
     if metric == "cosine":
         vectors = _unit(vectors, keys)
@@ -120,10 +120,11 @@ def _unit(vectors: Floats, names: object) -> Floats:
             expected="another metric than cosine, or null in its place",
             where=f"row {names[at]}",  # type: ignore[index]  # a sequence
         )
-    return (vectors / lengths).astype(np.float32)
+    made: Floats = (vectors / lengths).astype(np.float32)
+    return made
 
 
-def scores(kept: NDArray[np.floating], query: Floats, metric: str) -> Floats:  # type: ignore[type-arg]  # any precision
+def scores(kept: NDArray[Any], query: Floats, metric: str) -> Floats:
     """The score of each vector, a block at a time."""
     found = np.empty(len(kept), np.float32)
     for first in range(0, len(kept), _GATHER_ROWS):
@@ -146,4 +147,5 @@ def best(found: Floats, count: int) -> Rows:
         chosen = np.concatenate([above, on])
     else:
         chosen = np.arange(len(found))
-    return chosen[np.lexsort((chosen, -found[chosen]))]
+    order: Rows = chosen[np.lexsort((chosen, -found[chosen]))]
+    return order

@@ -182,7 +182,7 @@ def test_the_only_table_functions_are_harmless(engine: QueryEngine) -> None:
     """A new version of the engine must not bring functions that read files."""
     shown = engine.sql("show functions").to_pylist()
     tables = {row["function_name"] for row in shown if row["function_type"] == "TABLE"}
-    assert tables <= {"as_of", "changes", "history", "generate_series", "range"}
+    assert tables <= {"as_of", "changes", "history", "search", "generate_series", "range"}
 
 
 def test_read_only_is_not_about_words(engine: QueryEngine) -> None:
