@@ -21,6 +21,8 @@ ALL = (
     "truth",
     "journal-append",
     "journal-read",
+    "latency",
+    "tpch",
     "gateway",
     "models",
     "observer",
