@@ -22,6 +22,8 @@ ALL = (
     "truth",
     "journal-append",
     "journal-read",
+    "latency",
+    "tpch",
     "gateway",
     "models",
     "observer",

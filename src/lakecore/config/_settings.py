@@ -70,7 +70,8 @@ class LakeSettings:
     records_interval_s: float = setting(
         5.0,
         "Seconds between two commits of the lake's own records (`system.usage`, `system.events`, "
-        "…); until then they wait, durable, on this machine.",
+        "…), each a version of a table: where few come, twelve times as long at most. Until then "
+        "they wait, durable, on this machine, where SQL that asks for them has them committed.",
         minimum=0.05,
         maximum=3_600,
     )

@@ -50,12 +50,28 @@ class RecordSettings:
     """How records wait.
 
     Attributes:
-        interval_s: seconds between two flushes.
+        interval_s: seconds between two flushes of many rows; see `TRICKLE`.
         max_bytes: of all that waits on this machine.
     """
 
     interval_s: float = 5.0
     max_bytes: int = 256 * MIB
+
+
+TRICKLE: Final = 12
+"""A trickle is gathered for so many intervals: every flush is a version of a table's log."""
+FEW_ROWS: Final = 1_000
+
+
+def next_wait_s(interval_s: float, last_s: float, rows: int) -> float:
+    """Seconds before the next flush: twice the last ones while few rows come.
+
+    >>> next_wait_s(5.0, 5.0, rows=3), next_wait_s(5.0, 40.0, rows=3), next_wait_s(5.0, 60.0, 9_999)
+    (10.0, 60.0, 5.0)
+    """
+    if rows >= FEW_ROWS:
+        return interval_s
+    return min(max(last_s, interval_s) * 2, interval_s * TRICKLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,8 @@ class Recorder:
     """The records of one lake, on this machine. Threads share it; processes share its spool.
 
     A record is durable when `append` returns: on this machine's disk at once, in the lake when
-    it is flushed, at most `interval_s` later while the store answers.
+    it is flushed: `interval_s` later where many come, and while the store answers at most
+    `TRICKLE` times as long where few do.
 
     Args:
         state_dir: of this machine and this lake.
@@ -242,9 +259,13 @@ class Recorder:
         kind = None if name is None else self.find(name)
         if name is not None and kind is None:
             return
-        rows = self._flusher.flush(None if kind is None else kind.dataset, _FLUSH_WAIT_S)
+        self._flush(None if kind is None else kind.dataset)
+
+    def _flush(self, dataset: str | None) -> int:
+        rows = self._flusher.flush(dataset, _FLUSH_WAIT_S)
         if rows:
             self._on_flushed()
+        return rows
 
     def start(self) -> None:
         """Flush in the background, also what a process before this one has left."""
@@ -316,8 +337,8 @@ class Recorder:
                 if not self._has_retried:
                     self._has_retried = True
                     self._spool.retry_refused()
-                self.flush()
-                self._last_error, wait_s = "", self._settings.interval_s
+                rows = self._flush(None)
+                self._last_error, wait_s = "", next_wait_s(self._settings.interval_s, wait_s, rows)
             except Exception as error:  # it is tried again; what is acknowledged stays
                 if str(error) != self._last_error:
                     _log.warning("records are not in the lake yet: %s", error)

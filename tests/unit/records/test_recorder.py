@@ -22,6 +22,7 @@ from lakecore.base import (
 )
 from lakecore.journal import Author
 from lakecore.records import Appended, Recorder, RecordKind
+from lakecore.records._recorder import FEW_ROWS, TRICKLE, next_wait_s
 from lakecore.tables import AddColumn, DropColumn
 
 
@@ -101,6 +102,16 @@ def test_flushes_by_itself(parts: Parts) -> None:
     _until(lambda: parts.numbers() == [1])
     recorder.append("steps", some(2))
     _until(lambda: parts.numbers() == [1, 2])
+
+
+def test_a_trickle_is_gathered() -> None:
+    """A day of single records makes some 1,400 versions of its table, and not 17,280."""
+    waits = [5.0]
+    while sum(waits) < 86_400:
+        waits.append(next_wait_s(5.0, waits[-1], rows=1))
+    assert max(waits) == 5.0 * TRICKLE
+    assert len(waits) < 1_450
+    assert next_wait_s(5.0, waits[-1], rows=FEW_ROWS) == 5.0
 
 
 def test_start_takes_what_was_left(parts: Parts) -> None:

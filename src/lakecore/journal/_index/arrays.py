@@ -102,7 +102,7 @@ def lines_of(file: IndexFile) -> Iterator[pa.LargeBinaryArray]:
     count = file.trailer.block_count
     for start in range(0, count, _UNPACK_BLOCKS):
         numbers = range(start, min(start + _UNPACK_BLOCKS, count))
-        blocks = unpack([file.packed(number) for number in numbers])
+        blocks = unpack(file.packed_run(numbers))
         lengths = np.concatenate([np.array(block.lengths, dtype=np.int64) for block in blocks])
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
         text = b"".join([block.text() for block in blocks])

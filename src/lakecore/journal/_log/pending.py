@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -74,6 +75,14 @@ class PendingList:
         return sorted((c for c in self.commits if c.fate is fate), key=lambda c: c.order)
 
 
+_READERS: Final = 16
+_FEW: Final = 2
+
+
+def _commit_id(info: ObjectInfo) -> str:
+    return info.path[len(FOLDER) : -len(_SUFFIX)]
+
+
 class Pending:
     """Looks at the staged files of a lake. Headers never change, so they are kept."""
 
@@ -115,21 +124,36 @@ class Pending:
         problems: list[LakecoreError] = []
         unreadable: list[ObjectInfo] = []
         vanished: list[str] = []
+        asked: list[ObjectInfo] = []
         for info in files:
-            commit_id = info.path[len(FOLDER) : -len(_SUFFIX)]
-            if self._footers.is_sealed(commit_id, end_seq):
+            if self._footers.is_sealed(_commit_id(info), end_seq):
                 sealed.append(info.path)
-                continue
-            try:
-                commits.append(self._judge_one(info, commit_id))
-            except NotFound:
+            else:
+                asked.append(info)
+        for info, found in zip(asked, self._at_once(asked), strict=True):
+            if isinstance(found, StagedCommit):
+                commits.append(found)
+            elif isinstance(found, NotFound):
                 vanished.append(info.path)
-            except (CorruptData, UnsupportedFormat) as error:
+            else:
                 unreadable.append(info)
-                problems.append(error)
+                problems.append(found)
         return PendingList(
             tuple(commits), tuple(sealed), tuple(unreadable), tuple(problems), tuple(vanished)
         )
+
+    def _at_once(self, files: list[ObjectInfo]) -> list[StagedCommit | LakecoreError]:
+        """What each file is; on a remote store many are asked for at a time: two requests each."""
+        if len(files) < _FEW or self._store.local_path(FOLDER[:-1]) is not None:
+            return [self._judged(info) for info in files]
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="lakecore-staged") as readers:
+            return list(readers.map(self._judged, files))
+
+    def _judged(self, info: ObjectInfo) -> StagedCommit | LakecoreError:
+        try:
+            return self._judge_one(info, _commit_id(info))
+        except (NotFound, CorruptData, UnsupportedFormat) as error:
+            return error
 
     def _judge_one(self, info: ObjectInfo, commit_id: str) -> StagedCommit:
         header = self._header(info)

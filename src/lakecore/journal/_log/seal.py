@@ -81,6 +81,8 @@ OnSealed = Callable[["pa.Table", "pa.ChunkedArray | None", "Hashes", int], None]
 at hand, their leaf hashes, its first position. Must not fail."""
 _SPOOL_BYTES: Final = 32 * MIB
 _HASH_BYTES: Final = 32
+_DELETERS: Final = 16
+_FEW: Final = 2
 _HASH_ROWS: Final = 16_384
 """Hot events are hashed so many at a time: a segment's by several threads."""
 
@@ -203,9 +205,18 @@ class _Run:
             self._hot.forget(self._footers.hot.get(hot.log_id, 0), hot.log_id)
         dead = [commit.info.path for commit in staged.with_fate(Fate.DEAD)]
         done = [c.info.path for c in commits if self._footers.is_sealed(c.commit_id)]
-        for path in (*staged.sealed, *dead, *done):
-            self._store.delete(path)
+        self._delete([*staged.sealed, *dead, *done])
         return SealOutcome(self._events, self._segments, left, tuple(self._problems))
+
+    def _delete(self, paths: list[str]) -> None:
+        """Delete staged files, many at a time on a remote store: each costs a round trip."""
+        if len(paths) < _FEW or self._store.local_path(paths[0]) is not None:
+            for path in paths:
+                self._store.delete(path)
+            return
+        with ThreadPoolExecutor(_DELETERS, thread_name_prefix="lakecore-clear") as deleters:
+            for _ in deleters.map(self._store.delete, paths):
+                pass
 
     def _beyond_whole(self, hot: HotBounds) -> int:
         """How many hot events lie behind the last segment that they fill; 0 if they fill none."""
