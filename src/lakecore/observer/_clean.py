@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -96,6 +96,11 @@ def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS) -> tuple[str, bool]
     return (text, False) if len(text) <= end else (text[: max(0, end)] + CUT, True)
 
 
+def is_object(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether a value is an object of JSON; a dictionary, as most are, is told at once."""
+    return type(value) is dict or isinstance(value, Mapping)
+
+
 class Cleaner:
     """Cleans the values of one record, and knows whether something was cut off."""
 
@@ -115,7 +120,7 @@ class Cleaner:
 
     def members(self, members: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         """An object, as far as the bound goes."""
-        pairs = members.items() if isinstance(members, Mapping) else members
+        pairs = members.items() if is_object(members) else members
         return self._object(pairs, 0)
 
     def json(self, members: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> str | None:
@@ -158,12 +163,16 @@ class Cleaner:
             if self._left <= 0 or len(found) >= MAX_MEMBERS:
                 self.is_cut = True
                 break
-            key = str(name)
+            key = name if type(name) is str else str(name)
             if len(key) > 24 or not key.isascii():
                 key, _ = clean_text(key, MAX_NAME_CHARACTERS)
             self._left -= len(key) + 4
             if is_secret_name(key[:MAX_NAME_CHARACTERS]):
                 found[key] = self._hidden(value)
+            elif type(value) is int and -(1 << 63) <= value < 1 << 64:
+                # As `value` has it; most numbers of an event end here.
+                self._left -= 8
+                found[key] = value
             else:
                 found[key] = self.value(value, depth)
         return found

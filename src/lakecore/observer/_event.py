@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from lakecore.base import InvalidInput, uuid7
-from lakecore.observer._clean import Cleaner
+from lakecore.observer._clean import Cleaner, is_object
 
 MAX_ID_CHARACTERS: Final = 200
 MAX_AHEAD_US: Final = 5 * 60 * 1_000_000
@@ -51,7 +51,7 @@ def event_row(
     Raises:
         InvalidInput: it is none; names the member.
     """
-    if not isinstance(event, Mapping):
+    if not is_object(event):
         raise InvalidInput("an event is a JSON object", found=type(event).__name__)
     cleaner = Cleaner()
     time_us, skew_ms = _time(event.get("time"), now_us)
@@ -114,7 +114,7 @@ def _time(value: object, now_us: int) -> tuple[int, int | None]:
 
 def _data(event: Mapping[str, Any]) -> Mapping[str, Any]:
     data = event.get("data")
-    if isinstance(data, Mapping) and _KNOWN_AND_DATA.issuperset(event):
+    if is_object(data) and _KNOWN_AND_DATA.issuperset(event):
         return data
     others = {name: value for name, value in event.items() if name not in _KNOWN}
     if isinstance(data, Mapping):

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from lakecore.base import Clock, InvalidInput, NotFound, SystemClock
 from lakecore.base.limits import KIB
 from lakecore.observer import _questions as questions
+from lakecore.observer._clean import is_object
 from lakecore.observer._event import event_row
 from lakecore.observer._kinds import EVENTS, SPANS
 from lakecore.observer._otlp import read_request, span_rows
@@ -137,7 +138,7 @@ class Observer:
                 if count == len(events):
                     raise
                 continue
-            if isinstance(event, Mapping) and event.get("id") is not None:
+            if is_object(event) and event.get("id") is not None:
                 has_ids = True
             elif prefix is not None:
                 row["id"] = f"{prefix}:{position}"

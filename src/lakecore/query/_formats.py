@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +12,7 @@ import pyarrow as pa
 
 from lakecore.base import InvalidInput
 from lakecore.base.appended import AppendedFile
-from lakecore.base.limits import MIB
+from lakecore.base.limits import KIB, MIB
 from lakecore.query._cells import json_lines, plain_cells
 from lakecore.query._table import render
 
@@ -22,6 +24,10 @@ FORMATS: Final = ("table", "json", "ndjson", "csv", "arrow", "parquet")
 _MAX_TEXT_ROWS: Final = 16_384
 _MAX_TEXT_BYTES: Final = 64 * MIB
 """Of one batch that becomes text at once: escapes can make it six times as large."""
+
+_CHUNK_BYTES: Final = 512 * KIB
+"""Of an Arrow stream: much longer ones are slower, since what a socket does not take is moved."""
+_COMPANY_S: Final = 0.02
 
 _ROW_GROUP_ROWS: Final = 131_072
 _ROW_GROUP_BYTES: Final = 128 * MIB
@@ -73,10 +79,16 @@ def _csv(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes
 
 def _arrow(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     sink = io.BytesIO()
+    asked_s = -math.inf
     with pa.ipc.new_stream(sink, schema) as writer:
         for batch in batches:
+            waited_s = time.monotonic() - asked_s
             writer.write_batch(batch)
-            yield _drain(sink)
+            # Batches that come one upon the other share a chunk: each chunk is a step of a thread
+            # and a write to a socket. What comes slowly goes out at once.
+            if sink.tell() >= _CHUNK_BYTES or waited_s > _COMPANY_S:
+                yield _drain(sink)
+            asked_s = time.monotonic()
     yield _drain(sink)
 
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import count as count_from
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from tests.fakes.delta_lake import bytes_of
 
 from lakecore.base import InvalidInput
-from lakecore.query import FORMATS, QueryEngine, QueryResult
+from lakecore.query import FORMATS, QueryEngine, QueryResult, _formats
 
 
 class Held:
@@ -273,6 +275,21 @@ def test_formats_are_written_while_they_are_computed(engine: QueryEngine, format
     with engine.sql(query) as result:
         chunks = result.chunks(format_name)
         assert sum(len(next(chunks)) for _ in range(2)) > 100
+
+
+@pytest.mark.parametrize(("step_s", "count"), [(0.0, 6), (1.0, 41)])
+def test_batches_that_come_together_share_a_chunk(
+    monkeypatch: pytest.MonkeyPatch, step_s: float, count: int
+) -> None:
+    """The first goes out at once, those upon it half a MiB at a time, and what is slow alone."""
+    batch = pa.record_batch({"n": pa.array(range(8_192), pa.int64())})
+    now_s = count_from(0.0, step_s)
+    monkeypatch.setattr(_formats, "time", SimpleNamespace(monotonic=lambda: next(now_s)))
+    chunks = list(_formats._arrow(batch.schema, iter([batch] * 40)))
+    assert len(chunks) == count
+    assert max(map(len, chunks)) < _formats._CHUNK_BYTES + 2 * batch.nbytes
+    assert len(chunks[0]) < 2 * batch.nbytes
+    assert pa.ipc.open_stream(b"".join(chunks)).read_all().num_rows == 40 * 8_192
 
 
 def test_many_batches_become_one_document(engine: QueryEngine) -> None:
