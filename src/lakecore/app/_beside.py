@@ -24,9 +24,14 @@ _SIGNING_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]+")
 @contextmanager
 def beside(parts: Components) -> Iterator[None]:
     """Everything of it, for the block."""
+    from lakecore.app._replicas import Replicating
     from lakecore.app._search import Refresher
     from lakecore.app._webhooks import make_deliverer
 
+    if parts.format.is_replica:
+        # Nothing that it does goes anywhere; who serves the lake does it.
+        yield
+        return
     trace_settings = traces_of(parts.settings)
     if trace_settings is not None:
         parts.traces.start(trace_settings)
@@ -36,9 +41,12 @@ def beside(parts: Components) -> Iterator[None]:
     refresher = Refresher(parts) if parts.settings.search.refresh else None
     if refresher is not None:
         refresher.start()
+    replicating = Replicating(parts)
+    replicating.start()
     try:
         yield
     finally:
+        replicating.stop()
         if parts.deliverer is not None:
             parts.deliverer.stop()
             parts.deliverer = None

@@ -25,7 +25,8 @@ class BucketState:
 
     Attributes:
         uri, credentials: where it is, and where its credentials are; no secret in either.
-        state: ``ok``, ``read-only``, or ``away`` with `error`.
+        state: ``ok``, ``read-only``, ``empty`` of a replica that nothing was copied to, or
+            ``away`` with `error`.
         is_create_only: whether it creates an object only once; None: it was not tried.
         datasets: names of those whose tables are in it.
         replica: of a replica, which state of the lake it has; None without one.
@@ -45,7 +46,7 @@ class BucketState:
     @property
     def ok(self) -> bool:
         """Whether it can be used for what it is for."""
-        return self.state != "away" and self.is_create_only is not False
+        return self.state not in ("away", "empty") and self.is_create_only is not False
 
 
 class BucketFace:
@@ -200,6 +201,9 @@ def _state(
     if made["state"] == "ok" and one.read_only:
         made["state"] = "read-only"
     replica = None
+    if one.role == "replica" and made["state"] == "away" and "://" not in one.uri:
+        # A folder that is made by the first replication.
+        made["hint"] = f"`lakecore replicate {one.name}` makes it, where it is no disk to mount"
     if one.role == "replica" and made["state"] != "away":
         from lakecore.app._replicas import replica_state
 
@@ -207,6 +211,9 @@ def _state(
             replica = replica_state(parts, one)
         except LakecoreError as error:
             made |= {"state": "away", "error": str(error), "hint": error.hint}
+        else:
+            if replica["complete"] is None:
+                made |= {"state": "empty", "hint": f"`lakecore replicate {one.name}` fills it"}
     return BucketState(
         name=one.name,
         role=one.role,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakecore.app._components import Components
+    from lakecore.app._serving import Serving
     from lakecore.gateway import Figure
     from lakecore.telemetry import LogLines
 
@@ -34,10 +35,12 @@ class LakeFigures:
         parts: Components,
         *,
         lines: LogLines | None = None,
+        serving: Serving | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._parts = parts
         self._lines = lines
+        self._serving = serving
         self._monotonic_s = monotonic_s
         self._looked_s = float("-inf")
         self._found: list[Figure] = []
@@ -47,7 +50,7 @@ class LakeFigures:
         """All of them; what does not answer now is left out, and said."""
         with self._lock:
             if self._monotonic_s() - self._looked_s >= EVERY_S:
-                self._found = [*self._journal(), *self._verified()]
+                self._found = [*self._journal(), *self._verified(), *self._stores()]
                 self._looked_s = self._monotonic_s()
             found = list(self._found)
         return [*found, *self._beside()]
@@ -88,6 +91,48 @@ class LakeFigures:
             ),
             Figure("journal_duplicate_ids", "Ids that two events have.", stats["duplicate_ids"]),
         ]
+
+    def _stores(self) -> list[Figure]:
+        """The lake's own store, its buckets and its replicas."""
+        from lakecore.app._bucket_face import bucket_states
+        from lakecore.gateway import Figure
+
+        serving, parts = self._serving, self._parts
+        if serving is None or not parts.settings.storage.bucket:
+            return []
+        found = [
+            Figure("primary_up", "Whether the lake's own store answers.",
+                   int(serving.breaker.error is None)),
+            Figure("primary_trips", "Times that it did not.", serving.breaker.trips, "counter"),
+            Figure("replica_answers", "Questions that a replica answered.", serving.answers,
+                   "counter"),
+        ]  # fmt: skip
+        if serving.breaker.error is not None:
+            last = serving.last
+            if last is not None:
+                labels = {"replica": last.replica}
+                about = "Age of the state that answers."
+                found.append(Figure("replica_age_seconds", about, last.age_s, "gauge", labels))
+            return found
+        try:
+            states = bucket_states(parts)
+        except LakecoreError:
+            return found
+        for state in states:
+            named = {"bucket": state.name, "role": state.role}
+            about = "Whether a bucket answers."
+            found.append(Figure("bucket_up", about, int(state.ok), "gauge", named))
+            if state.replica is not None and state.replica["lag_s"] is not None:
+                labels, replica = {"replica": state.name}, state.replica
+                about = "Age of the state that a replica has."
+                found.append(
+                    Figure("replica_age_seconds", about, replica["lag_s"], "gauge", labels)
+                )
+                about = "Events that a replica does not have yet."
+                found.append(
+                    Figure("replica_lag_events", about, replica["lag_events"], "gauge", labels)
+                )
+        return found
 
     def _verified(self) -> list[Figure]:
         """When the lake was last verified on this machine, and what that showed."""

@@ -68,8 +68,9 @@ class Lake(
     """
 
     def __init__(self, components: Components | Serving, *, actor: str) -> None:
-        is_serving = isinstance(components, Serving)
-        self._serving = components if is_serving else Serving.of(components)
+        self._serving: Serving = (
+            components if isinstance(components, Serving) else Serving.of(components)
+        )
         self._actor = actor
 
     @property
@@ -103,6 +104,11 @@ class Lake(
     def served(self) -> Served | None:
         """That a replica answers now, which one and how old; None while the primary does."""
         return self._serving.served
+
+    @property
+    def last_served(self) -> Served | None:
+        """What was said of the last answer of a replica; None: there was none."""
+        return self._serving.last
 
     @property
     def journal(self) -> Journal:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from lakecore.config import BucketSettings, Settings
 
 _FOLDER: Final = "replicas"
+_log = logging.getLogger(__name__)
 
 
 def replica_buckets(settings: Settings) -> list[BucketSettings]:
@@ -122,19 +125,45 @@ class Replicating:
 
     def __init__(self, parts: Components) -> None:
         self._parts = parts
-        self.errors: dict[str, LakecoreError] = {}
-        """Of each replica the last run's error; none where it went well."""
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
-    def run(self, stop: Callable[[], None]) -> None:
-        """Bring all replicas up to date; one that fails does not keep the others from it."""
-        for bucket in replica_buckets(self._parts.settings):
-            stop()
-            try:
-                replicate_to(self._parts, bucket.name, on_step=lambda _: stop())
-            except LakecoreError as error:
-                self.errors[bucket.name] = error
-            else:
-                self.errors.pop(bucket.name, None)
+    def start(self) -> None:
+        """Begin, where settings name a replica and do not say never."""
+        interval_s = self._parts.settings.storage.replicate_interval_s
+        if not interval_s or not replica_buckets(self._parts.settings):
+            return
+        self._thread = threading.Thread(
+            target=self._loop, args=(interval_s,), name="lakecore-replicate", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a run that is under way is broken off between two of its steps."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _loop(self, interval_s: float) -> None:
+        while not self._ended.wait(interval_s):
+            for bucket in replica_buckets(self._parts.settings):
+                if self._ended.is_set():
+                    return
+                try:
+                    replicate_to(self._parts, bucket.name, on_step=self._check)
+                except _Ended:
+                    return
+                except LakecoreError as error:
+                    # The next run goes on; metrics show how old the replica gets.
+                    _log.warning("the replica %s is not brought up to date: %s", bucket.name, error)
+
+    def _check(self, step: str) -> None:
+        if self._ended.is_set():
+            raise _Ended
+
+
+class _Ended(Exception):
+    """The process ends: replication is broken off."""
 
 
 @contextmanager

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from lakecore.app._beside import check_settings
 from lakecore.app._enforced import Answering, Enforced, probe_all
+from lakecore.app._serving import ServedPart
 from lakecore.base import Bug, LakecoreError
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.app._console import LakeConsole
     from lakecore.app._lake import Lake
-    from lakecore.auth import Principal
+    from lakecore.app._serving import Served
+    from lakecore.auth import Keys, Principal
     from lakecore.gateway import AccessLog, AccessRecord, Gateway, GatewaySettings, Watchers
     from lakecore.telemetry import LogLines
 
@@ -142,17 +144,21 @@ def open_gateway(
     def acting_as(principal: Principal) -> ActingLake:
         return ActingLake(lake, principal)
 
-    parts.agents.watch()
+    # Keys are documents of the lake: while a replica answers, they are as it has them.
+    served_keys = cast("Keys", ServedPart(lake._serving, "keys"))
+    keys = (served_keys if lake._serving.has_replicas else parts.keys) if asks_for_keys else None
+    if not parts.format.is_replica:
+        parts.agents.watch()
     app = create_app(
         acting_as,
         settings,
-        parts.keys if asks_for_keys else None,
+        keys,
         local=Principal.local(lake.actor),
-        probes=_probes(parts),
+        probes=_probes(lake),
         state_dir=parts.state_dir,
-        mounts=mounts_of(lake, acting_as, parts.keys if asks_for_keys else None, needed=only_mcp),
+        mounts=mounts_of(lake, acting_as, keys, needed=only_mcp),
         only_mounts=only_mcp,
-        watchers=_watchers(parts, lines),
+        watchers=_watchers(lake, lines),
     )
     if console_port is None and settings.port == 0:
         console_port = 0
@@ -176,8 +182,9 @@ def open_gateway(
     return LakeGateway(gateway, parts, settings, console, asks_for_keys=asks_for_keys)
 
 
-def _watchers(parts: Components, lines: LogLines | None) -> Watchers:
+def _watchers(lake: Lake, lines: LogLines | None) -> Watchers:
     """Who is told of what the gateway does."""
+    parts = lake._parts
     from lakecore.app._access import ObservedAccess
     from lakecore.app._figures import LakeFigures
     from lakecore.gateway import AccessLines, Watchers
@@ -188,7 +195,8 @@ def _watchers(parts: Components, lines: LogLines | None) -> Watchers:
     return Watchers(
         access=access,
         traces=parts.traces,
-        figures=LakeFigures(parts, lines=lines),
+        figures=LakeFigures(parts, serving=lake._serving, lines=lines),
+        served=lambda since_s: _told(lake._serving.served_since(since_s)),
     )
 
 
@@ -199,17 +207,21 @@ class _NotKept:
         """Nothing."""
 
 
-def _probes(parts: Components) -> dict[str, Callable[[], object]]:
-    """What has to answer before a gateway is ready."""
+def _told(served: Served | None) -> dict[str, Any] | None:
+    return None if served is None else served.to_dict()
+
+
+def _probes(lake: Lake) -> dict[str, Callable[[], object]]:
+    """What has to answer before a gateway is ready: the lake's own store, or a replica."""
 
     def query() -> object:
-        with parts.query.sql("select 1 as one", timeout_s=_PROBE_TIMEOUT_S) as result:
+        with lake._parts.query.sql("select 1 as one", timeout_s=_PROBE_TIMEOUT_S) as result:
             return result.to_pylist()
 
     def journal() -> object:
-        stats = parts.journal.stats()
+        stats = lake.journal.stats()
         if stats["pending"]["unreadable"]:
             raise LakecoreError("some of what waits for sealing cannot be read")
         return stats
 
-    return {"store": parts.catalog.list_datasets, "journal": journal, "query": query}
+    return {"store": lake.datasets, "journal": journal, "query": query}

@@ -96,6 +96,9 @@ class Serving:
         self.answers = 0
         """Questions that a replica answered."""
 
+        self.last: Served | None = None
+        """What was said of the last of them."""
+
         self.breaker = Breaker(
             self._look,
             interval_s=settings.storage.probe_interval_s,
@@ -112,7 +115,7 @@ class Serving:
         made._lock = threading.RLock()
         made._primary, made._replica = parts, None
         made._instead = ContextVar("instead", default="")
-        made._last_s, made.answers = float("-inf"), 0
+        made._last_s, made.answers, made.last = float("-inf"), 0, None
         made.breaker = Breaker(lambda: None, interval_s=1.0)
         return made
 
@@ -143,13 +146,13 @@ class Serving:
         return self._served(opened, f"{what} does not answer", instead)
 
     def served_since(self, monotonic_s: float) -> Served | None:
-        """The same, also when a replica answered at any time since then."""
-        if (now := self._served_or_none()) is not None:
-            return now
-        opened = self._replica
-        if self._last_s < monotonic_s or opened is None:
+        """That a replica answered anything since then, by what is known: nothing is asked."""
+        opened, last = self._replica, self.last
+        if opened is None or last is None:
             return None
-        return self._served(opened, "the primary did not answer", "")
+        if self._last_s < monotonic_s and self.breaker.error is None:
+            return None
+        return replace(last, age_s=max(0.0, opened.parts.clock.now_us() - last.at_us) / 1e6)
 
     # -- questions and changes --------------------------------------------------------
 
@@ -168,6 +171,10 @@ class Serving:
                 raise
             if not bucket:
                 return self._noted(ask)
+            try:
+                self._opened()
+            except LakecoreError:
+                raise error from None  # what is wrong is the bucket; the rest of the lake answers
             token = self._instead.set(bucket)
             try:
                 return self._noted(ask)
@@ -282,17 +289,16 @@ class Serving:
                     where=served.replica,
                     hint="[storage] max_stale_s says how old answers may be",
                 )
+            # Before the answer: whoever hands it on must find it said.
+            self.last, self._last_s = served, time.monotonic()
             warnings.warn(StaleAnswer(str(served)), stacklevel=4)
         found = ask()
-        self.answers += 1
-        self._last_s = time.monotonic()
+        if served is not None:
+            self.answers += 1
+            self._last_s = time.monotonic()
+            if hasattr(found, "served"):
+                found.served = served
         return found
-
-    def _served_or_none(self) -> Served | None:
-        try:
-            return self.served
-        except LakecoreError:
-            return None
 
     def _served(self, opened: _Opened, reason: str, bucket: str) -> Served:
         state = opened.state()

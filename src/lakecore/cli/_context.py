@@ -40,24 +40,16 @@ class State:
 
         Changes are made in the name of `actor`, else as configured.
         """
-        from lakecore.app import open_lake
+        from lakecore.app import StaleAnswer, open_lake
 
-        with (
-            warnings.catch_warnings(record=True) as said,
-            open_lake(self.lake, actor=actor, config=self.config_file, create=create) as lake,
-        ):
-            warnings.simplefilter("always", category=UserWarning)
+        # Said once, at the end, and not by whatever line of ours asked.
+        warnings.simplefilter("ignore", category=StaleAnswer)
+        with open_lake(self.lake, actor=actor, config=self.config_file, create=create) as lake:
             try:
                 yield lake
             finally:
-                _tell(said)
-
-
-def _tell(said: list[warnings.WarningMessage]) -> None:
-    """What was answered by a replica, and how old that is: the last word about it."""
-    found = [str(one.message) for one in said if type(one.message).__name__ == "StaleAnswer"]
-    if found:
-        note(f"warning: {printable(found[-1])}")
+                if (last := lake.last_served) is not None:
+                    note(f"warning: {printable(str(last))}")
 
 
 pass_state = click.make_pass_decorator(State, ensure=True)

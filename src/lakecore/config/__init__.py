@@ -23,7 +23,7 @@ This is the only package that reads settings from the environment.
 ('./lake', 'default')
 """
 
-from lakecore.config._buckets import BucketSettings, check_buckets
+from lakecore.config._buckets import BucketSettings, StorageSettings, check_buckets
 from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
 from lakecore.config._programs import (
@@ -41,7 +41,6 @@ from lakecore.config._settings import (
     LakeSettings,
     QuerySettings,
     Settings,
-    StorageSettings,
     TruthSettings,
     WebhookSettings,
 )

@@ -53,6 +53,7 @@ from lakecore.gateway._openapi import describe, methods_of, routes_of
 from lakecore.gateway._ports import ActingAs, Authenticator
 from lakecore.gateway._problems import HttpProblem
 from lakecore.gateway._rates import Rates
+from lakecore.gateway._replica import ReplicaHeader
 from lakecore.gateway._requests import Requests
 from lakecore.gateway._running import Queries
 from lakecore.gateway._settings import GatewaySettings
@@ -80,6 +81,7 @@ class Rooms:
     Attributes:
         authenticator: None: nobody is asked for a key, and everybody is `local`.
         probes: what has to answer for the gateway to be ready.
+        served: whether a replica answered anything since then.
         stopping: set when answers without an end have to end.
         probing: calls of `probes` that are under way.
         at_end: what a room has to let go of on the event loop, by its name.
@@ -90,6 +92,7 @@ class Rooms:
     authenticator: Authenticator | None
     local: Principal
     probes: Mapping[str, Callable[[], object]]
+    served: Callable[[float], Mapping[str, Any] | None]
     workers: Workers
     requests: Requests
     rates: Rates
@@ -134,6 +137,7 @@ def create_app(
         authenticator=authenticator,
         local=local or Principal.local("unknown"),
         probes=probes or {},
+        served=watchers.served,
         workers=workers,
         requests=Requests(None if state_dir is None else state_dir / REQUESTS),
         rates=Rates(per_s=settings.rate_per_s, burst=settings.rate_burst),
@@ -183,6 +187,7 @@ def create_app(
     if settings.compress:
         app.add_middleware(Compressing, workers=rooms.workers)
     app.add_middleware(Edge, settings=settings, workers=rooms.workers)
+    app.add_middleware(ReplicaHeader, served=watchers.served)
     app.add_middleware(Watcher, traces=watchers.traces, queue=queue, figures=counted)
     return app
 

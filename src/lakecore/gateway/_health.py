@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -25,15 +26,23 @@ _log = logging.getLogger(__name__)
 
 @router.get("/health")
 @needs(OPEN)
-async def health() -> dict[str, str]:
-    """The process answers. Nothing else is asked; no key is needed."""
-    return {"status": "ok"}
+async def health(request: Request) -> dict[str, str]:
+    """The process answers. Nothing else is asked; no key is needed.
+
+    While a replica answers instead of the lake's own store: `"primary": "away"`.
+    """
+    served = request.app.state.rooms.served(time.monotonic())
+    return {"status": "ok"} if served is None else {"status": "ok", "primary": "away"}
 
 
 @router.get("/ready")
 @needs(KNOWN)
 async def ready(request: Request) -> Response:
-    """Store, journal and query are tried: 200 when all answer, else 503 and which does not."""
+    """Store, journal and query are tried: 200 when all answer, else 503 and which does not.
+
+    A replica that answers instead of the lake's own store counts, and is named.
+    """
+    since_s = time.monotonic()
     rooms = request.app.state.rooms
     probes: dict[str, Callable[[], object]] = rooms.probes
     found: dict[str, str] = {}
@@ -42,7 +51,11 @@ async def ready(request: Request) -> Response:
     is_ready = set(found.values()) == {"ok"}
     status = 200 if is_ready else 503
     headers = {} if is_ready else {"retry-after": "2"}
-    return json_answer({"status": "ok" if is_ready else "unavailable", **found}, status, headers)
+    body: dict[str, object] = {"status": "ok" if is_ready else "unavailable", **found}
+    served = rooms.served(since_s)
+    if served is not None:
+        body |= {"primary": "away", "replica": served}
+    return json_answer(body, status, headers)
 
 
 async def _tried(rooms: Rooms, name: str, probe: Callable[[], object]) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from lakecore.base import InvalidInput, NotFound, Unavailable
-from lakecore.gateway._answers import Streamed, json_answer
+from lakecore.gateway._answers import Streamed, json_answer, to_json
 from lakecore.gateway._body import Model, describe_body, read_json
 from lakecore.gateway._changes import Tier, recovered, told
 from lakecore.gateway._guard import Access, Caller, caller_of, needs
@@ -270,7 +270,8 @@ def _chunks(result: QueryResult, form: str) -> Iterator[bytes]:
     yield b'{"columns":' + msgspec.json.encode(columns) + b',"items":'
     yield from result.chunks("json")
     truncated = b"true" if result.truncated else b"false"
-    yield b',"next":null,"truncated":' + truncated + b"}\n"
+    replica = b"" if result.served is None else b',"replica":' + to_json(result.served.to_dict())
+    yield b',"next":null,"truncated":' + truncated + replica + b"}\n"
 
 
 async def _streamed(rooms: Rooms, caller: Caller, rows: _Rows) -> AsyncIterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +31,8 @@ class Watchers:
     access: AccessLog = field(default_factory=AccessLines)
     traces: Traces = field(default_factory=Traces)
     figures: Callable[[], Sequence[Figure]] = tuple
+    served: Callable[[float], Mapping[str, Any] | None] = lambda since_s: None
+    """Since a monotonic time, whether a replica answered anything: which, and how old it is."""
 
 
 class Watcher:

@@ -30,6 +30,7 @@ from lakecore.base import (
     Unavailable,
 )
 
+_INSIDE: Final = ".local"
 LOCK_TIMEOUT_S: Final = 30.0
 """How long a writer waits for the writers of other processes."""
 _LOCK_POLL_S: Final = 0.0003
@@ -267,10 +268,20 @@ def alone(path: Path, wait_s: float) -> Iterator[bool]:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and its parents; their names are durable on return."""
+    """Make a directory and its parents; their names are durable on return.
+
+    Not the one of a local lake whose folder is gone, a disk that is not mounted any more say:
+    `FileNotFoundError`. What would be written there hides behind the disk when it is back.
+    """
+    if path.name == _INSIDE and not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the lake's folder is not there", str(path.parent))
+    _make(path)
+
+
+def _make(path: Path) -> None:
     if path.is_dir():
         return
-    make_directory(path.parent)
+    _make(path.parent)
     with suppress(FileExistsError):
         path.mkdir()
     fd = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)

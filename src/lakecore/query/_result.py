@@ -35,6 +35,8 @@ class QueryResult:
         self._truncated = False
         self.schema: pa.Schema = plain_schema(stream.schema)
         """Names and types of the columns."""
+        self.served: Any = None
+        """That a replica answers, which one and how old it is; None: the lake's own store."""
 
     @property
     def truncated(self) -> bool:

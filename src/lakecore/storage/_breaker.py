@@ -55,12 +55,16 @@ class Breaker:
         """For how long it has been open."""
         return time.monotonic() - self._since_s if self._error is not None else 0.0
 
+    def is_open(self) -> bool:
+        """Whether the other side is known not to answer."""
+        return self._error is not None
+
     def ask(self) -> bool:
         """Whether the other side answers now; opens the breaker when it does not."""
-        if self._error is not None:
+        if self.is_open():
             return False
         with self._asking:
-            if self._error is not None:
+            if self.is_open():
                 return False  # somebody found out while we waited
             error = self._tried()
             if error is None:

@@ -86,7 +86,7 @@ class CredentialsReference:
                 hint="set them for the process that runs Lakecore",
             )
         return Found(
-            {option: environ[name] for option, name in self.variables.items() if environ.get(name)}
+            {option: text for option, name in self.variables.items() if (text := environ.get(name))}
         )
 
     def describe(self) -> str:
@@ -121,8 +121,8 @@ def _from_json(path: Path) -> Found:
         raise _unreadable(path, "not JSON") from None
     if not isinstance(content, dict):
         raise _unreadable(path, "no JSON object")
-    options = {
-        _MEMBERS.get(name, name): text
+    options: dict[str, str] = {
+        _MEMBERS.get(str(name), str(name)): text
         for name, text in content.items()
         if isinstance(text, str) and name != "Expiration"
     }

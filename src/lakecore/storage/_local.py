@@ -26,7 +26,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from lakecore.base import AlreadyExists, NotFound, Stop
+from lakecore.base import AlreadyExists, NotFound, Stop, Unavailable
 from lakecore.storage._local_files import (
     UploadFile,
     fed,
@@ -58,6 +58,7 @@ class LocalStore:
         self.url = Path(self._root).as_uri()
         # Folders that this process has seen on the disk, and whose name is durable.
         self._known: set[str] = set()
+        self._had_root = False
 
     def create(self, path: str, data: bytes) -> None:
         check_path(path)
@@ -262,8 +263,12 @@ class LocalStore:
             with suppress(FileExistsError):
                 os.mkdir(self._file(folder))
             sync_folder(os.path.dirname(self._file(folder)))
+        elif self._had_root and not os.path.isdir(self._root):
+            # What were written to the place of a disk that is not mounted any more would be lost.
+            raise Unavailable("the store's directory is not there any more", where=self._root)
         else:
             make_root(self._root)
+            self._had_root = True
         if len(self._known) >= _MAX_KNOWN_FOLDERS:
             self._known.clear()
         self._known.add(folder)

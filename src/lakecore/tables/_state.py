@@ -184,6 +184,7 @@ class TableStates:
         with lock:
             if held and not self._update(dataset, held[0]):
                 held.clear()
+                self._views.pop(location, None)
             if not held:
                 table = self._open(dataset)
                 if table is None:
@@ -311,6 +312,9 @@ class TableStates:
             # Of the store that does not answer, its own list says so.
             if not self._versions(dataset.location) and version is None:
                 return None
+            if not self._has_options(dataset.location):
+                # The credentials had ended, and the store has others by now.
+                return self._open(dataset, version)
             raise CorruptData(
                 "the table's log cannot be read", where=dataset.location, found=error
             ) from error
