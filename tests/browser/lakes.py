@@ -33,6 +33,7 @@ message = "more than 400 seats: somebody looks at it"
 def fill(lake: Lake, folder: Path) -> None:
     """Rules, changes by several people, refusals, what waits, a file with bad rows."""
     lake.truth.apply(RULES, actor="ada")
+    lake.alter("planes", description=HOSTILE, actor="mallory")
     lake.update("planes", keys=["N10156"], set={"seats": 60}, actor="ada", reason="counted again")
     lake.update(
         "planes",

@@ -45,3 +45,10 @@ def violations(page: Page) -> list[str]:
         for one in found["violations"]
         for node in one["nodes"]
     ]
+
+
+def settle(page: Page) -> None:
+    """Until what was asked for is there: no skeleton is left, and a frame was drawn."""
+    page.wait_for_selector(".shell, .login")
+    page.locator(".skeleton").first.wait_for(state="detached")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
