@@ -27,6 +27,7 @@ VIEWS = {
     "changes": "/changes",
     "change": "/changes/{change}",
 }
+PICTURES = ("home", "lake", "dataset", "journal", "entity", "proof", "change")
 
 
 def paths(served: Served) -> dict[str, str]:
@@ -45,9 +46,9 @@ def test_every_view_can_be_read_by_everybody(full: Served, page: Page, theme: st
     for name, path in paths(full).items():
         page.goto(url + path)
         settle(page)
-        if broken := violations(page):
+        if broken := violations(page, rules=None if theme == "light" else ["color-contrast"]):
             found[name] = broken
-        if theme == "light" or name in ("home", "entity"):
+        if name in PICTURES:
             keep_screen(page, name if theme == "light" else f"{name}-dark")
     assert found == {}
 
@@ -62,7 +63,7 @@ def test_a_phone_shows_every_view_without_scrolling_sideways(full: Served, page:
         settle(page)
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             wide.append(name)
-        if name in ("home", "entity"):
+        if name == "home":
             keep_screen(page, f"{name}-phone")
     assert wide == []
 
