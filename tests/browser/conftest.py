@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.browser.lakes import fill
+from tests.gateways import serving
 from tests.servers import has_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+    from tests.gateways import Served
 
 if not has_browser():
     collect_ignore_glob = ["test_*.py"]
@@ -36,6 +39,23 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A lake with something of everything, that asks for no keys."""
+    folder = tmp_path_factory.mktemp("full")
+    with serving(folder, keys=False) as served:
+        fill(served.lake, folder)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A lake with two datasets, that asks for keys."""
+    with serving(tmp_path_factory.mktemp("keyed")) as served:
+        served.lake.create("salaries", key="name")
+        yield served
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page of its own; at the end nothing may have gone wrong in it unseen."""
@@ -44,6 +64,7 @@ def page(browser: Browser) -> Iterator[Page]:
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("dialog", lambda dialog: wrong.append(f"a script ran: {dialog.message}"))
     opened.on("console", lambda told: wrong.append(told.text) if _is_wrong(told) else None)
     yield opened
     context.close()

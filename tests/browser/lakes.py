@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
 from lakecore.app import Lake
 from lakecore.base import Refused
 
-HOSTILE = "<img src=x onerror=alert(1)>"
-"""A value that would run where it was taken for markup."""
+IS_FOR_PICTURES = bool(os.environ.get("LAKECORE_SCREENS"))
+HOSTILE = "EMBRAER EMB-145" if IS_FOR_PICTURES else "<img src=x onerror=alert(1)>"
+"""A value that would run where it was taken for markup; in pictures, one for people."""
 
 RULES = """
 name = "fleet"
@@ -33,6 +35,7 @@ message = "more than 400 seats: somebody looks at it"
 def fill(lake: Lake, folder: Path) -> None:
     """Rules, changes by several people, refusals, what waits, a file with bad rows."""
     lake.truth.apply(RULES, actor="ada")
+    lake.alter("planes", description=HOSTILE, actor="mallory")
     lake.update("planes", keys=["N10156"], set={"seats": 60}, actor="ada", reason="counted again")
     lake.update(
         "planes",

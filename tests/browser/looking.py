@@ -32,16 +32,22 @@ def log_in_with(page: Page, served: Served, key: str) -> str:
     return url
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.2 A and AA, one line each."""
+def violations(page: Page, rules: list[str] | None = None) -> list[str]:
+    """What axe-core finds against WCAG 2.2 A and AA, or against some rules, one line each."""
     # As the browser's own tools do: the page's policy lets no foreign script in.
     page.evaluate(_AXE.read_text() + ";void 0")
-    found = page.evaluate(
-        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', "
-        "'best-practice']})"
-    )
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": tags}
+    found = page.evaluate("(only) => axe.run(document, {runOnly: only})", only)
     return [
         f"{one['id']}: {node['target']}: {node['failureSummary'][:300]}"
         for one in found["violations"]
         for node in one["nodes"]
     ]
+
+
+def settle(page: Page) -> None:
+    """Until what was asked for is there: no skeleton is left, and a frame was drawn."""
+    page.wait_for_selector(".shell, .login")
+    page.locator(".skeleton").first.wait_for(state="detached")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

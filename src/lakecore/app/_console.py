@@ -114,11 +114,12 @@ def open_console(
         is_secure=origins.is_secure,
         local=None if asks_for_keys else local,
         authenticate=authenticate,
+        recheck=recheck,
         show=lambda link: _show(f"log in at {shown}{_LINK}{link}", lines),
         about={"version": __version__},
     )
     enter: Inside = inside(app)
-    console = Console(enter, assets, door, origins, recheck)
+    console = Console(enter, assets, door, origins)
     return LakeConsole(Beside(console, bound), shown, "", door)
 
 

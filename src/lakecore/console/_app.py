@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,22 +43,13 @@ class Console:
 
     Args:
         inside: what answers under `API`.
-        recheck: raises `Unauthenticated` when a principal's key has ended; does not wait.
     """
 
-    def __init__(
-        self,
-        inside: Inside,
-        assets: Assets,
-        door: Door,
-        origins: Origins,
-        recheck: Callable[[Principal], Awaitable[None]],
-    ) -> None:
+    def __init__(self, inside: Inside, assets: Assets, door: Door, origins: Origins) -> None:
         self._inside = inside
         self._assets = assets
         self._door = door
         self._origins = origins
-        self._recheck = recheck
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,10 +91,9 @@ class Console:
 
     async def _forward(self, request: Request) -> None:
         """What the gateway says to this principal. The cookie stays here."""
-        principal = self._door.principal(request, time.monotonic())
+        principal = await self._door.principal(request)
         if principal is None:
             raise Unauthenticated("you are not logged in", hint="log in again")
-        await self._recheck(principal)
         scope = request.scope
         path = request.path.removeprefix(API)
         raw = scope.get("raw_path", b"").removeprefix(API.encode())

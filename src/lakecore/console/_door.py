@@ -29,6 +29,7 @@ class Door:
         is_secure: whether the cookie goes by https alone.
         local: who comes with a one-time link; None: there are none, a key is needed.
         authenticate: the principal of a key and an address, or raises as `auth.Keys` does.
+        recheck: raises `Unauthenticated` when a principal's key has ended.
         show: prints a new link where `lakecore up` runs.
         about: what a page may know before anybody logged in.
     """
@@ -41,6 +42,7 @@ class Door:
         is_secure: bool,
         local: Principal | None,
         authenticate: Callable[[str, str | None], Awaitable[Principal]],
+        recheck: Callable[[Principal], Awaitable[None]],
         show: Callable[[str], None],
         about: dict[str, Any],
     ) -> None:
@@ -49,6 +51,7 @@ class Door:
         self._is_secure = is_secure
         self._local = local
         self._authenticate = authenticate
+        self._recheck = recheck
         self._show = show
         self._about = about
         self._shown_s = float("-inf")
@@ -57,10 +60,18 @@ class Door:
         """The secret of a one-time link, None where a key is needed."""
         return None if self._local is None else self._sessions.link(time.monotonic())
 
-    def principal(self, request: Request, now_s: float) -> Principal | None:
-        """Who sent a request."""
+    async def principal(self, request: Request) -> Principal | None:
+        """Who sent a request; None: nobody who is logged in, and whose key still holds."""
         text = self._cookie_of(request)
-        return None if text is None else self._sessions.find(text, now_s)
+        found = None if text is None else self._sessions.find(text, time.monotonic())
+        if text is None or found is None:
+            return None
+        try:
+            await self._recheck(found)
+        except Unauthenticated:
+            self._sessions.end(text)
+            return None
+        return found
 
     async def answer(self, request: Request) -> None:
         """One request to /session."""
@@ -78,7 +89,7 @@ class Door:
             raise NotAllowed("POST" if here == "/link" else "GET, POST, DELETE")
 
     async def _who(self, request: Request) -> None:
-        principal = self.principal(request, time.monotonic())
+        principal = await self.principal(request)
         told = {**self._about, "asks_for_keys": self._local is None, "principal": None}
         if principal is not None:
             told["principal"] = {

@@ -96,3 +96,8 @@ export function contextOf(event: Event, member: string): string {
     return "";
   }
 }
+
+/** Of a dataset's newest events, the last one that changed it: a decision about it did not. */
+export function lastChange(events: readonly Event[] | undefined): Event | undefined {
+  return events?.find((event) => event.version !== null);
+}

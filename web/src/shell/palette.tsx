@@ -12,6 +12,7 @@ interface Choice {
 }
 
 const MOST = 50;
+const NONE = 3;
 
 /** `/` and Ctrl-K: views, datasets, actions, by a few letters of their names. */
 export function Palette({ close }: { close: () => void }) {
@@ -47,7 +48,12 @@ export function Palette({ close }: { close: () => void }) {
       },
     })),
   ];
-  const found = all.filter((choice) => fits(choice.title, text)).slice(0, MOST);
+  const found = all
+    .map((choice) => ({ choice, rank: rankOf(choice.title, text) }))
+    .filter((one) => one.rank < NONE)
+    .sort((a, b) => a.rank - b.rank)
+    .slice(0, MOST)
+    .map((one) => one.choice);
   const chosen = Math.min(at, Math.max(0, found.length - 1));
   const take = (choice: Choice | undefined) => {
     if (!choice) return;
@@ -111,14 +117,17 @@ export function Palette({ close }: { close: () => void }) {
   );
 }
 
-/** Whether all letters occur in this order. */
-function fits(title: string, text: string): boolean {
-  let from = 0;
+/** How well a title fits: its beginning, a part of it, its letters in this order; or not. */
+function rankOf(title: string, text: string): number {
   const low = title.toLowerCase();
-  for (const letter of text.toLowerCase().replace(/\s/g, "")) {
+  const wanted = text.trim().toLowerCase();
+  if (low.startsWith(wanted)) return 0;
+  if (low.includes(wanted)) return 1;
+  let from = 0;
+  for (const letter of wanted.replace(/\s/g, "")) {
     const at = low.indexOf(letter, from);
-    if (at < 0) return false;
+    if (at < 0) return NONE;
     from = at + 1;
   }
-  return true;
+  return 2;
 }

@@ -112,7 +112,7 @@ export function State({ tone, children }: { tone: Tone; children: ComponentChild
       <span class="state-mark" aria-hidden="true">
         {TONE_WORDS[tone]}
       </span>
-      {children}
+      <span>{children}</span>
     </span>
   );
 }

@@ -29,7 +29,7 @@ export function Grid({ rows, label, height }: { rows: Rows; label: string; heigh
   const last = Math.min(count, Math.ceil((top + seen) / ROW_PX) + BESIDE);
   useLayoutEffect(() => {
     setSeen(place.current?.clientHeight ?? 500);
-  }, [height]);
+  }, [height, rows.count > 0]);
   useEffect(() => {
     place.current?.scrollTo({ top: 0 });
   }, [rows.columns]);
@@ -43,7 +43,7 @@ export function Grid({ rows, label, height }: { rows: Rows; label: string; heigh
     <div
       ref={place}
       class="grid"
-      style={height ? { height: `${height}px` } : {}}
+      style={height ? { maxHeight: `${height}px` } : {}}
       tabIndex={0}
       role="table"
       aria-label={label}

@@ -1,7 +1,7 @@
 import type { Page } from "../../lib/api";
-import { count, moment, plural } from "../../lib/format";
+import { ago, count, moment, plural } from "../../lib/format";
 import type { Check, Event, JournalStats, Pending, Verified } from "../../lib/lake";
-import { type Answer, useApi, useTitle } from "../../lib/use";
+import { type Answer, useApi, useNow, useTitle } from "../../lib/use";
 import { Action, Card, Figure, Shown, Source, State, type Tone } from "../../ui/basics";
 import { Needed } from "./needed";
 import { Rate } from "./rate";
@@ -95,7 +95,7 @@ export default function Home() {
                 }
                 answer={stats}
               />
-              <Figure name="Last event" value={<LastEvent last={last} />} answer={last} />
+              <LastEvent last={last} />
               <Figure
                 name="Refused changes, 24 h"
                 value={refused.data ? counted(refused.data) : "…"}
@@ -143,9 +143,17 @@ function counted(page: Page<unknown>): string {
 }
 
 function LastEvent({ last }: { last: Answer<Page<Event>> }) {
+  const now = useNow(5_000);
   const event = last.data?.items[0];
-  if (!last.data) return <>…</>;
-  return <span class="when">{event ? moment(event.timestamp) : "none yet"}</span>;
+  const told = event ? ago(new Date(event.timestamp).getTime(), now) : "none yet";
+  return (
+    <Figure
+      name="Last sealed event"
+      value={last.data ? told : "…"}
+      note={event && `${moment(event.timestamp)} UTC`}
+      answer={last}
+    />
+  );
 }
 
 function Verdict({ verified }: { verified: Answer<Verified> }) {

@@ -1,7 +1,7 @@
 import { useMemo } from "preact/hooks";
 import { type Page, postJson, quoted, rows } from "../../lib/api";
 import { ago, bytes, count, moment, plural } from "../../lib/format";
-import type { Described, Event } from "../../lib/lake";
+import { type Described, type Event, lastChange } from "../../lib/lake";
 import { type Place, pathOf, setQuery } from "../../lib/router";
 import { useAnswer, useApi, useNow, useTitle } from "../../lib/use";
 import { Card, Empty, Figure, Shown, Source, State } from "../../ui/basics";
@@ -21,11 +21,11 @@ export function Dataset({ name, place }: { name: string; place: Place }) {
   useTitle(name);
   const path = encodeURIComponent(name);
   const table = useApi<Described>(`/catalog/datasets/${path}`);
-  const last = useApi<Page<Event>>(`/journal/recent?limit=1&dataset=${path}`);
+  const last = useApi<Page<Event>>(`/journal/recent?limit=20&dataset=${path}`);
   const now = useNow(10_000);
   const asked = place.query.get("tab") ?? "rows";
   const tab: Tab = asked in TABS ? (asked as Tab) : "rows";
-  const newest = last.data?.items[0];
+  const newest = lastChange(last.data?.items);
   return (
     <div class="page">
       <header class="page-head">

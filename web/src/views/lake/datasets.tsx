@@ -1,6 +1,6 @@
 import type { Page } from "../../lib/api";
 import { ago, bytes, count } from "../../lib/format";
-import type { Described, Entry, Event } from "../../lib/lake";
+import { type Described, type Entry, type Event, lastChange } from "../../lib/lake";
 import { type Place, pathOf, setQuery } from "../../lib/router";
 import { useApi, useNow, useTitle } from "../../lib/use";
 import { Card, Empty, Shown, Source } from "../../ui/basics";
@@ -95,9 +95,9 @@ export function Datasets({ place }: { place: Place }) {
 function Line({ entry }: { entry: Entry }) {
   const path = encodeURIComponent(entry.name);
   const table = useApi<Described>(`/catalog/datasets/${path}`);
-  const last = useApi<Page<Event>>(`/journal/recent?limit=1&dataset=${path}`);
+  const last = useApi<Page<Event>>(`/journal/recent?limit=20&dataset=${path}`);
   const now = useNow(10_000);
-  const event = last.data?.items[0];
+  const event = lastChange(last.data?.items);
   const number = (value: number | null | undefined, shape: (n: number) => string) =>
     value === null || value === undefined ? (table.isLoading ? "…" : "–") : shape(value);
   return (

@@ -36,6 +36,7 @@ export default function Sql({ place }: ViewProps) {
   const [mayChange, setMayChange] = useState(false);
   const [shown, setShown] = useState<"rows" | "chart">("rows");
   const [isHistory, setHistory] = useState(false);
+  const [isReady, setReady] = useState(false);
   const may = useRef(false);
   may.current = mayChange;
 
@@ -88,6 +89,7 @@ export default function Sql({ place }: ViewProps) {
         changed: () => undefined,
       });
       editor.current.focus();
+      setReady(true);
       schema((found) => editor.current?.setSchema(found), own.signal).catch(() => undefined);
     });
     return () => {
@@ -124,7 +126,7 @@ export default function Sql({ place }: ViewProps) {
               Cancel
             </button>
           ) : (
-            <button type="button" class="primary" onClick={() => void start()}>
+            <button type="button" class="primary" disabled={!isReady} onClick={() => void start()}>
               Run <kbd>Ctrl ⏎</kbd>
             </button>
           )}
