@@ -164,7 +164,9 @@ def canary_kind() -> RecordKind:
 def _earlier(lake: Lake, set_id: str, bar: str, model: str) -> list[CanaryRun]:
     from lakecore.review import CanaryRun
 
-    with lake.sql(_EARLIER, {"set": set_id, "bar": bar, "model": model}) as result:
+    with lake.sql(
+        _EARLIER, {"set": set_id, "bar": bar, "model": model}, engine="datafusion"
+    ) as result:
         rows = result.to_pylist()
     return [CanaryRun(r["hits"], r["planted"], tuple(r["scores"])) for r in rows]
 

@@ -244,7 +244,7 @@ class ReviewReading:
         return finding_body(one)
 
     def _sql(self, query: str, **params: object) -> list[dict[str, Any]]:
-        with self._lake.sql(query, params) as result:
+        with self._lake.sql(query, params, engine="datafusion") as result:
             return list(result.to_pylist())
 
 

@@ -49,14 +49,14 @@ def search_reviews(
     def count(name: str, until: datetime | None) -> tuple[int, datetime | None]:
         query = f"select count(*) as n, max(time) as newest from system.{name} "
         query += "where $until is null or time <= $until"
-        with lake.sql(query, {"until": until}) as result:
+        with lake.sql(query, {"until": until}, engine="datafusion") as result:
             [row] = result.to_pylist()
         return row["n"], row["newest"]
 
     def read(name: str, since: datetime | None) -> Iterable[Mapping[str, Any]]:
         query = f"select {_COLUMNS[name]} from system.{name} "
         query += "where $since is null or time > $since order by time"
-        with lake.sql(query, {"since": since}) as result:
+        with lake.sql(query, {"since": since}, engine="datafusion") as result:
             for batch in result.batches():
                 yield from batch.to_pylist()
 

@@ -59,7 +59,7 @@ def profiles_of(lake: Lake, *, before: datetime | None = None) -> list[TrustProf
 
     found: list[Sequence[Mapping[str, Any]]] = []
     for query in (_REVIEWS, _FINDINGS):
-        with lake.sql(query, {"before": before}) as result:
+        with lake.sql(query, {"before": before}, engine="datafusion") as result:
             found.append(result.to_pylist())
     return by_trust(trust_of(found[0], found[1]))
 
@@ -75,7 +75,9 @@ def counted_in(lake: Lake, run_id: str) -> Counted:
     if not (settings.order_by_trust or settings.tier_by_trust):
         return Counted()
     with lake.sql(
-        "select min(time) as began from system.reviews where run_id = $run", {"run": run_id}
+        "select min(time) as began from system.reviews where run_id = $run",
+        {"run": run_id},
+        engine="datafusion",
     ) as result:
         [row] = result.to_pylist()
     trust = known_trust(profiles_of(lake, before=row["began"]))
