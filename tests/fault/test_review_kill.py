@@ -1,7 +1,7 @@
 """A review run that is killed with SIGKILL and run again leaves the ledger of one that was not.
 
-`LAKECORE_SOAK_ROUNDS` is the number of rounds; in each the second of two iterations is killed at
-seeded moments, some while questions are asked and some while rows are written, until it ends.
+`LAKECORE_SOAK_ROUNDS` is the number of rounds, 30 at most; in each the second of two iterations is
+killed at seeded moments, some while questions are asked and some while rows are written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.unit.review.repositories import Project, faulty, mended
 
 import lakecore
 
-ROUNDS = min(int(os.environ.get("LAKECORE_SOAK_ROUNDS", "1")), 100)
+ROUNDS = min(int(os.environ.get("LAKECORE_SOAK_ROUNDS", "1")), 30)
 WORKER = Path(__file__).with_name("review_worker.py")
 FILES = 8
 KILLS = 1 if ROUNDS == 1 else 3
