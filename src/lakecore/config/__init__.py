@@ -27,9 +27,9 @@ from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
 from lakecore.config._programs import (
     AuditorSettings,
+    EmbeddingSettings,
     LlmSettings,
     RungSettings,
-    SearchSettings,
 )
 from lakecore.config._settings import (
     AuthSettings,
@@ -37,6 +37,7 @@ from lakecore.config._settings import (
     JournalSettings,
     LakeSettings,
     QuerySettings,
+    SearchSettings,
     Settings,
     StorageSettings,
     TruthSettings,
@@ -47,6 +48,7 @@ __all__ = [
     "CONFIG_FILE_NAME",
     "AuditorSettings",
     "AuthSettings",
+    "EmbeddingSettings",
     "GatewaySettings",
     "JournalSettings",
     "LakeSettings",

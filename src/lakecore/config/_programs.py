@@ -124,8 +124,8 @@ class LlmSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchSettings:
-    """What texts are made comparable with. See `docs/embeddings.md`."""
+class EmbeddingSettings:
+    """What makes vectors of texts: a part of `[search]`. See `docs/embeddings.md`."""
 
     provider: str = setting(
         "local",
@@ -163,7 +163,7 @@ class SearchSettings:
         minimum=0,
         maximum=20,
     )
-    cache_bytes: int = setting(
+    embedding_cache_bytes: int = setting(
         1 * GIB,
         "Bytes of vectors that are kept in the state directory, of all models together.",
         minimum=1 * MIB,

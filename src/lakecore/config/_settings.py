@@ -12,9 +12,9 @@ from lakecore.base.limits import GIB, MIB
 from lakecore.config._programs import (
     AgentsSettings,
     AuditorSettings,
+    EmbeddingSettings,
     LlmSettings,
     ObserverSettings,
-    SearchSettings,
 )
 from lakecore.config._setting import NO_OPTIONS, setting
 
@@ -163,6 +163,11 @@ class QuerySettings:
     spill_directory: str = setting(
         "", "Where queries spill; empty: the system's temporary directory."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings(EmbeddingSettings):
+    """Searching by meaning: what makes vectors of texts. See `docs/embeddings.md`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
