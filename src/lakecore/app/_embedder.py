@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from lakecore.base import InvalidInput
 
 if TYPE_CHECKING:
-    from lakecore.config import SearchSettings
+    from lakecore.config import EmbeddingSettings
     from lakecore.embeddings import CachedEmbedder, Embedder
 
 
-def make_embedder(given: SearchSettings, state_dir: Path) -> CachedEmbedder:
+def make_embedder(given: EmbeddingSettings, state_dir: Path) -> CachedEmbedder:
     """The provider of `[search]`, with its cache in the state directory.
 
     Raises:
@@ -26,7 +26,7 @@ def make_embedder(given: SearchSettings, state_dir: Path) -> CachedEmbedder:
     return CachedEmbedder(_provider(given), state_dir, max_bytes=given.embedding_cache_bytes)
 
 
-def _provider(given: SearchSettings) -> Embedder:
+def _provider(given: EmbeddingSettings) -> Embedder:
     from lakecore.embeddings import EndpointEmbedder, LocalEmbedder
 
     if given.provider == "local":

@@ -28,10 +28,10 @@ from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
 from lakecore.config._programs import (
     AuditorSettings,
+    EmbeddingSettings,
     LlmSettings,
     ReviewSettings,
     RungSettings,
-    SearchSettings,
 )
 from lakecore.config._settings import (
     AuthSettings,
@@ -40,6 +40,7 @@ from lakecore.config._settings import (
     JournalSettings,
     LakeSettings,
     QuerySettings,
+    SearchSettings,
     Settings,
     TruthSettings,
     WebhookSettings,
@@ -51,6 +52,7 @@ __all__ = [
     "AuthSettings",
     "BucketSettings",
     "ConsoleSettings",
+    "EmbeddingSettings",
     "GatewaySettings",
     "JournalSettings",
     "LakeSettings",

@@ -124,20 +124,9 @@ class LlmSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchSettings:
-    """Indexes, and what texts are made comparable with: `docs/search.md`, `docs/embeddings.md`."""
+class EmbeddingSettings:
+    """What makes vectors of texts: a part of `[search]`. See `docs/embeddings.md`."""
 
-    index_cache_bytes: int = setting(
-        4 * GIB,
-        "Bytes of index files that this machine keeps of a lake in a bucket.",
-        minimum=64 * MIB,
-    )
-    refresh: bool = setting(
-        True, "Refresh indexes whose datasets changed, in the background of `lakecore up`."
-    )
-    refresh_interval_s: float = setting(
-        60.0, "Seconds between two looks at what changed.", minimum=1, maximum=86_400
-    )
     provider: str = setting(
         "local",
         "`local`: the model of the extra `search`, on this machine; `endpoint`: an "

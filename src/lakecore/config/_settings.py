@@ -13,10 +13,10 @@ from lakecore.config._buckets import StorageSettings
 from lakecore.config._programs import (
     AgentsSettings,
     AuditorSettings,
+    EmbeddingSettings,
     LlmSettings,
     ObserverSettings,
     ReviewSettings,
-    SearchSettings,
 )
 from lakecore.config._setting import NO_OPTIONS, setting
 
@@ -171,6 +171,23 @@ class QuerySettings:
         "",
         "The lake's URI as the Spark server reaches it; empty: as this machine does. "
         "The server needs credentials of its own for it.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings(EmbeddingSettings):
+    """Indexes, and what makes vectors of texts: `docs/search.md`, `docs/embeddings.md`."""
+
+    index_cache_bytes: int = setting(
+        4 * GIB,
+        "Bytes of index files that this machine keeps of a lake in a bucket.",
+        minimum=64 * MIB,
+    )
+    refresh: bool = setting(
+        True, "Refresh indexes whose datasets changed, in the background of `lakecore up`."
+    )
+    refresh_interval_s: float = setting(
+        60.0, "Seconds between two looks at what changed.", minimum=1, maximum=86_400
     )
 
 

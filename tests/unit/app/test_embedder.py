@@ -69,7 +69,7 @@ def test_settings_that_lack_something(tmp_path: Path, given: dict[str, object]) 
 
 
 @pytest.mark.parametrize(
-    "given", [{"provider": "hub"}, {"threads": 0}, {"cache_bytes": 1}, {"dimension": -1}]
+    "given", [{"provider": "hub"}, {"threads": 0}, {"embedding_cache_bytes": 1}, {"dimension": -1}]
 )
 def test_settings_that_cannot_be(given: dict[str, object]) -> None:
     """The file's reader refuses them."""
