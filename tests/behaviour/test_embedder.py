@@ -9,7 +9,7 @@ from tests.fakes.search import HashEmbedder
 from lakecore.embeddings import LocalEmbedder
 from lakecore.search import Embedder
 
-TEXTS = ["a plane lands", "a recipe for soup", "", "a plane lands", "größer 飛行機"]
+TEXTS = ["a plane lands", "a recipe for soup", "x", "a plane lands", "größer 飛行機"]
 
 
 @pytest.fixture(params=["local", "fake"])

@@ -153,23 +153,25 @@ class LakeIndexes:
         return self._parts.indexes.describe(index)
 
 
-class LocalEmbedders:
-    """The models of this machine, loaded when they are first asked for."""
+class ConfiguredEmbedders:
+    """The model that settings name, loaded when it is first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Components) -> None:
+        self._parts = parts
         self._lock = threading.Lock()
-        self._local: Embedder | None = None
+        self._made: Embedder | None = None
 
     def get(self, name: str | None) -> Embedder:
         """See `lakecore.search.Embedders`."""
         with self._lock:
-            if self._local is None:
-                from lakecore.embeddings import LocalEmbedder
+            if self._made is None:
+                from lakecore.app._embedder import make_embedder
 
-                self._local = LocalEmbedder()
-        if name is not None and name != self._local.name:
-            raise NotFound("this machine has no such model", found=name, expected=self._local.name)
-        return self._local
+                self._made = make_embedder(self._parts.settings.search, self._parts.state_dir)
+            made = self._made
+        if name is not None and name != made.name:
+            raise NotFound("this machine has no such model", found=name, expected=made.name)
+        return made
 
 
 class FullTexts:
@@ -200,7 +202,7 @@ def make_indexes(parts: Components) -> Indexes:
         parts.state_dir,
         parts.clock,
         sources=LakeSources(parts),
-        embedders=LocalEmbedders(),
+        embedders=ConfiguredEmbedders(parts),
         texts=FullTexts(),
         settings=SearchSettings(
             cache_bytes=settings.index_cache_bytes,

@@ -64,6 +64,8 @@ class Opened:
             )
             for info in generation.segments
         ]
+        # What is searched for by its meaning is prose: a bracket in it asks for nothing.
+        self._plain = index.has_vectors
         self._text: TextIndex | None = None
         if index.has_text and any(name.startswith(TEXT) for name in generation.files):
             self._text = texts.open(files.text_folder(generation.files, folder))
@@ -111,15 +113,15 @@ class Opened:
         if allowed is not None and not allowed.count:
             return []
         if allowed is None:
-            return _pairs(self._text.search(text, min(count, _MOST_HITS)))
+            return _pairs(self._text.search(text, min(count, _MOST_HITS), plain=self._plain))
         if len(allowed.keys) > _FILTER_KEYS:
             wanted = min(_MOST_HITS, 8 * count)
-            hits = _pairs(self._text.search(text, wanted))
+            hits = _pairs(self._text.search(text, wanted, plain=self._plain))
             found = self._allowed(hits, allowed)
             if len(found) >= count or len(hits) < wanted or len(allowed.keys) > _MOST_KEYS:
                 return found[:count]
         keys = allowed.keys.to_pylist()
-        return _pairs(self._text.search(text, min(count, _MOST_HITS), keys=keys))
+        return _pairs(self._text.search(text, min(count, _MOST_HITS), keys=keys, plain=self._plain))
 
     def take(self, keys: Sequence[str]) -> pa.Table:
         """The rows of these keys, in this order; those that cannot be found are left out."""
@@ -140,7 +142,7 @@ class Opened:
         if self._text is None:
             return ""
         for value in values:
-            if value and (spans := self._text.highlight(text, value)):
+            if value and (spans := self._text.highlight(text, value, plain=self._plain)):
                 return excerpt(value, [(span.start, span.end) for span in spans])
         return ""
 

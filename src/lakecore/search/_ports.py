@@ -77,11 +77,19 @@ class TextIndex(Protocol):
         limit: int = 10,
         fields: Sequence[str] | None = None,
         keys: Sequence[str] | None = None,
+        *,
+        plain: bool = False,
     ) -> Sequence[TextHit]:
-        """The rows that match best, the best first; with `keys` of those rows alone."""
+        """The rows that match best, the best first; with `keys` of those rows alone.
+
+        Args:
+            plain: nothing of the text is an operator.
+        """
         ...
 
-    def highlight(self, text: str, value: str) -> Sequence[Span]:
+    def highlight(
+        self, text: str, value: str, field: str | None = None, *, plain: bool = False
+    ) -> Sequence[Span]:
         """Where the words of a text are in a value, in order."""
         ...
 
