@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.app._components import Components
+    from lakecore.embeddings import CachedEmbedder
     from lakecore.search import Embedder, Index, Indexes, SearchResult, TextIndex
 
 _Author = Callable[[str | None, str, str], Author]
@@ -159,7 +160,7 @@ class ConfiguredEmbedders:
     def __init__(self, parts: Components) -> None:
         self._parts = parts
         self._lock = threading.Lock()
-        self._made: Embedder | None = None
+        self._made: CachedEmbedder | None = None
 
     def get(self, name: str | None) -> Embedder:
         """See `lakecore.search.Embedders`."""
@@ -172,6 +173,11 @@ class ConfiguredEmbedders:
         if name is not None and name != made.name:
             raise NotFound("this machine has no such model", found=name, expected=made.name)
         return made
+
+    def close(self) -> None:
+        """Let go of the cache of vectors."""
+        if self._made is not None:
+            self._made.close()
 
 
 class FullTexts:
@@ -202,7 +208,7 @@ def make_indexes(parts: Components) -> Indexes:
         parts.state_dir,
         parts.clock,
         sources=LakeSources(parts),
-        embedders=ConfiguredEmbedders(parts),
+        embedders=parts.embedders,
         texts=FullTexts(),
         settings=SearchSettings(
             cache_bytes=settings.index_cache_bytes,
