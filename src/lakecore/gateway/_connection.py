@@ -4,7 +4,8 @@ uvicorn bounds what a head may hold (64 KiB) and how long a connection may be id
 answer. What it leaves open is who sends nothing at all, or a head byte by byte, and who stops
 reading in the middle of an answer: each would hold a connection for as long as it likes.
 
-h11 is what parses. httptools is quicker, but uvicorn does not bound its heads.
+h11 is what parses. httptools is quicker, but uvicorn does not bound its heads; see
+docs/decisions/0021-direct-routes.md.
 """
 
 from __future__ import annotations

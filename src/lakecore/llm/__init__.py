@@ -17,7 +17,7 @@ A call goes through here once:
 `_output`          the form of an answer, and whether it has it
 `_redact`          secrets blotted out
 `_reply`           what a server answered, read
-`_wire`            over the network, by OpenAI's client
+`_wire`            over the network, by httpx (`_http`)
 `_stream`, `_answer` what a call gives
 `_ledger`          every attempt before and after, durably; budgets, rates, circuits
 `_tables`, `_store`, `_owners`, `_records`, `_day`, `_uptime`

@@ -15,6 +15,7 @@ from tests.gateways import ALL, Served, serving
 
 from lakecore.gateway import GatewaySettings, create_app
 from lakecore.gateway._direct import Direct, direct_routes
+from lakecore.gateway._guard import guard
 from lakecore.gateway._openapi import routes_of
 
 EVENT = {"entity_type": "plane", "entity_id": "N1", "action": "inspect", "dataset": "planes"}
@@ -68,6 +69,11 @@ def test_a_route_is_the_one_that_the_router_would_find() -> None:
         scope = {"type": "http", "method": method, "path": path, "path_params": {}}
         found = (one for one in routes_of(MADE) if one.matches(dict(scope))[0] is Match.FULL)
         assert next(found) is route
+
+
+def test_the_guard_is_all_that_the_application_asks_for() -> None:
+    """Another dependency of every route would have to be asked on the short way, too."""
+    assert [one.dependency for one in MADE.router.dependencies] == [guard]
 
 
 def test_what_has_something_to_solve_takes_the_other_way() -> None:

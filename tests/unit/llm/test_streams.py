@@ -127,7 +127,11 @@ def test_the_surroundings_say_nothing(make: Make, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with oracle() as server:
         assert make(rung(server.url)).complete(asked(), ADA).ok
-    assert "meant-for-openai" not in str(server.served[0].headers)
+    sent = server.served[0].headers
+    assert "meant-for-openai" not in str(sent)
+    known = {"host", "connection", "authorization", "accept", "accept-encoding", "user-agent"}
+    assert set(sent) == known | {"content-type", "content-length", "x-client-request-id"}
+    assert sent["user-agent"].startswith("lakecore/")
 
 
 def test_a_servers_error_shows_no_key(make: Make, tmp_path: Path) -> None:
