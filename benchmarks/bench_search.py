@@ -15,7 +15,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 import lakecore
 from benchmarks.pairs import Result, line
 from benchmarks.texts import sentences
+from lakecore.app import _search
 
 ROWS: Final = int(os.environ.get("LAKECORE_BENCH_ROWS", "100000"))
 KEPT: Final = os.environ.get("LAKECORE_BENCH_VECTORS", "")
@@ -46,6 +47,10 @@ class Remembered:
         self._model = LocalEmbedder()
         self._known = dict(zip(texts, vectors, strict=True))
         self.name, self.dimension = self._model.name, self._model.dimension
+
+    def remember(self, texts: Iterable[str], vectors: Vectors) -> None:
+        """More of them."""
+        self._known |= dict(zip(texts, vectors, strict=True))
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Known ones from memory."""
@@ -114,10 +119,10 @@ def _ours(
     true: list[set[int]],
 ) -> Iterator[Result]:
     count = len(texts)
+    everything = [*texts, *(text for _, text in asked)]
+    model = Remembered(everything, np.vstack([vectors, *(vector for vector, _ in asked)]))
+    _search.LocalEmbedders = lambda: model  # type: ignore[assignment,misc]  # vectors at hand
     with lakecore.open(folder, actor="bench") as lake:
-        lake._parts.indexes._embedders = Remembered(
-            [*texts, *(t for _, t in asked)], np.vstack([vectors, *(v for v, _ in asked)])
-        )
         lake.create("docs", key=["id"])
         lake.insert("docs", pa.table({"id": range(count), "text": texts}))
         indexes = lake._parts.indexes
@@ -156,14 +161,11 @@ def _ours(
         lake._parts.tables  # noqa: B018 - what it imports is not the index's time
         first, _ = _taken(lambda: lake.search("vector", vector=asked[0][0]))
         yield _line("first answer of a process that is running", first, reach=1.0)
-        lake._parts.indexes._embedders = Remembered(texts, vectors)
         for kind in built:
             changed = range(0, count, int(1 / CHANGED))
-            lake.upsert("docs", [{"id": n, "text": f"{kind} {texts[n][::-1]}"} for n in changed])
-            fresh = Remembered(
-                [f"{kind} {texts[n][::-1]}" for n in changed], vectors[:: int(1 / CHANGED)]
-            )
-            lake._parts.indexes._embedders._known |= fresh._known
+            new = {n: f"{kind} {texts[n][::-1]}" for n in changed}
+            lake.upsert("docs", pa.table({"id": list(new), "text": list(new.values())}))
+            model.remember(new.values(), vectors[:: int(1 / CHANGED)])
             wall, cpu = _taken(lambda kind=kind: lake.index.refresh(kind))
             yield _line(
                 f"refresh, {kind}, {len(changed):,} rows changed in all files",
@@ -206,7 +208,7 @@ def _lance(
     }
     for kind, (made, searched) in kinds.items():
         table = lancedb.connect(folder / kind).create_table("docs", rows)
-        build = lambda: table.create_index(metric="cosine", index_type=kind, **made)  # noqa: B023, E731
+        build = lambda: table.create_index(metric="cosine", index_type=kind, **made)  # noqa: B023, E731 - called at once
         wall, cpu = _taken(build)
         yield _line(f"LanceDB {kind}: build", wall, note=f"{cpu:.1f} CPU s")
 
