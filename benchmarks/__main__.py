@@ -25,6 +25,8 @@ ALL = (
     "gateway",
     "models",
     "observer",
+    "text",
+    "embed",
 )
 
 

@@ -62,6 +62,9 @@ class Remembered:
         """As models are asked for."""
         return self
 
+    def close(self) -> None:
+        """It lives as long as the process."""
+
 
 def run(_: Path) -> list[Result]:
     """All of it; prints a line for each."""
@@ -121,7 +124,7 @@ def _ours(
     count = len(texts)
     everything = [*texts, *(text for _, text in asked)]
     model = Remembered(everything, np.vstack([vectors, *(vector for vector, _ in asked)]))
-    _search.LocalEmbedders = lambda: model  # type: ignore[assignment,misc]  # vectors at hand
+    _search.Models = lambda *_: model  # type: ignore[assignment,misc]  # vectors at hand
     with lakecore.open(folder, actor="bench") as lake:
         lake.create("docs", key=["id"])
         lake.insert("docs", pa.table({"id": range(count), "text": texts}))

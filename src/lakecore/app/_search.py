@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.app._components import Components
+    from lakecore.config import EmbeddingSettings
+    from lakecore.embeddings import CachedEmbedder
     from lakecore.search import Embedder, Index, Indexes, SearchResult, TextIndex
 
 _Author = Callable[[str | None, str, str], Author]
@@ -153,23 +155,31 @@ class LakeIndexes:
         return self._parts.indexes.describe(index)
 
 
-class LocalEmbedders:
-    """The models of this machine, loaded when they are first asked for."""
+class Models:
+    """The model of the settings, made when it is first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: EmbeddingSettings, state_dir: Path) -> None:
+        self._settings = settings
+        self._state_dir = state_dir
         self._lock = threading.Lock()
-        self._local: Embedder | None = None
+        self._made: CachedEmbedder | None = None
 
     def get(self, name: str | None) -> Embedder:
         """See `lakecore.search.Embedders`."""
         with self._lock:
-            if self._local is None:
-                from lakecore.embeddings import LocalEmbedder
+            if self._made is None:
+                from lakecore.app._embedder import make_embedder
 
-                self._local = LocalEmbedder()
-        if name is not None and name != self._local.name:
-            raise NotFound("this machine has no such model", found=name, expected=self._local.name)
-        return self._local
+                self._made = make_embedder(self._settings, self._state_dir)
+        if name is not None and name != self._made.name:
+            raise NotFound("this machine has no such model", found=name, expected=self._made.name)
+        return self._made
+
+    def close(self) -> None:
+        """Let go of it."""
+        with self._lock:
+            if self._made is not None:
+                self._made.close()
 
 
 class FullTexts:
@@ -185,7 +195,8 @@ class FullTexts:
         """See `lakecore.search.TextIndexes`."""
         from lakecore.fulltext import TextIndex
 
-        return TextIndex.open(folder)
+        # Its files were found whole by the hashes of the registry.
+        return TextIndex.open(folder, check=False)
 
 
 def make_indexes(parts: Components) -> Indexes:
@@ -200,7 +211,7 @@ def make_indexes(parts: Components) -> Indexes:
         parts.state_dir,
         parts.clock,
         sources=LakeSources(parts),
-        embedders=LocalEmbedders(),
+        embedders=Models(settings, parts.state_dir),
         texts=FullTexts(),
         settings=SearchSettings(
             cache_bytes=settings.cache_bytes, grace_hours=parts.settings.lake.vacuum_grace_hours

@@ -25,7 +25,12 @@ This is the only package that reads settings from the environment.
 
 from lakecore.config._describe import ShownSetting, reference_markdown, show
 from lakecore.config._load import CONFIG_FILE_NAME, Loaded, load
-from lakecore.config._programs import AuditorSettings, LlmSettings, RungSettings
+from lakecore.config._programs import (
+    AuditorSettings,
+    EmbeddingSettings,
+    LlmSettings,
+    RungSettings,
+)
 from lakecore.config._settings import (
     AuthSettings,
     GatewaySettings,
@@ -43,6 +48,7 @@ __all__ = [
     "CONFIG_FILE_NAME",
     "AuditorSettings",
     "AuthSettings",
+    "EmbeddingSettings",
     "GatewaySettings",
     "JournalSettings",
     "LakeSettings",

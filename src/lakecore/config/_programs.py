@@ -1,10 +1,10 @@
-"""The settings of models, agents, the observer and the auditor."""
+"""The settings of models, search, agents, the observer and the auditor."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lakecore.base.limits import KIB, MIB
+from lakecore.base.limits import GIB, KIB, MIB
 from lakecore.config._setting import setting
 
 
@@ -120,6 +120,54 @@ class LlmSettings:
         "Days that the ledger keeps rows which are in `system.usage`; sums stay.",
         minimum=1,
         maximum=36_600,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingSettings:
+    """What makes vectors of texts: a part of `[search]`. See `docs/embeddings.md`."""
+
+    provider: str = setting(
+        "local",
+        "`local`: the model of the extra `search`, on this machine; `endpoint`: an "
+        "OpenAI-compatible server, which is sent the texts.",
+        choices=("local", "endpoint"),
+    )
+    model: str = setting("", "The model's name, as the endpoint knows it.")
+    base_url: str = setting("", "The endpoint, up to and with `/v1`.")
+    api_key_env: str = setting(
+        "", "The environment variable that has the endpoint's API key; empty: it needs none."
+    )
+    dimension: int = setting(
+        0,
+        "Numbers that a vector of the endpoint must have; 0: as many as its first answer has.",
+        minimum=0,
+        maximum=16_384,
+    )
+    ask_dimension: bool = setting(
+        False, "Ask the endpoint for that many, of models that can give vectors of several lengths."
+    )
+    batch_texts: int = setting(
+        32,
+        "Texts that are embedded together; of the local model at most 256.",
+        minimum=1,
+        maximum=2_048,
+    )
+    threads: int = setting(2, "Threads that the local model computes on.", minimum=1, maximum=64)
+    timeout_s: float = setting(
+        60.0, "Seconds that one request to the endpoint may take.", minimum=0.1, maximum=3_600
+    )
+    retries: int = setting(
+        4,
+        "Further attempts after a broken connection, too many requests or a fault of the endpoint.",
+        minimum=0,
+        maximum=20,
+    )
+    embedding_cache_bytes: int = setting(
+        1 * GIB,
+        "Bytes of vectors that are kept in the state directory, of all models together.",
+        minimum=1 * MIB,
+        maximum=1_024 * GIB,
     )
 
 

@@ -12,6 +12,7 @@ from lakecore.base.limits import GIB, MIB
 from lakecore.config._programs import (
     AgentsSettings,
     AuditorSettings,
+    EmbeddingSettings,
     LlmSettings,
     ObserverSettings,
 )
@@ -165,8 +166,8 @@ class QuerySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchSettings:
-    """Indexes: what is kept of them on this machine, and when they are brought up to date."""
+class SearchSettings(EmbeddingSettings):
+    """Indexes, and what makes vectors of texts. See `docs/search.md` and `docs/embeddings.md`."""
 
     cache_bytes: int = setting(
         4 * GIB,

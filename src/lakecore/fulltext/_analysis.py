@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lakecore.base import InvalidInput, Stop
 from lakecore.fulltext._fold import fold
-
-if TYPE_CHECKING:
-    import tantivy
 
 MAX_WORD_BYTES: Final = 255
 """A longer word is no word: base64, a line without spaces. It is not indexed, nor asked for."""
@@ -80,7 +77,7 @@ class Analysis:
         self._exact = _analyzer(None)
         self._stemmed = self._exact if language is None else _analyzer(language)
 
-    def register(self, index: tantivy.Index) -> None:
+    def register(self, index: Any) -> None:
         """Make both known to an index, under the names that its schema has."""
         index.register_tokenizer(EXACT, self._exact)
         index.register_tokenizer(STEMMED, self._stemmed)
@@ -99,7 +96,7 @@ class Analysis:
         ]
 
 
-def _analyzer(language: str | None) -> tantivy.TextAnalyzer:
+def _analyzer(language: str | None) -> Any:
     engine = load_tantivy()
     builder = (
         engine.TextAnalyzerBuilder(engine.Tokenizer.simple())

@@ -1,18 +1,18 @@
-"""From the tree of a query to the engine's queries: words cut and folded as the index has them."""
+"""From the tree of a query to the engine's queries: words cut and folded as the index has them.
+
+A query of the engine is an object of its own; None is one without a word in it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lakecore.base import InvalidInput
 from lakecore.fulltext._analysis import Analysis, load_tantivy
 from lakecore.fulltext._columns import Columns
 from lakecore.fulltext._parse import Group, Node, Occur, Phrase, Prefix, Word
-
-if TYPE_CHECKING:
-    import tantivy
 
 MAX_SCORED_PREFIX_WORDS: Final = 64
 """Words that a prefix stands for; of more, all are found still, but all count the same."""
@@ -25,8 +25,8 @@ class Compiler:
         self,
         analysis: Analysis,
         columns: Columns,
-        schema: tantivy.Schema,
-        searcher: tantivy.Searcher,
+        schema: Any,
+        searcher: Any,
     ) -> None:
         engine = load_tantivy()
         self._query: Any = engine.Query
@@ -40,7 +40,7 @@ class Compiler:
         self._schema = schema
         self._searcher = searcher
 
-    def compile(self, tree: Group, fields: Sequence[str]) -> tantivy.Query:
+    def compile(self, tree: Group, fields: Sequence[str]) -> Any:
         """The engine's query over `fields`.
 
         Raises:
@@ -55,7 +55,7 @@ class Compiler:
             )
         return query
 
-    def restrict(self, query: tantivy.Query, keys: Sequence[str]) -> tantivy.Query:
+    def restrict(self, query: Any, keys: Sequence[str]) -> Any:
         """`query`, but only what has one of `keys`; the scores stay."""
         among = self._query.term_set_query(self._schema, "key", list(keys))
         must = self._occur[Occur.MUST]
@@ -63,15 +63,15 @@ class Compiler:
             [(must, query), (must, self._query.const_score_query(among, 0.0))]
         )
 
-    def _node(self, node: Node, fields: Sequence[str]) -> tantivy.Query | None:
+    def _node(self, node: Node, fields: Sequence[str]) -> Any:
         if isinstance(node, Group):
             return self._group(node, fields)
         chosen = fields if node.field is None else [node.field]
         return _any(self._query, self._occur, self._leaves(node, chosen))
 
-    def _group(self, group: Group, fields: Sequence[str]) -> tantivy.Query | None:
+    def _group(self, group: Group, fields: Sequence[str]) -> Any:
         chosen = fields if group.field is None else [group.field]
-        clauses: list[tuple[Any, tantivy.Query]] = []
+        clauses: list[tuple[Any, Any]] = []
         found = False
         for occur, node in group.clauses:
             if occur is Occur.SHOULD and not isinstance(node, Group):
@@ -93,13 +93,13 @@ class Compiler:
             return clauses[0][1]
         return self._query.boolean_query(clauses)
 
-    def _leaves(self, node: Word | Prefix | Phrase, fields: Sequence[str]) -> list[tantivy.Query]:
+    def _leaves(self, node: Word | Prefix | Phrase, fields: Sequence[str]) -> list[Any]:
         """One query a field, and of a prefix one a word; none where there is no word in it."""
         stemmed = isinstance(node, Word)
         words = self._analysis.words(node.text, stemmed=stemmed)
         if not words:
             return []
-        queries: list[tantivy.Query] = []
+        queries: list[Any] = []
         for field in fields:
             column = self._columns.column(field, stemmed=stemmed)
             if isinstance(node, Prefix):
@@ -110,7 +110,7 @@ class Compiler:
                 queries.append(self._query.phrase_query(self._schema, column, words))
         return queries
 
-    def _prefix(self, column: str, words: list[str]) -> list[tantivy.Query]:
+    def _prefix(self, column: str, words: list[str]) -> list[Any]:
         if len(words) > 1:
             return [self._query.phrase_prefix_query(self._schema, column, words)]
         most = MAX_SCORED_PREFIX_WORDS + 1
@@ -122,7 +122,7 @@ class Compiler:
         return [self._query.regex_query(self._schema, column, re.escape(words[0]) + ".*")]
 
 
-def _any(query: Any, occur: Any, queries: list[tantivy.Query]) -> tantivy.Query | None:
+def _any(query: Any, occur: Any, queries: list[Any]) -> Any:
     if len(queries) < 2:
         return queries[0] if queries else None
     return query.boolean_query([(occur[Occur.SHOULD], one) for one in queries])

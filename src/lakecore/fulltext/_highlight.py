@@ -26,7 +26,8 @@ def spans_of(
     Args:
         fields: which the value may be of; what the query asks of other fields is passed over.
     """
-    folded, offsets = fold_with_offsets(value)
+    # What is no character is as long as the sign that stands for it.
+    folded, offsets = fold_with_offsets(value.encode("utf-8", "replace").decode())
     exact = analysis.tokens(folded, stemmed=False)
     stems = exact if analysis.language is None else analysis.tokens(folded, stemmed=True)
     marked: set[int] = set()

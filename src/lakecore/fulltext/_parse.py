@@ -103,12 +103,18 @@ def parse(text: str, fields: Sequence[str] = ()) -> Group:
 
 
 def _bounded(text: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidInput("the search text is no text", found=type(text).__name__)
     if len(text) > MAX_QUERY_CHARACTERS:
         raise InvalidInput(
             "the search text is too long",
             expected=f"at most {MAX_QUERY_CHARACTERS} characters",
             found=len(text),
         )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("the search text is no valid text", found=ascii(text)[:80]) from None
     return text
 
 

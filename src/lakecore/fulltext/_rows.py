@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_KEY_BYTES: Final = 1_024
 MAX_TEXT_BYTES: Final = 16 * MIB
+MAX_DELETES: Final = 10_000_000
 _BATCH_ROWS: Final = 4_096
 
 Row = tuple[str, list[str | None]]
@@ -40,11 +41,9 @@ def check_upserts(table: pa.Table, fields: Sequence[str]) -> pa.Table:
             )
         column = table[name]
         kind = column.type
-        if pa.types.is_null(kind):
-            column = column.cast(pa.string())
-        elif not (
-            pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
-        ):
+        if kind == pa.string_view() or pa.types.is_null(kind) or _is_encoded_text(kind):
+            column = column.cast(pa.large_string())
+        elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise InvalidInput("a column of a text index is no text", where=name, found=kind)
         longest = pc.max(pc.binary_length(column)).as_py() or 0
         most = MAX_KEY_BYTES if name == KEY else MAX_TEXT_BYTES
@@ -63,16 +62,34 @@ def check_upserts(table: pa.Table, fields: Sequence[str]) -> pa.Table:
     return _last_of_each(pa.table(columns))
 
 
-def check_deletes(keys: Sequence[str]) -> list[str]:
-    """Raises:
-    InvalidInput: a key that is no text.
+def _is_encoded_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    texts = (pa.string(), pa.large_string())
+    return bool(pa.types.is_dictionary(kind) and kind.value_type in texts)
+
+
+def check_keys(keys: Sequence[str], *, most: int = MAX_DELETES) -> list[str]:
+    """`keys`, but for those that no index can have.
+
+    Raises:
+        InvalidInput: too many, or one that is no text.
     """
     if isinstance(keys, str):
-        raise InvalidInput("keys to delete are a list", found="one text")
+        raise InvalidInput("keys are a list of texts", found="one text")
+    if len(keys) > most:
+        raise InvalidInput("too many keys", expected=f"at most {most:,}", found=f"{len(keys):,}")
     for key in keys:
         if not isinstance(key, str):
             raise InvalidInput("a key of a text index is text", found=type(key).__name__)
-    return list(keys)
+    try:
+        size = len("".join(keys).encode())
+    except UnicodeEncodeError as error:
+        found = ascii(error.object[error.start])
+        raise InvalidInput("a key of a text index is no valid text", found=found) from None
+    if size <= MAX_KEY_BYTES:
+        return list(keys)
+    return [key for key in keys if len(key) <= MAX_KEY_BYTES and len(key.encode()) <= MAX_KEY_BYTES]
 
 
 def rows_of(table: pa.Table | None, fields: Sequence[str]) -> Iterator[Row]:

@@ -41,6 +41,10 @@ class Embedders(Protocol):
         """The one of this name, or the one of the settings; `NotFound` when it is not here."""
         ...
 
+    def close(self) -> None:
+        """Let go of them."""
+        ...
+
 
 class TextHit(Protocol):
     """A row that matches; `score` is BM25, more is better."""
