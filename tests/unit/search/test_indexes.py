@@ -366,6 +366,21 @@ def test_a_damaged_file_is_never_believed(lab: SearchLab) -> None:
     assert found(lab, "zebra")[0] == 5
 
 
+def test_lost_files_are_made_again(one: SearchLab) -> None:
+    """As after a backup came back, which has no indexes: the next refresh builds it of the rows."""
+    made = create(one, kind="hybrid", parameters=SMALL)
+    for file in made.generation.files.values():
+        one.store.delete(file.path)
+    other = one.reopen()
+    with pytest.raises(NotFound, match="is gone"):
+        other.search("i", Question(text="engine"))
+    again = other.refresh("i", author=ADA)
+    assert again.generation is not None
+    assert again.generation.id != made.generation.id
+    assert again.generation.rows == 300
+    assert other.search("i", Question(text=str(texts(300)[5]))).to_pylist()[0]["id"] == 5
+
+
 def test_a_damaged_cache_is_fetched_again(tmp_path: Path) -> None:
     """What this machine keeps is checked, too; beyond its bound the oldest goes."""
     store = Bucket(open_store("memory://"))
