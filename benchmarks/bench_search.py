@@ -12,6 +12,7 @@ LanceDB is no dependency: ``pip install lancedb`` before, or its rows are report
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -35,6 +36,7 @@ QUERIES: Final = 500
 COUNT: Final = 10
 CHANGED: Final = 0.01
 Vectors = NDArray[np.float32]
+_WORD: Final = re.compile(r"\w+")
 Ask = Callable[[Vectors, str], Sequence[int]]
 
 
@@ -145,7 +147,8 @@ def _ours(
         def of(kind: str, *, by_text: bool) -> Ask:
             def ask(vector: Vectors, text: str) -> Sequence[int]:
                 given = {} if by_text else {"vector": vector}
-                found = lake.search(kind, text if by_text else None, limit=COUNT, **given)
+                words = " ".join(_WORD.findall(text)) if by_text else None
+                found = lake.search(kind, words, limit=COUNT, **given)
                 return found.rows.column("id").to_pylist()
 
             return ask

@@ -81,12 +81,23 @@ class TextIndex(Protocol):
         limit: int = 10,
         fields: Sequence[str] | None = None,
         keys: Sequence[str] | None = None,
+        *,
+        plain: bool = False,
     ) -> Sequence[TextHit]:
-        """The rows that match best, the best first; with `keys` of those rows alone."""
+        """The rows that match best, the best first; with `keys` of those rows alone.
+
+        Args:
+            plain: every word is one, and nothing is an operator.
+
+        Raises:
+            InvalidInput: the text is no query; also a plain one without a word in it.
+        """
         ...
 
-    def highlight(self, text: str, value: str) -> Sequence[Span]:
-        """Where the words of a text are in a value, in order."""
+    def highlight(
+        self, text: str, value: str, field: str | None = None, *, plain: bool = False
+    ) -> Sequence[Span]:
+        """Where the words of a text are in a value, in order. Raises as `search`."""
         ...
 
     def close(self) -> None:

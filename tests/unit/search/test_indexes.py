@@ -216,6 +216,18 @@ def test_a_condition_filters_before_it_ranks(one: SearchLab, kind: str) -> None:
     assert found(one, own, where="id < 299", limit=1) == [5]
 
 
+def test_a_text_that_is_no_query(one: SearchLab) -> None:
+    """Of words alone it is refused; where meaning counts as well, every word is one."""
+    create(one, "words", kind="text")
+    create(one, kind="hybrid")
+    for text in ("(engine", '"engine', "- ("):
+        with pytest.raises(InvalidInput):
+            found(one, text, "words")
+        assert len(found(one, text)) == 10
+    row = one.indexes.search("i", Question(text="(number5")).to_pylist()[0]
+    assert (row["id"], "**number5**" in row["_highlight"]) == (5, True)
+
+
 def test_pages_follow_each_other(one: SearchLab) -> None:
     """Pages put together are the whole; the last says that nothing follows."""
     create(one, kind="hybrid", parameters=SMALL)
