@@ -12,10 +12,11 @@ LanceDB is no dependency: ``pip install lancedb`` before, or its rows are report
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 import lakecore
 from benchmarks.pairs import Result, line
 from benchmarks.texts import sentences
+from lakecore.app import _search
 
 ROWS: Final = int(os.environ.get("LAKECORE_BENCH_ROWS", "100000"))
 KEPT: Final = os.environ.get("LAKECORE_BENCH_VECTORS", "")
@@ -34,6 +36,7 @@ QUERIES: Final = 500
 COUNT: Final = 10
 CHANGED: Final = 0.01
 Vectors = NDArray[np.float32]
+_WORD: Final = re.compile(r"\w+")
 Ask = Callable[[Vectors, str], Sequence[int]]
 
 
@@ -47,6 +50,10 @@ class Remembered:
         self._known = dict(zip(texts, vectors, strict=True))
         self.name, self.dimension = self._model.name, self._model.dimension
 
+    def remember(self, texts: Iterable[str], vectors: Vectors) -> None:
+        """More of them."""
+        self._known |= dict(zip(texts, vectors, strict=True))
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Known ones from memory."""
         if all(text in self._known for text in texts):
@@ -56,6 +63,9 @@ class Remembered:
     def get(self, name: str | None) -> Remembered:
         """As models are asked for."""
         return self
+
+    def close(self) -> None:
+        """It lives as long as the process."""
 
 
 def run(_: Path) -> list[Result]:
@@ -114,10 +124,10 @@ def _ours(
     true: list[set[int]],
 ) -> Iterator[Result]:
     count = len(texts)
+    everything = [*texts, *(text for _, text in asked)]
+    model = Remembered(everything, np.vstack([vectors, *(vector for vector, _ in asked)]))
+    _search.Models = lambda *_: model  # type: ignore[assignment,misc]  # vectors at hand
     with lakecore.open(folder, actor="bench") as lake:
-        lake._parts.indexes._embedders = Remembered(
-            [*texts, *(t for _, t in asked)], np.vstack([vectors, *(v for v, _ in asked)])
-        )
         lake.create("docs", key=["id"])
         lake.insert("docs", pa.table({"id": range(count), "text": texts}))
         indexes = lake._parts.indexes
@@ -137,7 +147,8 @@ def _ours(
         def of(kind: str, *, by_text: bool) -> Ask:
             def ask(vector: Vectors, text: str) -> Sequence[int]:
                 given = {} if by_text else {"vector": vector}
-                found = lake.search(kind, text if by_text else None, limit=COUNT, **given)
+                words = " ".join(_WORD.findall(text)) if by_text else None
+                found = lake.search(kind, words, limit=COUNT, **given)
                 return found.rows.column("id").to_pylist()
 
             return ask
@@ -156,14 +167,11 @@ def _ours(
         lake._parts.tables  # noqa: B018 - what it imports is not the index's time
         first, _ = _taken(lambda: lake.search("vector", vector=asked[0][0]))
         yield _line("first answer of a process that is running", first, reach=1.0)
-        lake._parts.indexes._embedders = Remembered(texts, vectors)
         for kind in built:
             changed = range(0, count, int(1 / CHANGED))
-            lake.upsert("docs", [{"id": n, "text": f"{kind} {texts[n][::-1]}"} for n in changed])
-            fresh = Remembered(
-                [f"{kind} {texts[n][::-1]}" for n in changed], vectors[:: int(1 / CHANGED)]
-            )
-            lake._parts.indexes._embedders._known |= fresh._known
+            new = {n: f"{kind} {texts[n][::-1]}" for n in changed}
+            lake.upsert("docs", pa.table({"id": list(new), "text": list(new.values())}))
+            model.remember(new.values(), vectors[:: int(1 / CHANGED)])
             wall, cpu = _taken(lambda kind=kind: lake.index.refresh(kind))
             yield _line(
                 f"refresh, {kind}, {len(changed):,} rows changed in all files",
@@ -206,7 +214,7 @@ def _lance(
     }
     for kind, (made, searched) in kinds.items():
         table = lancedb.connect(folder / kind).create_table("docs", rows)
-        build = lambda: table.create_index(metric="cosine", index_type=kind, **made)  # noqa: B023, E731
+        build = lambda: table.create_index(metric="cosine", index_type=kind, **made)  # noqa: B023, E731 - called at once
         wall, cpu = _taken(build)
         yield _line(f"LanceDB {kind}: build", wall, note=f"{cpu:.1f} CPU s")
 

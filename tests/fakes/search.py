@@ -54,6 +54,9 @@ class FakeEmbedders:
             raise NotFound("this machine has no such model", found=name)
         return self.model
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class FullTexts:
     """The real full text."""

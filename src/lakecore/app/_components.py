@@ -26,7 +26,6 @@ from lakecore.telemetry import Traces
 if TYPE_CHECKING:
     from lakecore.app._agents import AgentDesk
     from lakecore.app._review_desk import ReviewDesk
-    from lakecore.app._search import ConfiguredEmbedders
     from lakecore.app._workspace_source import WorkspaceSource
     from lakecore.auth import Keys
     from lakecore.changes import (
@@ -206,12 +205,6 @@ class Components:
         )
 
     @cached_property
-    def embedders(self) -> ConfiguredEmbedders:
-        from lakecore.app._search import ConfiguredEmbedders
-
-        return ConfiguredEmbedders(self)
-
-    @cached_property
     def indexes(self) -> Indexes:
         from lakecore.app._search import make_indexes
 
@@ -376,8 +369,6 @@ class Components:
             self.background.close()
         if "indexes" in self.__dict__:
             self.indexes.close()
-        if "embedders" in self.__dict__:
-            self.embedders.close()
         if "query" in self.__dict__:
             self.query.close()
         if "deliveries" in self.__dict__:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakecore.app._components import Components
+    from lakecore.config import EmbeddingSettings
     from lakecore.embeddings import CachedEmbedder
     from lakecore.search import Embedder, Index, Indexes, SearchResult, TextIndex
 
@@ -154,11 +155,12 @@ class LakeIndexes:
         return self._parts.indexes.describe(index)
 
 
-class ConfiguredEmbedders:
-    """The model that settings name, loaded when it is first asked for."""
+class Models:
+    """The model of the settings, made when it is first asked for."""
 
-    def __init__(self, parts: Components) -> None:
-        self._parts = parts
+    def __init__(self, settings: EmbeddingSettings, state_dir: Path) -> None:
+        self._settings = settings
+        self._state_dir = state_dir
         self._lock = threading.Lock()
         self._made: CachedEmbedder | None = None
 
@@ -168,16 +170,16 @@ class ConfiguredEmbedders:
             if self._made is None:
                 from lakecore.app._embedder import make_embedder
 
-                self._made = make_embedder(self._parts.settings.search, self._parts.state_dir)
-            made = self._made
-        if name is not None and name != made.name:
-            raise NotFound("this machine has no such model", found=name, expected=made.name)
-        return made
+                self._made = make_embedder(self._settings, self._state_dir)
+        if name is not None and name != self._made.name:
+            raise NotFound("this machine has no such model", found=name, expected=self._made.name)
+        return self._made
 
     def close(self) -> None:
-        """Let go of the cache of vectors."""
-        if self._made is not None:
-            self._made.close()
+        """Let go of it."""
+        with self._lock:
+            if self._made is not None:
+                self._made.close()
 
 
 class FullTexts:
@@ -193,7 +195,8 @@ class FullTexts:
         """See `lakecore.search.TextIndexes`."""
         from lakecore.fulltext import TextIndex
 
-        return TextIndex.open(folder)
+        # Its files were found whole by the hashes of the registry.
+        return TextIndex.open(folder, check=False)
 
 
 def make_indexes(parts: Components) -> Indexes:
@@ -208,7 +211,7 @@ def make_indexes(parts: Components) -> Indexes:
         parts.state_dir,
         parts.clock,
         sources=LakeSources(parts),
-        embedders=parts.embedders,
+        embedders=Models(settings, parts.state_dir),
         texts=FullTexts(),
         settings=SearchSettings(
             cache_bytes=settings.index_cache_bytes,

@@ -176,7 +176,7 @@ class QuerySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings(EmbeddingSettings):
-    """Indexes, and what makes vectors of texts: `docs/search.md`, `docs/embeddings.md`."""
+    """Indexes, and what makes vectors of texts. See `docs/search.md` and `docs/embeddings.md`."""
 
     index_cache_bytes: int = setting(
         4 * GIB,

@@ -68,7 +68,7 @@ class Search(Arguments):
     index: Annotated[
         str, Field(min_length=1, max_length=128, description="As `select * from system.indexes`.")
     ]
-    text: Annotated[str, Field(min_length=1, max_length=8_192)]
+    text: Annotated[str, Field(min_length=1, max_length=4_096)]
     limit: Annotated[int, Field(ge=1, le=1_000)] = 10
     where: Annotated[
         str | None,

@@ -18,7 +18,7 @@ MAX_LIMIT: Final = 1_000
 MAX_DEPTH: Final = 10_000
 """The last row that a page may have."""
 
-MAX_TEXT_CHARACTERS: Final = 8_192
+MAX_TEXT_CHARACTERS: Final = 4_096
 MAX_WHERE_CHARACTERS: Final = 16_384
 FUSED_DEPTH: Final = 200
 """So deep both rankings are looked at, on every page: another depth is another order."""

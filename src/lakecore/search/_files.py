@@ -58,7 +58,11 @@ class Files:
         place = self._store.local_path(file.path)
         if place is not None:
             if not place.is_file():
-                raise NotFound("a file of an index is gone", where=file.path)
+                raise NotFound(
+                    "a file of an index is gone",
+                    where=file.path,
+                    hint="`lakecore index refresh NAME` makes the index of the dataset again",
+                )
             if _sha256(place) != file.sha256:
                 raise _corrupt(file)
             return place

@@ -31,7 +31,7 @@ PARAMETERS: Final[Mapping[str, tuple[float, float, float]]] = {
     # name: default, least, most
     "exact_rows": (5_000, 0, 1_000_000),
     "connectivity": (16, 4, 128),
-    "expansion_add": (96, 8, 2_048),
+    "expansion_add": (64, 8, 2_048),
     "min_recall": (0.95, 0.5, 1.0),
 }
 """What may be set: rows up to which every vector is compared, and the graph above that."""

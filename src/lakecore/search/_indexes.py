@@ -319,6 +319,7 @@ class Indexes:
             opened, self._opened = list(self._opened.values()), OrderedDict()
         for one in opened:
             one.close()
+        self._embedders.close()
         shutil.rmtree(self._own_folder(), ignore_errors=True)
 
     # -- inside -----------------------------------------------------------------------

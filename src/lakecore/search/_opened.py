@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakecore.base import InvalidInput
 from lakecore.search._excerpt import excerpt
 from lakecore.search._files import TEXT, Files
 from lakecore.search._index import Generation, Index
-from lakecore.search._ports import KEY, TextHit, TextIndex, TextIndexes
+from lakecore.search._ports import KEY, Span, TextIndex, TextIndexes
 from lakecore.search._segment import Segment
 from lakecore.search._vectors import Floats, best
 
@@ -64,8 +65,6 @@ class Opened:
             )
             for info in generation.segments
         ]
-        # What is searched for by its meaning is prose: a bracket in it asks for nothing.
-        self._plain = index.has_vectors
         self._text: TextIndex | None = None
         if index.has_text and any(name.startswith(TEXT) for name in generation.files):
             self._text = texts.open(files.text_folder(generation.files, folder))
@@ -113,15 +112,15 @@ class Opened:
         if allowed is not None and not allowed.count:
             return []
         if allowed is None:
-            return _pairs(self._text.search(text, min(count, _MOST_HITS), plain=self._plain))
+            return self._matching(text, min(count, _MOST_HITS))
         if len(allowed.keys) > _FILTER_KEYS:
             wanted = min(_MOST_HITS, 8 * count)
-            hits = _pairs(self._text.search(text, wanted, plain=self._plain))
+            hits = self._matching(text, wanted)
             found = self._allowed(hits, allowed)
             if len(found) >= count or len(hits) < wanted or len(allowed.keys) > _MOST_KEYS:
                 return found[:count]
         keys = allowed.keys.to_pylist()
-        return _pairs(self._text.search(text, min(count, _MOST_HITS), keys=keys, plain=self._plain))
+        return self._matching(text, min(count, _MOST_HITS), keys)
 
     def take(self, keys: Sequence[str]) -> pa.Table:
         """The rows of these keys, in this order; those that cannot be found are left out."""
@@ -142,9 +141,34 @@ class Opened:
         if self._text is None:
             return ""
         for value in values:
-            if value and (spans := self._text.highlight(text, value, plain=self._plain)):
+            if value and (spans := self._spans(text, value)):
                 return excerpt(value, [(span.start, span.end) for span in spans])
         return ""
+
+    def _matching(
+        self, text: str, count: int, keys: Sequence[str] | None = None
+    ) -> list[tuple[str, float]]:
+        assert self._text is not None  # noqa: S101 - callers look before
+        try:
+            found = self._text.search(text, count, keys=keys)
+        except InvalidInput:
+            # A text whose meaning is asked for as well need be no query of words.
+            if not self.index.has_vectors:
+                raise
+            try:
+                found = self._text.search(text, count, keys=keys, plain=True)
+            except InvalidInput:
+                return []
+        return [(hit.key, hit.score) for hit in found]
+
+    def _spans(self, text: str, value: str) -> Sequence[Span]:
+        assert self._text is not None  # noqa: S101 - callers look before
+        for plain in (False, True):
+            try:
+                return self._text.highlight(text, value, plain=plain)
+            except InvalidInput:
+                continue
+        return ()
 
     def _allowed(
         self, hits: Sequence[tuple[str, float]], allowed: Filter
@@ -155,10 +179,6 @@ class Opened:
             rows = segment.find(keys)
             chosen |= (rows >= 0) & mask[rows]
         return [hit for hit, is_chosen in zip(hits, chosen, strict=True) if is_chosen]
-
-
-def _pairs(hits: Sequence[TextHit]) -> list[tuple[str, float]]:
-    return [(hit.key, hit.score) for hit in hits]
 
 
 def _places(generation: Generation, segment_id: str, files: Files) -> dict[str, Path]:

@@ -41,6 +41,10 @@ class Embedders(Protocol):
         """The one of this name, or the one of the settings; `NotFound` when it is not here."""
         ...
 
+    def close(self) -> None:
+        """Let go of them."""
+        ...
+
 
 class TextHit(Protocol):
     """A row that matches; `score` is BM25, more is better."""
@@ -83,14 +87,17 @@ class TextIndex(Protocol):
         """The rows that match best, the best first; with `keys` of those rows alone.
 
         Args:
-            plain: nothing of the text is an operator.
+            plain: every word is one, and nothing is an operator.
+
+        Raises:
+            InvalidInput: the text is no query; also a plain one without a word in it.
         """
         ...
 
     def highlight(
         self, text: str, value: str, field: str | None = None, *, plain: bool = False
     ) -> Sequence[Span]:
-        """Where the words of a text are in a value, in order."""
+        """Where the words of a text are in a value, in order. Raises as `search`."""
         ...
 
     def close(self) -> None:

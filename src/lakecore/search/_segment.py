@@ -102,6 +102,9 @@ class Segment:
         self.alive = np.ones(info.rows, np.bool_)
         if "dead" in places:
             self.alive[np.fromfile(places["dead"], "<i4")] = False
+        self.live = int(self.alive.sum())
+        """Rows that can be found."""
+
         self.vectors: NDArray[Any] | None = None
         self._graph: Graph | None = None
         self._wide: Floats | None = None
@@ -109,11 +112,6 @@ class Segment:
             self.vectors = _mapped(places["vectors"], kept_type(metric), (info.rows, dimension))
             if "graph" in places:
                 self._graph = Graph(places["graph"], dimension, info.rows, expansion)
-
-    @property
-    def live(self) -> int:
-        """Rows that can be found."""
-        return int(self.alive.sum())
 
     @property
     def is_exact(self) -> bool:
@@ -154,7 +152,7 @@ class Segment:
         if self.vectors is None or not self.info.rows:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         mask = self.alive if allowed is None else allowed
-        live = int(mask.sum())
+        live = self.live if allowed is None else int(mask.sum())
         if self._graph is None or live <= exact_rows:
             return self._compared(query, count, mask, live)
         # Candidates that may not be found make room for others: ask for more until all fit.

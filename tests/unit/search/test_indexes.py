@@ -222,6 +222,18 @@ def test_a_condition_filters_before_it_ranks(one: SearchLab, kind: str) -> None:
     assert found(one, own, where="id < 299", limit=1) == [5]
 
 
+def test_a_text_that_is_no_query(one: SearchLab) -> None:
+    """Of words alone it is refused; where meaning counts as well, every word is one."""
+    create(one, "words", kind="text")
+    create(one, kind="hybrid")
+    for text in ("(engine", '"engine', "- ("):
+        with pytest.raises(InvalidInput):
+            found(one, text, "words")
+        assert len(found(one, text)) == 10
+    row = one.indexes.search("i", Question(text="(number5")).to_pylist()[0]
+    assert (row["id"], "**number5**" in row["_highlight"]) == (5, True)
+
+
 def test_pages_follow_each_other(one: SearchLab) -> None:
     """Pages put together are the whole; the last says that nothing follows."""
     create(one, kind="hybrid", parameters=SMALL)
@@ -244,7 +256,7 @@ def test_pages_follow_each_other(one: SearchLab) -> None:
         {"text": "  \n"},
         {"text": None},
         {"text": 5},
-        {"text": "x" * 8_193},
+        {"text": "x" * 4_097},
         {"text": "x", "limit": 0},
         {"text": "x", "limit": 1_001},
         {"text": "x", "limit": True},
@@ -370,6 +382,21 @@ def test_a_damaged_file_is_never_believed(lab: SearchLab) -> None:
     lab.source.versions.append(docs({**texts(300), 5: "zebra"}))
     lab.reopen().refresh("i", author=ADA)
     assert found(lab, "zebra")[0] == 5
+
+
+def test_lost_files_are_made_again(one: SearchLab) -> None:
+    """As after a backup came back, which has no indexes: the next refresh builds it of the rows."""
+    made = create(one, kind="hybrid", parameters=SMALL)
+    for file in made.generation.files.values():
+        one.store.delete(file.path)
+    other = one.reopen()
+    with pytest.raises(NotFound, match="is gone"):
+        other.search("i", Question(text="engine"))
+    again = other.refresh("i", author=ADA)
+    assert again.generation is not None
+    assert again.generation.id != made.generation.id
+    assert again.generation.rows == 300
+    assert other.search("i", Question(text=str(texts(300)[5]))).to_pylist()[0]["id"] == 5
 
 
 def test_a_damaged_cache_is_fetched_again(tmp_path: Path) -> None:
