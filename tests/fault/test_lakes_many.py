@@ -33,7 +33,7 @@ SECONDS = min(5.0 + ROUNDS * 0.3, 600.0)
 PATIENCE_S = 90.0
 ENOUGH = 12
 """Promises, beside one machine that was killed: a busy computer does little in a given time."""
-MACHINES = 3
+MACHINES = 3 if ROUNDS else 2
 
 
 class Machine:

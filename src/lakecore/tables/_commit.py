@@ -30,6 +30,7 @@ from lakecore.base import (
     Conflict,
     InvalidInput,
     LakecoreError,
+    NotFound,
     Unavailable,
     uuid7,
 )
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+STAGED: Final = "journal/staged/"
+"""Where staged events lie."""
 _MAX_WAIT_S: Final = 1.0
 _CREATE_TRIES: Final = 3
 
@@ -208,7 +211,14 @@ class Committer:
         if newest is None or not still_holds(operation, attempt, newest):
             return None
         check_writable(newest, attempt.dataset, removes=operation.removes)
-        record = attempt.restage(newest, self._clock.now_us())
+        try:
+            record = attempt.restage(newest, self._clock.now_us())
+        except NotFound as error:
+            if not str(error.where).startswith(STAGED):
+                raise
+            # The version that it was staged for is another's: a sealer, here or elsewhere, has
+            # found it dead by now, and dropped the file that the events would be taken from.
+            return None
         self._settings.on_step("rebased")
         return record
 
