@@ -56,7 +56,9 @@ class Machine:
 
     def _read(self) -> None:
         assert self.popen.stdout is not None
-        self.lines += [line.split() for line in self.popen.stdout if line.endswith("\n")]
+        for line in self.popen.stdout:
+            if line.endswith("\n"):  # one that was cut says nothing
+                self.lines.append(line.split())
 
     def said(self, mark: str) -> list[list[str]]:
         """What it said with this mark."""
