@@ -1,6 +1,7 @@
 """What a lake grows by: bytes, objects and requests of each of its parts, at three sizes.
 
-    python -m benchmarks.scale [EVENTS ...]      # default: 10000 100000 1000000
+    python -m benchmarks.scale [EVENTS ...]         # default: 10000 100000 1000000
+    python -m benchmarks.scale segments [SEALS ...]  # what opening costs; default: 100 400 1600
 
 Half of the events are recorded directly, 1,000 a batch; half are rows of a keyed dataset, which
 come in inserts of 5,000 and, for each thousand events, an upsert of ten. Everything is sealed,
@@ -23,6 +24,8 @@ from tests.fakes.slow_store import SlowStore
 from lakecore.app import Lake
 from lakecore.app._components import Components
 from lakecore.config import JournalSettings, LakeSettings, Settings
+from lakecore.journal import Journal
+from lakecore.journal import JournalSettings as SealSettings
 from lakecore.storage import open_store
 
 PUT_USD: Final = 0.005 / 1_000
@@ -140,6 +143,27 @@ def _print(
     print(f"kept: {size_bytes / sealed:.1f} bytes an event: {kept:.4f} USD a million a month")
 
 
+def measure_segments(seals: int) -> None:
+    """What a machine that sees a log for the first time asks for, by how often it was sealed."""
+    store = SlowStore(open_store("memory://"), write_s=0.0, read_s=0.0)
+    settings = SealSettings(background=False, compact_grace_s=0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        with Journal.open(store, Path(folder, "writer"), settings=settings) as journal:
+            for first in range(seals):
+                journal.record_batch(_direct(first).slice(0, 4))
+                journal.seal()
+        for state in ("new", "new"):  # the second time it knows the footers
+            before, cpu = store.reads, time.process_time()
+            with Journal.open(store, Path(folder, state), settings=settings) as journal:
+                size = journal.stats()["tree_size"]
+            took = time.process_time() - cpu
+            print(f"{seals:,} seals, {size:,} events: {store.reads - before:,} reads, {took:.2f} s")
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["segments"]:
+        for given in sys.argv[2:] or ("100", "400", "1600"):
+            measure_segments(int(given))
+        raise SystemExit
     for given in sys.argv[1:] or ("10000", "100000", "1000000"):
         measure(int(given.replace("_", "")))

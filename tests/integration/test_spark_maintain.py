@@ -146,4 +146,5 @@ def test_a_server_that_is_gone(folder: Path) -> None:
             assert len(stray) == 12
             with pytest.raises(Unavailable):
                 lake.sql("select 1", engine="spark").to_arrow()
+    command(folder / "lake", "maintain", "planes", "--engine", "spark", exit_code=1)
     command(folder / "lake", "maintain", "planes")

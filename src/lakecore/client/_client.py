@@ -274,15 +274,17 @@ class Client(Reading, Changing, Registering):
         *,
         dry_run: bool = False,
         reason: str = "",
+        engine: str = "datafusion",
     ) -> MaintenanceReport:
         """Do what is due: compaction, checkpoints, vacuum, purge of what was dropped.
 
         Args:
             datasets: only these, and these at once: without names, one is vacuumed once a day.
             dry_run: say what would be done, and do nothing.
+            engine: ``spark``: the lake's Spark server sorts the rows of a compaction.
         """
         names = None if datasets is None else columns(datasets)
-        body = {"datasets": names, "dry_run": dry_run, "reason": reason}
+        body = {"datasets": names, "dry_run": dry_run, "reason": reason, "engine": engine}
         return _results.maintained(self._connection.post("/maintain", body).body)
 
     def status(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 
 from lakecore.gateway._answers import json_answer
@@ -19,11 +21,15 @@ class Reconcile(Model):
 
 
 class Maintain(Model):
-    """Only these datasets, and these at once; without names what is due of all."""
+    """Only these datasets, and these at once; without names what is due of all.
+
+    With the `engine` spark the server of the settings sorts the rows of a compaction.
+    """
 
     datasets: list[str] | None = None
     dry_run: bool = False
     reason: str = ""
+    engine: Literal["datafusion", "spark"] = "datafusion"
 
 
 @router.get("/status")
@@ -62,7 +68,9 @@ async def maintain(request: Request) -> Response:
     lake = caller_of(request).lake("admin")
 
     def make(mutation_id: str | None) -> Answer:
-        report = lake.maintain(asked.datasets, dry_run=asked.dry_run, reason=asked.reason)
+        report = lake.maintain(
+            asked.datasets, dry_run=asked.dry_run, reason=asked.reason, engine=asked.engine
+        )
         return Answer.of(report.to_dict())
 
     return await answer_once(request, make)

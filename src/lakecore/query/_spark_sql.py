@@ -154,7 +154,9 @@ class _Speaker:
         self._put_values()
         self._typed()
         self._widen()
-        text = self._tree.sql(_WRITE, identify=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
+        text = self._tree.sql(
+            _WRITE, identify=True, comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE
+        )
         return Spoken(text, {name: key for key, name in self._views.items()})
 
     # -- what may be said -----------------------------------------------------------------

@@ -30,6 +30,7 @@ from lakecore.base import (
     Conflict,
     InvalidInput,
     LakecoreError,
+    NotFound,
     Unavailable,
     uuid7,
 )
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+STAGED: Final = "journal/staged/"
+"""Where staged events lie."""
 _MAX_WAIT_S: Final = 1.0
 _CREATE_TRIES: Final = 3
 
@@ -209,7 +212,14 @@ class Committer:
             return None
         check_writable(newest, attempt.dataset, removes=operation.removes)
         check_not_moved(newest, attempt.dataset)
-        record = attempt.restage(newest, self._clock.now_us())
+        try:
+            record = attempt.restage(newest, self._clock.now_us())
+        except NotFound as error:
+            if not str(error.where).startswith(STAGED):
+                raise
+            # The version that it was staged for is another's: a sealer, here or elsewhere, has
+            # found it dead by now, and dropped the file that the events would be taken from.
+            return None
         self._settings.on_step("rebased")
         return record
 

@@ -31,7 +31,7 @@ from lakecore.tables._footer import (
 )
 from lakecore.tables._schema import any_nan
 from lakecore.tables._statistics import statistics_json
-from lakecore.tables._write import Hashed, parquet_writer, repeating
+from lakecore.tables._write import Hashed, end_upload, parquet_writer, repeating
 
 if TYPE_CHECKING:
     from lakecore.storage import Store
@@ -160,7 +160,7 @@ class PatchedFile:
             raise
         self._close_source()
         upload, self._upload = self._upload, None
-        upload.__exit__(None, None, None)
+        end_upload(self._store, f"{self._location}/{self._name}", upload, sha256)
         stats = statistics_json(
             metadata, self._schema, nan_columns=self._nan_columns, keys=self._keys
         )

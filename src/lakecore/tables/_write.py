@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types as pat
 
-from lakecore.base import LakecoreError, uuid7
+from lakecore.base import AlreadyExists, LakecoreError, uuid7
+from lakecore.base.limits import MIB
 from lakecore.storage import Store
 from lakecore.tables._delta_log import AddFile
 from lakecore.tables._schema import any_nan
@@ -21,6 +22,7 @@ from lakecore.tables._statistics import statistics_json
 from lakecore.tables._types import TableSettings
 
 _SAMPLE_ROWS: Final = 1_024
+_READ_BYTES: Final = 4 * MIB
 
 
 class FileWriter:
@@ -85,7 +87,7 @@ class FileWriter:
             self.abort(error)
             raise
         upload, self._upload = self._upload, None
-        upload.__exit__(None, None, None)
+        end_upload(self._store, f"{self._location}/{self._name}", upload, sha256)
         stats = statistics_json(
             self._footer[0], self._schema, nan_columns=self._nan_columns, keys=self._keys
         )
@@ -150,6 +152,27 @@ def parquet_writer(
         # Readers of other languages take the types from Parquet and the Delta schema.
         store_schema=False,
     )
+
+
+def end_upload(
+    store: Store, path: str, upload: AbstractContextManager[BinaryIO], sha256: str
+) -> None:
+    """Make a file of a name of its own durable.
+
+    Raises:
+        AlreadyExists: something else is there.
+    """
+    try:
+        upload.__exit__(None, None, None)
+    except AlreadyExists:
+        # The name is this file's own: a retried put found what its first try had stored, and
+        # whose answer was lost.
+        hasher = hashlib.sha256()
+        with store.open(path) as stored:
+            while data := stored.read(_READ_BYTES):
+                hasher.update(data)
+        if hasher.hexdigest() != sha256:
+            raise
 
 
 class Hashed:

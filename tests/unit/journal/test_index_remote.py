@@ -112,3 +112,24 @@ def test_staged_files_are_judged_and_cleared_at_once(tmp_path: Path) -> None:
         assert list(slow.list_objects("journal/staged/")) == []
         assert journal.seal() == 0
         assert journal.verify().status == "green"
+
+
+def test_a_log_is_read_ahead_for_the_first_time(tmp_path: Path) -> None:
+    """A machine that sees many segments for the first time knows the same as their writer."""
+    inner = open_store("memory://")
+    slow = SlowStore(inner, write_s=0.0, read_s=0.0)
+    with open_journal(slow, tmp_path / "writer", settings=MANUAL) as journal:
+        for number in range(80):
+            journal.record_many(_events(number)[:3])
+            journal.seal()
+        expected = journal.stats()["root"]
+    with open_journal(slow, tmp_path / "reader", settings=MANUAL) as reader:
+        assert (reader.stats()["tree_size"], reader.stats()["root"]) == (240, expected)
+    [*_, last] = inner.list_objects("journal/log/")
+    damaged = inner.get(last.path)[:-40]
+    inner.put(last.path, damaged)
+    with (
+        open_journal(slow, tmp_path / "third", settings=MANUAL) as third,
+        pytest.raises(CorruptData),
+    ):
+        third.recent(1)

@@ -7,7 +7,7 @@ import threading
 import pytest
 from tests.fakes.faulty_store import Fault, FaultyStore
 
-from lakecore.base import ReadOnly
+from lakecore.base import AlreadyExists, ReadOnly
 from lakecore.storage import Store, open_store, probe_create_only
 
 
@@ -63,3 +63,9 @@ def test_a_store_that_cannot_be_written() -> None:
     with pytest.raises(ReadOnly):
         probe_create_only(store)
     store.close()
+
+
+def test_a_lost_answer_is_no_broken_promise() -> None:
+    """The first create was stored, its answer lost, and the adapter's second try met it."""
+    store = FaultyStore(open_store("memory://"), {1: Fault.AFTER}, error=AlreadyExists)
+    assert probe_create_only(store).is_create_only

@@ -76,6 +76,25 @@ def test_rows_that_others_add_do_not_disturb(name: str, tmp_path: Path) -> None:
     _clean(contest.lake, versions=5)
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_sealer_was_faster(name: str, tmp_path: Path) -> None:
+    """What was staged for a version that is another's is dropped by whoever seals: plan again."""
+
+    def intrude(lake: Lake, number: int) -> None:
+        staged = max(info.path for info in lake.store.list_objects("journal/staged/"))
+        _add(lake, number)
+        lake.store.delete(staged)
+
+    contest = _Contest(open_store(str(tmp_path)), intrude, times=2)
+    result = CHANGES[name](contest.lake)
+    assert result.version == 3
+    assert (contest.count("planned"), contest.count("rebased")) == (3, 0)
+    own = [e for e in contest.lake.events() if e.mutation_id == result.mutation_id]
+    assert len(own) == result.events
+    assert {event.version for event in own} == {3}
+    _clean(contest.lake, versions=4)
+
+
 def _clean(lake: Lake, *, versions: int) -> None:
     """Nothing is stored that no version refers to, and nothing is staged twice."""
     actions = [action for version in range(versions) for action in lake.log(version)]

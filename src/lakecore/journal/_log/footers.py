@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from lakecore.base import CorruptData, LakecoreError, NotFound
 from lakecore.journal._log import runs
+from lakecore.journal._log.ahead import Found, footer_at, footers_at
 from lakecore.journal._log.footer_cache import (
     CACHE_FAILS,
     FooterCache,
@@ -285,27 +286,27 @@ class Footers:
         look = look or self._is_time_to_look()
         if look:
             self._look_for_runs()
-        for path in self._listed() if listing else self._probed():
-            position = position_of(path)
-            if position is None or position < self._next_seq:
+        for position, read in self._listed() if listing else self._probed():
+            if position < self._next_seq:
                 continue
-            footer = read_footer(self._store, path)
+            footer, path = read(), segment_path(position)
             if footer.moved is not None and not look:
                 self._look_for_runs()
                 look = True
             if footer.first_seq >= self._next_seq:
                 self._add(footer, path)
 
-    def _listed(self) -> Iterator[str]:
+    def _listed(self) -> Iterator[Found]:
         last = segment_path(self._next_seq - 1) if self._next_seq else None
-        for info in self._store.list_objects(FOLDER, after=last):
-            yield info.path
+        listed = self._store.list_objects(FOLDER, after=last)
+        positions = (p for info in listed if (p := position_of(info.path)) is not None)
+        yield from footers_at(self._store, positions)
 
-    def _probed(self) -> Iterator[str]:
+    def _probed(self) -> Iterator[Found]:
         # Positions have no gap, so the name of the next one is known. (A local folder of
         # 10,000 names takes milliseconds to list, and a bucket charges more for a listing.)
-        while self._store.exists(path := segment_path(self._next_seq)):
-            yield path
+        while self._store.exists(segment_path(self._next_seq)):
+            yield self._next_seq, partial(footer_at, self._store, self._next_seq)
 
     def _add(self, footer: SegmentFooter, path: str) -> None:
         if footer.first_seq != self._next_seq or footer.tree_size != footer.next_seq:
