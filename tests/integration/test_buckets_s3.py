@@ -16,8 +16,7 @@ from tests.fakes.s3_proxy import S3Proxy, s3_proxy
 from tests.servers import BUCKET
 
 import lakecore
-from lakecore.app import StaleAnswer
-from lakecore.base import LakecoreError, ReadOnly, Refused, Unavailable
+from lakecore.base import LakecoreError, ReadOnly, Refused, StaleAnswer, Unavailable
 from lakecore.config import BucketSettings, LakeSettings, Settings, StorageSettings
 
 QUERY = "select v from hot where id = 1"

@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 from tests.fakes.bucket_lakes import folder_settings, is_sound, open_folder, rows, wait_until
 
 import lakecore
-from lakecore.app import StaleAnswer, open_gateway
-from lakecore.base import InvalidInput, NotFound, Unavailable
+from lakecore.app import open_gateway
+from lakecore.base import InvalidInput, NotFound, StaleAnswer, Unavailable
 from lakecore.cli._main import root
 from lakecore.config import Settings
 
