@@ -216,10 +216,12 @@ class Serving:
         except Exception as error:
             # A lake that is not there yet is made, not looked for in a replica.
             if not self._replicas or not is_away(error) or self.breaker.ask():
+                self.breaker.close()
                 raise
             try:
                 opened = self._opened()
             except LakecoreError as other:
+                self.breaker.close()
                 error.add_note(f"no replica answers either: {other}")
                 raise error from None
             _log.warning("%s", self._served(opened, "the primary does not answer", ""))
