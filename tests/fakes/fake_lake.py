@@ -74,6 +74,7 @@ class FakeLake(Recorder):
     url: str = "memory://"
     lake_id: str = "11111111-1111-4111-8111-111111111111"
     actor: str = "ada"
+    last_served: None = None
 
     def __enter__(self) -> FakeLake:
         return self

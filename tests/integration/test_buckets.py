@@ -14,6 +14,7 @@ import lakecore
 from lakecore.app import backups_at, create_backup, restore_backup, verify_backups
 from lakecore.base import AlreadyExists, Conflict, InvalidInput, ReadOnly, Refused, Unavailable
 from lakecore.config import BucketSettings, Settings, StorageSettings
+from lakecore.tables import Upkeep
 
 FILE = "id,name\n1,one\n2,two\n"
 
@@ -88,6 +89,10 @@ def test_upkeep_finds_it(lake: lakecore.Lake, tmp_path: Path) -> None:
         lake.maintain("old")
         parquet = list((tmp_path / "cold/tables/main/old").glob("*.parquet"))
         assert len(parquet) == lake.describe("old")["files"]
+        version = lake.describe("old")["version"]
+        assert Upkeep(lake._parts.tables).checkpoint(lake.dataset("old"), version)
+        log = tmp_path / "cold/tables/main/old/_delta_log"
+        assert list(log.glob(f"{version:020d}.checkpoint*"))
         lake.drop("old", grace_days=0)
         assert [step.action for step in lake.maintain().steps] == ["purge"]
         assert not list((tmp_path / "cold/tables/main/old").glob("*.parquet"))

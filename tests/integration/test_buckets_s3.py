@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 from tests.fakes.bucket_lakes import is_sound, rows, wait_until
 from tests.fakes.s3_proxy import S3Proxy, s3_proxy
-from tests.servers import BUCKET
+from tests.servers import BUCKET, has_azurite
 
 import lakecore
-from lakecore.app import StaleAnswer
-from lakecore.base import LakecoreError, ReadOnly, Refused, Unavailable
+from lakecore.base import LakecoreError, ReadOnly, Refused, StaleAnswer, Unavailable
 from lakecore.config import BucketSettings, LakeSettings, Settings, StorageSettings
 
 QUERY = "select v from hot where id = 1"
@@ -241,6 +240,30 @@ def test_an_archive_that_is_away_does_not_stop_the_journal(place: Place, proxy: 
         proxy.start()
         lake.insert("old", [{"id": 3, "w": "c"}])
         assert is_sound(lake)
+
+
+@pytest.mark.skipif(not has_azurite(), reason="needs Azurite (scripts/install-azurite.sh)")
+def test_an_archive_on_azure(
+    azure_account: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another provider than the lake's own store, with its key in a file."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    keys = tmp_path / "azure.json"
+    keys.write_text(json.dumps({"account_key": azure_account["account_key"]}))
+    options = {name: text for name, text in azure_account.items() if name != "account_key"}
+    cold = BucketSettings(
+        name="cold",
+        uri=f"az://{BUCKET}/{uuid.uuid4().hex}",
+        credentials_file=str(keys),
+        options=options,
+    )
+    lake = LakeSettings(uri=str(tmp_path / "lake"), maintain=False)
+    settings = Settings(lake=lake, storage=StorageSettings(bucket=(cold,)))
+    with lakecore.open(config=settings, actor="ada") as opened:
+        fill(opened)
+        opened.move("hot", bucket="cold")
+        assert rows(opened, "select v, w from hot join old using (id)") == [(10, "a")]
+        assert is_sound(opened)
 
 
 def test_no_secret_is_anywhere(place: Place) -> None:

@@ -18,10 +18,13 @@ from click.testing import CliRunner, Result
 from tests.fakes.bucket_lakes import folder_settings, is_sound, open_folder, rows, wait_until
 
 import lakecore
-from lakecore.app import StaleAnswer, open_gateway
-from lakecore.base import InvalidInput, NotFound, Unavailable
+from lakecore.app import open_gateway
+from lakecore.app._replicas import Replicating
+from lakecore.backup import read_replica
+from lakecore.base import InvalidInput, NotFound, StaleAnswer, Unavailable
 from lakecore.cli._main import root
-from lakecore.config import Settings
+from lakecore.config import BucketSettings, Settings
+from lakecore.storage import open_store
 
 QUERY = "select v from hot where id = 1"
 
@@ -283,6 +286,9 @@ def test_the_gateway_says_it(lake: lakecore.Lake, tmp_path: Path) -> None:
                 assert headers[header].startswith('dr; as-of="20')
                 assert "; age=" in headers[header]
                 assert json.loads(body)["replica"]["replica"] == "dr"
+                said = pytest.warns(StaleAnswer, match="a replica does: dr; as-of=")
+                with said, lakecore.Client(gateway.url) as client:
+                    assert client.sql(QUERY).to_pylist() == [{"v": 10}]
                 assert json.loads(ask("/health")[2]) == {"status": "ok", "primary": "away"}
                 status, headers, body = ask("/ready")
                 assert (status, json.loads(body)["primary"]) == (200, "away")
@@ -301,6 +307,37 @@ def test_the_gateway_says_it(lake: lakecore.Lake, tmp_path: Path) -> None:
         finally:
             gateway.stop()
             thread.join(60)
+
+
+def test_a_process_that_serves_replicates_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again and again, until it ends; one place that cannot be had does not end it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/letter.txt").write_text("mine")
+    with filled(tmp_path, replicate_interval_s=0.05) as lake:
+        other = BucketSettings(name="another", uri=str(tmp_path / "other"), role="replica")
+        storage = lake._parts.settings.storage
+        object.__setattr__(storage, "bucket", (other, *storage.bucket))
+        replicating = Replicating(lake._parts)
+        replicating.start()
+        try:
+            for value in (12, 13):
+                lake.update("hot", set={"v": value}, where="id = 1")
+                size = lake.journal.stats()["tree_size"] + lake.journal.stats()["buffer_events"]
+                wait_until(lambda size=size: replica_size(tmp_path) >= size)  # type: ignore[misc]  # bound now
+        finally:
+            replicating.stop()
+    with lakecore.open(tmp_path / "dr", config=Settings(), create=False) as replica:
+        assert rows(replica, QUERY) == [(13,)]
+        assert is_sound(replica)
+    assert list((tmp_path / "other").iterdir()) == [tmp_path / "other/letter.txt"]
+
+
+def replica_size(folder: Path) -> int:
+    state = read_replica(open_store(folder / "dr"))
+    return 0 if state is None or state.complete is None else state.complete.tree_size
 
 
 def test_a_replica_needs_no_settings_to_be_read(lake: lakecore.Lake, tmp_path: Path) -> None:

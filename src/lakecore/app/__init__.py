@@ -23,7 +23,7 @@ from lakecore.app._lake import Lake
 from lakecore.app._mcp import serve_mcp
 from lakecore.app._open import open_lake, system_user
 from lakecore.app._serve import LakeGateway, open_gateway
-from lakecore.app._serving import Served, StaleAnswer
+from lakecore.app._serving import Served
 from lakecore.base.lazy import lazy_exports
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ __all__ = [
     "Lake",
     "LakeGateway",
     "Served",
-    "StaleAnswer",
     "VerifyReport",
     "backups_at",
     "check_settings",

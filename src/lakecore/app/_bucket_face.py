@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakecore.app._buckets import PRIMARY, check_create_only, look_at, open_bucket
-from lakecore.base import LakecoreError, ReadOnly
+from lakecore.base import InvalidInput, LakecoreError, ReadOnly
 from lakecore.storage import CredentialsReference, same_place
 
 if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.app._move import Moved, Progress
+    from lakecore.app._serving import Served, Serving
     from lakecore.backup import Replicated
     from lakecore.catalog import Dataset
     from lakecore.config import BucketSettings
@@ -53,7 +54,18 @@ class BucketFace:
     """The lake's buckets."""
 
     _parts: Components
+    _serving: Serving
     _author: Callable[[str | None, str, str], Author]
+
+    @property
+    def served(self) -> Served | None:
+        """That a replica answers now, which one and how old; None while the primary does."""
+        return self._serving.served
+
+    @property
+    def last_served(self) -> Served | None:
+        """What was said of the last answer of a replica; None: there was none."""
+        return self._serving.last
 
     def buckets(self, *, check: bool = False) -> list[BucketState]:
         """The lake's own store and every named bucket, each asked whether it answers.
@@ -136,6 +148,18 @@ class BucketFace:
         from lakecore.app._move import cancel_move
 
         return cancel_move(self._parts, dataset, author=self._author(actor, source, reason))
+
+    def _check_bucket(self, dataset: str, bucket: str) -> None:
+        """That a dataset, if there is one of that name, is in a bucket. Raises `InvalidInput`."""
+        entry = self._parts.catalog.find(dataset)
+        if entry is not None and entry.bucket != bucket:
+            raise InvalidInput(
+                "the dataset is in another bucket",
+                expected=entry.bucket or "the lake's own store",
+                found=bucket,
+                where=entry.name,
+                hint=f"`lakecore bucket move {entry.name} --to {bucket}` moves it",
+            )
 
 
 def bucket_states(parts: Components, *, check: bool = False) -> list[BucketState]:

@@ -23,7 +23,7 @@ from lakecore.app._pending import PendingFace
 from lakecore.app._reconcile import ReconcileFace
 from lakecore.app._review import ReviewFace
 from lakecore.app._search import SearchFace
-from lakecore.app._serving import Served, ServedJournal, Serving, changing, reading
+from lakecore.app._serving import ServedJournal, Serving, changing, reading
 from lakecore.app._time import TimeFace
 from lakecore.app._truth import TruthFace
 from lakecore.app._webhooks import WebhooksFace
@@ -99,16 +99,6 @@ class Lake(
     def actor(self) -> str:
         """In whose name things are changed where a call names nobody."""
         return self._actor
-
-    @property
-    def served(self) -> Served | None:
-        """That a replica answers now, which one and how old; None while the primary does."""
-        return self._serving.served
-
-    @property
-    def last_served(self) -> Served | None:
-        """What was said of the last answer of a replica; None: there was none."""
-        return self._serving.last
 
     @property
     def journal(self) -> Journal:
@@ -462,18 +452,6 @@ class Lake(
         return doctor(self._parts)
 
     # -- inside -----------------------------------------------------------------------
-
-    def _check_bucket(self, dataset: str, bucket: str) -> None:
-        """That a dataset, if there is one of that name, is in a bucket. Raises `InvalidInput`."""
-        entry = self._parts.catalog.find(dataset)
-        if entry is not None and entry.bucket != bucket:
-            raise InvalidInput(
-                "the dataset is in another bucket",
-                expected=entry.bucket or "the lake's own store",
-                found=bucket,
-                where=entry.name,
-                hint=f"`lakecore bucket move {entry.name} --to {bucket}` moves it",
-            )
 
     def _author(self, actor: str | None, source: str, reason: str) -> Author:
         return Author(actor=actor or self._actor, source=source, reason=reason)

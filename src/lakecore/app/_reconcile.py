@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lakecore.base import CorruptData
+from lakecore.base import CorruptData, Retry
 from lakecore.storage import bucket_of
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from lakecore.catalog import Dataset
     from lakecore.journal import Author
     from lakecore.reconcile import ReconcileReport
+    from lakecore.storage import Store
 
 
 class ReconcileFace:
@@ -68,7 +70,7 @@ class ReconcileFace:
             entity_type=entity_type,
             contract=contract,
             description=description,
-            buckets={name: parts.buckets.reading(name) for name in _named(parts, uri)},
+            buckets=_buckets_for(parts, uri),
         )
         report = parts.reconciler.reconcile(adopted.name)
         if report.problems:
@@ -81,7 +83,13 @@ class ReconcileFace:
         return adopted
 
 
-def _named(parts: Components, uri: str) -> list[str]:
-    """Buckets that the place may be in: others need not answer."""
+def _buckets_for(parts: Components, uri: str) -> dict[str, Store]:
+    """Buckets that the place may be in. Others, and those that do not answer, are left out."""
     named = bucket_of(uri)
-    return [named] if named else parts.buckets.likely(uri)
+    if named:
+        return {named: parts.buckets.reading(named)}
+    found = {}
+    for name in parts.buckets.likely(uri):
+        with suppress(Retry):
+            found[name] = parts.buckets.reading(name)
+    return found

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakecore.app._components import Components
-    from lakecore.backup._replicate import Progress
     from lakecore.config import BucketSettings, Settings
 
 _FOLDER: Final = "replicas"
@@ -46,7 +45,7 @@ def replicate_to(
     *,
     max_bytes: int | None = None,
     prune: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Replicated:
     """Bring one replica to the lake's present state; see `lakecore.backup.replicate`."""

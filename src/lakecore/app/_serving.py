@@ -31,7 +31,7 @@ from lakecore.app._components import Components
 from lakecore.app._format import PATH, read_format
 from lakecore.app._replicas import replica_buckets
 from lakecore.backup import read_replica
-from lakecore.base import LakecoreError, Unavailable, format_timestamp
+from lakecore.base import LakecoreError, StaleAnswer, Unavailable, format_timestamp
 from lakecore.storage import Breaker, same_place
 
 if TYPE_CHECKING:
@@ -42,10 +42,6 @@ _T = TypeVar("_T")
 _LOOK_EVERY_S: Final = 5.0
 _MAX_RETRIES: Final = "4"
 _RETRY_TIMEOUT_S: Final = "15"
-
-
-class StaleAnswer(UserWarning):
-    """An answer is a replica's: its text says which one's, and how old it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,10 +216,12 @@ class Serving:
         except Exception as error:
             # A lake that is not there yet is made, not looked for in a replica.
             if not self._replicas or not is_away(error) or self.breaker.ask():
+                self.breaker.close()
                 raise
             try:
                 opened = self._opened()
             except LakecoreError as other:
+                self.breaker.close()
                 error.add_note(f"no replica answers either: {other}")
                 raise error from None
             _log.warning("%s", self._served(opened, "the primary does not answer", ""))

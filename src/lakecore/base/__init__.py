@@ -34,6 +34,7 @@ from lakecore.base.errors import (
     UnsupportedFormat,
 )
 from lakecore.base.ids import uuid7, uuid8
+from lakecore.base.stale import StaleAnswer
 
 __all__ = [
     "AlreadyExists",
@@ -52,6 +53,7 @@ __all__ = [
     "Refused",
     "RepairData",
     "Retry",
+    "StaleAnswer",
     "Stop",
     "SystemClock",
     "TooManyRequests",

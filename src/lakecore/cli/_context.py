@@ -40,7 +40,8 @@ class State:
 
         Changes are made in the name of `actor`, else as configured.
         """
-        from lakecore.app import StaleAnswer, open_lake
+        from lakecore.app import open_lake
+        from lakecore.base import StaleAnswer
 
         # Said once, at the end, and not by whatever line of ours asked.
         warnings.simplefilter("ignore", category=StaleAnswer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,15 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from lakecore._version import __version__
-from lakecore.base import Conflict, InvalidInput, LakecoreError, Retry, Unavailable, uuid7
+from lakecore.base import (
+    Conflict,
+    InvalidInput,
+    LakecoreError,
+    Retry,
+    StaleAnswer,
+    Unavailable,
+    uuid7,
+)
 from lakecore.base.limits import MIB
 from lakecore.client._errors import error_of, retry_after_s
 
@@ -30,6 +39,8 @@ MAX_PROBLEM_BYTES: Final = 1 * MIB
 MAX_ANSWER_BYTES: Final = 256 * MIB
 """Of an answer that is read whole: JSON, a note, a proof."""
 
+_REPLICA: Final = "lakecore-replica"
+"""The header of an answer that a replica gave."""
 _MAX_WAIT_S: Final = 30.0
 _FIRST_WAIT_S: Final = 0.1
 
@@ -233,6 +244,9 @@ class Connection:
                 request = self._client.build_request(method, path, **made)
                 response = self._client.send(request, stream=True)
                 if response.is_success:
+                    if (replica := response.headers.get(_REPLICA)) is not None:
+                        text = f"the primary does not answer: a replica does: {replica}"
+                        warnings.warn(StaleAnswer(text), stacklevel=4)
                     return take(response)
             except httpx.RequestError as error:
                 lost = lost or not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
-from lakecore.base import LakecoreError, ReadOnly, Refused
+from lakecore.base import ReadOnly, Refused
 from lakecore.storage._remote_files import open_ranges
 
 if TYPE_CHECKING:
@@ -155,10 +155,6 @@ class RefreshingStore:
 
     def table_options(self, path: str = "") -> dict[str, str]:
         return self._current().table_options(path)
-
-    def refused(self, error: LakecoreError) -> bool:
-        """Somebody who reads by `table_options` was refused; whether trying again is worth it."""
-        return isinstance(error, Refused | ReadOnly) and self._reload()
 
     def close(self) -> None:
         self._store.close()

@@ -16,7 +16,8 @@ NOT_SERVED = {
     *("agent_run", "agent_runs", "agent_steps", "cancel_agent", "new_agent_run", "resume_agent"),
     *("run_agent", "start_agent", "ladder", "usage", "observe", "observer", "reviews", "webhooks"),
     "change",  # of a workspace: what its other calls are made of
-    *("buckets", "cancel_move", "move", "replicas", "replicate", "served"),  # as doctor
+    *("buckets", "cancel_move", "move", "replicas", "replicate"),  # as doctor
+    *("last_served", "served"),  # the answers themselves say it
     *("mutated", "undo"),  # what the gateway asks
 }
 THE_KEYS = {"actor", "source", "options", "limits", "progress"}
