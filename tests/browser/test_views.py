@@ -48,7 +48,7 @@ def test_every_view_can_be_read_by_everybody(full: Served, page: Page, theme: st
         settle(page)
         if broken := violations(page, rules=None if theme == "light" else ["color-contrast"]):
             found[name] = broken
-        if name in PICTURES:
+        if name in (PICTURES if theme == "light" else ("home", "entity")):
             keep_screen(page, name if theme == "light" else f"{name}-dark")
     assert found == {}
 
