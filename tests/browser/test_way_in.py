@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -23,6 +26,26 @@ def test_a_link_leads_to_the_lake_and_works_once(full: Served, page: Page) -> No
     page.goto(link)
     expect(page.get_by_role("alert")).to_contain_text("this link opens nothing")
     assert violations(page) == []
+
+
+def test_the_command_prints_the_way_in(tmp_path: Path, page: Page) -> None:
+    """`lakecore up`, the printed address, Home; and it stops when it is told to."""
+    command = [sys.executable, "-c", "from lakecore.cli import main; main()"]
+    with subprocess.Popen(
+        [*command, "--lake", str(tmp_path / "lake"), "up", "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            link = next(found[1] for line in lines if (found := re.search(r"plane at (\S+)", line)))
+            page.goto(link)
+            expect(page.get_by_role("heading", level=1)).to_have_text("The lake is sound")
+        finally:
+            process.terminate()
+        assert "sealing what was recorded" in process.stderr.read()
+    assert process.returncode == 0
 
 
 def test_another_link_is_printed_where_the_server_runs(
@@ -62,5 +85,5 @@ def test_a_key_that_opens_nothing_is_told_so(keyed: Served, page: Page) -> None:
     made = keyed.lake.keys.create("leaver", scopes=["read:*"])
     log_in_with(page, keyed, made.text)
     keyed.lake.keys.revoke(made.key.id)
-    page.get_by_role("link", name="Lake", exact=True).click()
+    page.reload()
     expect(page.get_by_label("API key")).to_be_visible()

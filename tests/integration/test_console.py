@@ -307,6 +307,20 @@ def test_a_port_that_is_taken(pages: Path, tmp_path: Path) -> None:
         open_gateway(lake, port=0)
 
 
+def test_the_two_ports_are_two(pages: Path, tmp_path: Path) -> None:
+    """By its port a request is told which door it came to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = tmp_path / "lakecore.toml"
+    config.write_text(f'[console]\nhost = "127.0.0.2"\nport = {port}\n')
+    with (
+        lakecore.open(tmp_path / "lake", actor="ada", config=config) as lake,
+        pytest.raises(InvalidInput, match="different ports"),
+    ):
+        open_gateway(lake, port=port)
+
+
 def test_a_console_in_the_network_asks_for_keys(pages: Path, tmp_path: Path) -> None:
     """And so does the gateway beside it, though that is on loopback."""
     config = tmp_path / "lakecore.toml"

@@ -42,7 +42,7 @@ def lines(served: Served) -> dict[str, Enforced]:
 
 def rooms(served: Served) -> Any:
     """What the handlers share."""
-    return served.gateway._gateway._server.config.app.state.rooms
+    return served.gateway.app.state.rooms
 
 
 def test_everything_is_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,7 @@ def test_the_lake_is_in_the_metrics(tmp_path: Path) -> None:
             lines = tail.iter_lines()
             next(lines)
             parts = served.lake._parts
-            served.gateway._gateway._server.config.app.state.rooms.metrics._figures._looked_s = -1e9
+            served.gateway.app.state.rooms.metrics._figures._looked_s = -1e9
             text = served.client.get("/metrics").text
             assert figures(text)["lakecore_tails"] == 1
         assert 0 <= figures(text)["lakecore_verify_age_seconds"] < 60
@@ -207,7 +207,7 @@ def test_health_needs_nothing_and_ready_needs_all(
 
     monkeypatch.setattr(_health, "PROBE_TIMEOUT_S", 0.5)
     with serving(tmp_path) as served:
-        probes: Any = served.gateway._gateway._server.config.app.state.rooms.probes
+        probes: Any = served.gateway.app.state.rooms.probes
         free = threading.Event()
 
         def unavailable() -> None:
@@ -229,7 +229,7 @@ def test_health_needs_nothing_and_ready_needs_all(
             assert "canary" not in answer.text
             assert httpx.get(f"{served.url}/health").json() == {"status": "ok"}
         # Whoever asks meanwhile takes no further thread.
-        workers = served.gateway._gateway._server.config.app.state.rooms.workers
+        workers = served.gateway.app.state.rooms.workers
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: served.client.get("/ready").status_code, range(8)))
         assert (answers, workers.count) == ([503] * 8, 1)

@@ -89,16 +89,18 @@ def _say(gateway: LakeGateway, url: str, lines: LogLines, open_doors: list[Enfor
     gc.freeze()
     gc.enable()
     _tell(lines, f"{url} at {gateway.url}")
-    if gateway.console.url:
-        _tell(lines, f"control plane at {gateway.console.login_url()}")
-    elif gateway.console.why:
-        _tell(lines, f"NO CONTROL PLANE: {gateway.console.why}")
     for found in gateway.enforced():
         _tell(lines, found.text, found)
         if found.is_fatal:
             open_doors.append(found)
             gateway.stop()
             return
+    if gateway.console.url:
+        # A log that is kept is no place for a secret, however short its life.
+        where = gateway.console.url if lines.as_json else gateway.console.login_url()
+        _tell(lines, f"control plane at {where}")
+    elif gateway.console.why:
+        _tell(lines, f"NO CONTROL PLANE: {gateway.console.why}")
 
 
 @contextmanager

@@ -58,6 +58,13 @@ class Gateway:
         self.app = app
         self._settings = settings
         self._socket = bound_socket(settings.host, settings.port)
+        if beside is not None and beside.port == self._socket.getsockname()[1]:
+            self._socket.close()
+            raise InvalidInput(
+                "the gateway and the console need different ports",
+                found=beside.port,
+                where="[gateway] port, [console] port",
+            )
         self._sockets = [self._socket] if beside is None else [self._socket, beside.socket]
         self._server = _Server(
             uvicorn.Config(

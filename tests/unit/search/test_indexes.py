@@ -90,12 +90,6 @@ def test_what_is_indexed_is_found(lab: SearchLab, kind: str) -> None:
     assert (other.covered_version, other.version, other.rows_behind) == (0, 0, 0)
 
 
-def test_prose_is_no_query_language(one: SearchLab) -> None:
-    """Where meaning is searched for, brackets and quotation marks ask for nothing."""
-    create(one, kind="hybrid", parameters=SMALL)
-    assert found(one, 'number123 ("as it is (called')[0] == 123
-
-
 def test_the_registry_is_on_record(one: SearchLab) -> None:
     """Create, build, refresh, drop: each is an event with its author; the name is free again."""
     create(one, kind="text")

@@ -28,11 +28,13 @@ export function forget(): void {
 /**
  * An answer to `ask`, kept under `source` for when the page is shown again.
  * `everyMs`: asked again so often, while the page is looked at. An empty `source` asks nothing.
+ * `freshMs`: one that is not older than this is not asked for again, unless by `reload`.
  */
 export function useAnswer<T>(
   source: string,
   ask: (signal: AbortSignal) => Promise<T>,
   everyMs = 0,
+  freshMs = 0,
 ): Answer<T> {
   const [turn, setTurn] = useState(0);
   const [, redraw] = useState(0);
@@ -42,6 +44,10 @@ export function useAnswer<T>(
   asked.current = ask;
   useEffect(() => {
     if (!source) return;
+    if (turn === 0 && Date.now() - (kept.get(source)?.atMs ?? 0) < freshMs) {
+      setLoading(false);
+      return;
+    }
     const abort = new AbortController();
     setLoading(true);
     asked
@@ -79,9 +85,9 @@ export function useAnswer<T>(
 }
 
 /** A GET route of the gateway. */
-export function useApi<T>(path: string, everyMs = 0): Answer<T> {
+export function useApi<T>(path: string, everyMs = 0, freshMs = 0): Answer<T> {
   const source = path ? `GET ${path}` : "";
-  return useAnswer<T>(source, (signal) => getJson<T>(`/api${path}`, signal), everyMs);
+  return useAnswer<T>(source, (signal) => getJson<T>(`/api${path}`, signal), everyMs, freshMs);
 }
 
 /** Now, milliseconds; drawn again so often. */

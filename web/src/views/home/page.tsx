@@ -2,12 +2,14 @@ import type { Page } from "../../lib/api";
 import { ago, count, moment, plural } from "../../lib/format";
 import type { Check, Event, JournalStats, Pending, Verified } from "../../lib/lake";
 import { type Answer, useApi, useNow, useTitle } from "../../lib/use";
-import { Action, Card, Figure, Shown, Source, State, type Tone } from "../../ui/basics";
+import { Card, Figure, Shown, Source, State, type Tone } from "../../ui/basics";
 import { Needed } from "./needed";
 import { Rate } from "./rate";
 
 const DAY_MS = 86_400_000;
 const EVERY_MS = 10_000;
+/** Verifying reads the journal: not at every look. */
+const VERIFIED_MS = 60_000;
 
 const TONES: Record<Check["status"], Tone> = {
   green: "good",
@@ -24,7 +26,7 @@ const QUESTIONS = {
 /** Is the lake sound, and what needs a person now? */
 export default function Home() {
   useTitle("Home");
-  const verified = useApi<Verified>("/verify");
+  const verified = useApi<Verified>("/verify", 0, VERIFIED_MS);
   const stats = useApi<JournalStats>("/journal/stats", EVERY_MS);
   const pending = useApi<Page<Pending>>("/pending?limit=1000", EVERY_MS);
   const since = new Date(Math.floor(Date.now() / 60_000) * 60_000 - DAY_MS).toISOString();
@@ -42,13 +44,9 @@ export default function Home() {
           </h1>
           <p>{verified.data ? "" : "The record is being checked against itself."}</p>
         </div>
-        <Action
-          run={async () => {
-            verified.reload();
-          }}
-        >
-          Verify again
-        </Action>
+        <button type="button" disabled={verified.isLoading} onClick={verified.reload}>
+          {verified.isLoading ? "Verifying…" : "Verify again"}
+        </button>
       </header>
       <Needed verified={verified} stats={stats} pending={pending} refused={refused} ready={ready} />
       <Card title="Can the record be trusted?" aside={<Source answer={verified} />}>

@@ -7,6 +7,9 @@ import { Chart } from "../../ui/chart";
 const SQL = `select date_trunc('hour', "timestamp") as hour, count(*) as events
 from system.journal where "timestamp" >= now() - interval '24 hours' group by 1 order by 1`;
 
+/** It reads a day of the journal: not at every look. */
+const FRESH_MS = 60_000;
+
 interface Hour {
   hour: string;
   events: number;
@@ -14,7 +17,7 @@ interface Hour {
 
 /** How much comes in. */
 export function Rate() {
-  const answer = useAnswer<Hour[]>(`SQL ${SQL}`, (signal) => rows<Hour>(SQL, signal));
+  const answer = useAnswer<Hour[]>(`SQL ${SQL}`, (signal) => rows<Hour>(SQL, signal), 0, FRESH_MS);
   return (
     <Card title="Events by hour, the last day" aside={<Source answer={answer} />}>
       <Shown answer={answer} lines={5}>
