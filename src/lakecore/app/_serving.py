@@ -195,14 +195,13 @@ class Serving:
         self.breaker.close()
         with self._lock:
             opened, self._replica = self._replica, None
-            primary, self._primary = self._primary, None
+            primary = self._primary
         try:
             if opened is not None:
                 opened.parts.close()
         finally:
             if primary is not None:
                 primary.close()
-                self._primary = primary
 
     # -- the primary ------------------------------------------------------------------
 
