@@ -43,7 +43,7 @@ _OBJECTS: Final = (
         "ingest",
         "list, one for each file: `file`, `dataset`, `format`, `rows`, `inserted`, `updated`, "
         "`deleted`, `unchanged`, `rejected`, `version`, `mutation_id`, `duplicate_of`, "
-        "`size_bytes`, `sha256`, `notes`, `duration_s`, `dry_run`, `held`, `tier`",
+        "`size_bytes`, `sha256`, `notes`, `duration_s`, `dry_run`, `held`, `tier`, `preview`",
     ),
     (
         "datasets D, alter, rename, undrop",
