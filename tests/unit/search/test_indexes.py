@@ -129,7 +129,7 @@ def test_refreshed_is_as_rebuilt(one: SearchLab, kind: str, forgets: bool) -> No
         assert index.generation is not None
         assert index.generation.rows == anew.generation.rows
         assert index.generation.skipped == anew.generation.skipped
-        for word in ("engine", f"turn{turn}", "storm tower"):
+        for word in ("engine", f"turn{turn}", "storm"):
             wanted = {row["id"]: row for row in one.indexes.search(name, _deep(word)).to_pylist()}
             got = {row["id"]: row for row in one.indexes.search("i", _deep(word)).to_pylist()}
             assert got.keys() == wanted.keys()
@@ -224,8 +224,9 @@ def test_a_text_that_is_no_query(one: SearchLab) -> None:
         with pytest.raises(InvalidInput):
             found(one, text, "words")
         assert len(found(one, text)) == 10
-    row = one.indexes.search("i", Question(text="(number5")).to_pylist()[0]
-    assert (row["id"], "**number5**" in row["_highlight"]) == (5, True)
+    rows = one.indexes.search("i", Question(text="(number5")).to_pylist()
+    wanted = str(texts(300)[5]).replace("number5", "**number5**")
+    assert [row["_highlight"] for row in rows if row["id"] == 5] == [wanted]
 
 
 def test_pages_follow_each_other(one: SearchLab) -> None:
