@@ -20,7 +20,7 @@ MAX_DEPTH: Final = 10_000
 
 MAX_TEXT_CHARACTERS: Final = 4_096
 MAX_WHERE_CHARACTERS: Final = 16_384
-FUSED_DEPTH: Final = 200
+FUSED_DEPTH: Final = 100
 """So deep both rankings are looked at, on every page: another depth is another order."""
 
 

@@ -19,8 +19,16 @@ from lakecore.search._vectors import Floats, Rows
 
 _METRICS: Final = {"cosine": "cos", "dot": "ip", "l2": "l2sq"}
 _PIECE_ROWS: Final = 8_192
-OVERFETCH: Final = 3
-"""So many candidates for each that is wanted: what 8 bits put in the wrong order is put right."""
+MOST_FURTHER: Final = 40
+
+
+def candidates_for(count: int) -> int:
+    """How many are looked at for those that are wanted: 8 bits put some in the wrong order.
+
+    >>> candidates_for(10), candidates_for(100)
+    (30, 140)
+    """
+    return count + min(2 * count, MOST_FURTHER)
 
 
 def build_graph(

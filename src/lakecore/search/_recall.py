@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lakecore.search._graph import OVERFETCH, Graph
+from lakecore.search._graph import Graph, candidates_for
 from lakecore.search._index import SegmentInfo
 from lakecore.search._vectors import Floats, Rows, best, kept_type, scores
 
@@ -82,7 +82,7 @@ class _Measured:
         graph = Graph(self._graph_place, self._vectors.shape[1], self.rows, expansion)
         hits = 0
         for own, query, true in zip(self._chosen, self._queries, self._true, strict=True):
-            rows = graph.candidates(query, OVERFETCH * (self._count + 1))
+            rows = graph.candidates(query, candidates_for(self._count + 1))
             found = rows[best(scores(self._vectors[rows], query, self._metric), self._count + 1)]
             hits += len(
                 np.intersect1d(_others(found, own, self._count), _others(true, own, self._count))

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lakecore.base import CorruptData
-from lakecore.search._graph import OVERFETCH, Graph
+from lakecore.search._graph import Graph, candidates_for
 from lakecore.search._index import SegmentInfo
 from lakecore.search._ports import KEY
 from lakecore.search._vectors import Floats, Rows, best, kept_type, scores
@@ -156,7 +156,7 @@ class Segment:
         if self._graph is None or live <= exact_rows:
             return self._compared(query, count, mask, live)
         # Candidates that may not be found make room for others: ask for more until all fit.
-        wanted = min(self.info.rows, OVERFETCH * count)
+        wanted = min(self.info.rows, candidates_for(count))
         if live < self.info.rows:
             wanted = min(self.info.rows, int(wanted * self.info.rows / live) + count)
         while True:
