@@ -18,6 +18,7 @@ from lakecore.base import InvalidInput, NotFound, Refused
 SOURCE: Final = "agent"
 MAX_ROWS: Final = 200
 MAX_EVENTS: Final = 200
+MAX_FOUND: Final = 20
 QUERY_TIMEOUT_S: Final = 30.0
 OPS: Final = ("insert", "upsert", "update", "delete")
 
@@ -37,6 +38,7 @@ class AgentLake(Protocol):
     def datasets(self) -> Sequence[Any]: ...
     def describe(self, name: str) -> dict[str, Any]: ...
     def history(self, dataset: str, key: object) -> Sequence[Any]: ...
+    def search(self, index: str, text: str | None = None, **asked: Any) -> Any: ...
     def pending_change(self, change_id: str) -> Any: ...
     def insert(self, dataset: str, rows: object, **options: Any) -> Any: ...
     def upsert(self, dataset: str, rows: object, **options: Any) -> Any: ...
@@ -65,6 +67,13 @@ def lake_tools(lake: AgentLake, principal: Principal) -> list[Tool]:
             "Every change of one row, newest last: who, when, why, and each field old and new.",
             _schema({"dataset": _TEXT, "key": _KEY}, ("dataset", "key")),
             lambda given, id_: _history(lake, principal, given["dataset"], given["key"]),
+        ),
+        Tool(
+            "search",
+            "The rows of an index that fit a text best, the best first. `system.indexes` in SQL "
+            "lists the indexes; `where` is an SQL condition over the columns of its dataset.",
+            _schema({"index": _TEXT, "text": _TEXT, "where": _TEXT}, ("index", "text")),
+            lambda given, id_: _search(lake, given["index"], given["text"], given.get("where")),
         ),
         Tool(
             "propose_change",
@@ -130,6 +139,11 @@ def _sql(lake: AgentLake, query: str) -> ToolAnswer:
     more = len(rows) > MAX_ROWS
     told = {"rows": rows[:MAX_ROWS], "is_all": not more}
     return ToolAnswer(_json(told))
+
+
+def _search(lake: AgentLake, index: str, text: str, where: str | None) -> ToolAnswer:
+    found = lake.search(index, text, limit=MAX_FOUND, where=where)
+    return ToolAnswer(_json({"rows": found.to_pylist(), "rows_behind": found.rows_behind}))
 
 
 def _history(lake: AgentLake, principal: Principal, dataset: str, key: object) -> ToolAnswer:
