@@ -59,8 +59,8 @@ def _apply(lake: Lake, operation: tuple[Any, ...], **options: Any) -> Any:
 
 
 def _bag(found: Sequence[Mapping[str, Any]]) -> Counter[str]:
-    # As text, since NaN equals itself here.
-    return Counter(repr({name: row.get(name) for name in SCHEMA.names}) for row in found)
+    # As text, since NaN equals itself here; the zeros are one value, as in the journal (RFC 8785).
+    return Counter(repr({name: _plain(row.get(name)) for name in SCHEMA.names}) for row in found)
 
 
 def _check(keyed: bool, todo: list[tuple[Any, ...]]) -> None:
