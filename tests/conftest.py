@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from tests.servers import (
     azure_account,
     describe_servers,
@@ -20,6 +21,10 @@ __all__ = [
     "spark_cluster",
     "spark_endpoint",
 ]
+
+# How quick a machine is says nothing of what is tested.
+settings.register_profile("lakecore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lakecore")
 
 
 def pytest_report_header() -> list[str]:
