@@ -26,12 +26,13 @@ COMMAND = [sys.executable, "-c", "from lakecore.cli import main; main()"]
 class Load:
     """Clients that record and change until the server is gone, and note what was acknowledged."""
 
-    def __init__(self, url: str, run: str) -> None:
+    def __init__(self, url: str, run: str, log: list[str]) -> None:
         self.events: set[str] = set()
         self.rows: dict[str, int] = {}
         self.unknown: set[str] = set()
         self._url = url
         self._run = run
+        self._log = log
         self._lock = threading.Lock()
         self._threads = [
             *(threading.Thread(target=self._record, args=(n,)) for n in range(4)),
@@ -55,7 +56,7 @@ class Load:
                 answer = client.post("/journal/events", json=event)
                 if answer.status_code == 503:
                     continue
-                assert answer.status_code == 201, answer.text
+                assert answer.status_code == 201, (answer.text, self._log[-40:])
                 with self._lock:
                     self.events.add(event["event_id"])
 
@@ -76,7 +77,7 @@ class Load:
                 answer = client.post(path, json=body, headers={"Idempotency-Key": name})
                 if answer.status_code == 503:
                     continue
-                assert answer.status_code == 200, answer.text
+                assert answer.status_code == 200, (answer.text, self._log[-40:])
                 with self._lock:
                     self.rows[name] = count
                     self.unknown.discard(name)
@@ -103,8 +104,9 @@ def test_what_was_acknowledged_is_there(tmp_path: Path, how: signal.Signals) -> 
         ) as process:
             assert process.stderr is not None
             url = process.stderr.readline().split()[-1]
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            load = Load(url, f"{how.name}{number}")
+            log: list[str] = []
+            threading.Thread(target=log.extend, args=(process.stderr,), daemon=True).start()
+            load = Load(url, f"{how.name}{number}", log)
             began_s = time.monotonic()
             while not (load.events and load.rows) and time.monotonic() - began_s < 30:
                 time.sleep(0.02)
