@@ -1,0 +1,12 @@
+import { partsOf } from "../../lib/router";
+import type { ViewProps } from "../registry";
+import { FilePage } from "./file";
+import { Findings } from "./findings";
+import "./kb.css";
+
+/** /kb: the findings; /kb/file/{path}: one file's reviews, two of them held against each other. */
+export default function Kb({ place }: ViewProps) {
+  const [, what, path] = partsOf(place.path);
+  if (what === "file" && path) return <FilePage key={path} path={path} place={place} />;
+  return <Findings place={place} />;
+}
