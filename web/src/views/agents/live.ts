@@ -41,7 +41,9 @@ export function useRun(id: string, from: RunDetail | undefined): Live {
     return () => source.close();
   }, [id, isGoing]);
   const { steps: _, ...asked } = from ?? { steps: [] };
-  return { ...live, run: { ...asked, ...live.run }, steps: merged(from?.steps ?? [], live.steps) };
+  // What has ended stays so: the stream may have been closed before it told.
+  const run = from?.ended_us ? asked : { ...asked, ...live.run };
+  return { ...live, run, steps: merged(from?.steps ?? [], live.steps) };
 }
 
 /** A step that is told again is the newer one. */

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { type Problem, postJson, problemFrom } from "../../lib/api";
 import { ago, count, moment, plural, span } from "../../lib/format";
 import { pathOf } from "../../lib/router";
-import { forget, useApi, useNow, useTitle } from "../../lib/use";
+import { useApi, useNow, useTitle } from "../../lib/use";
 import { Action, Card, Empty, Figure, ProblemBox, Shown, Source, State } from "../../ui/basics";
 import { type Live, useRun } from "./live";
 import { type RunDetail, STATE_WORDS, STATES, type Step, type Usage, usdOfNano } from "./run";
@@ -70,7 +70,6 @@ function Outcome({ run, done }: { run: RunDetail; done: () => void }) {
   const cancel = async () => {
     try {
       await postJson(`/api/agent/runs/${encodeURIComponent(run.id)}/cancel`, {});
-      forget();
       done();
     } catch (error) {
       setProblem(problemFrom(error));

@@ -95,7 +95,10 @@ export function UsagePage({ place }: { place: Place }) {
                   answer={today}
                 />
               </section>
-              <Card title={`${MEASURES[measure].title} by day`} aside={<Source answer={answer} />}>
+              <Card
+                title={`${MEASURES[measure].title} by day${measure === "cost" ? ", US$" : ""}`}
+                aside={<Source answer={answer} />}
+              >
                 <Days found={found} days={Number(days)} measure={measure} />
               </Card>
               <Card

@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
 import { type Problem, postJson, problemFrom } from "../../lib/api";
 import { moment } from "../../lib/format";
-import { pathOf } from "../../lib/router";
 import { Action, ProblemBox, State } from "../../ui/basics";
 import { type Finding, SEVERITY_TONES, STATES } from "./finding";
 
@@ -23,7 +22,7 @@ export function FindingCard(props: {
   const { finding, repository, may, done } = props;
   const [isAsked, setAsked] = useState(false);
   const state = STATES[finding.state] ?? { words: finding.state, tone: "none" as const };
-  const file = `${pathOf("kb", "file", finding.path)}?repository=${encodeURIComponent(repository)}`;
+  const file = `/kb/file?${new URLSearchParams({ path: finding.path, repository })}`;
   const isClosed = ["ignored", "removed", "confirmed_fixed"].includes(finding.state);
   return (
     <li class={`finding severity-${finding.severity}`}>

@@ -78,7 +78,7 @@ function Facet(props: { name: Name; title: string; all: readonly Finding[]; chos
   if (!values.length) return null;
   return (
     <section aria-label={title}>
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       <ul>
         {shown.map(([value, n]) => (
           <li key={value}>

@@ -11,8 +11,8 @@ export function FilePage({ path, place }: { path: string; place: Place }) {
   useTitle(path);
   const repository = place.query.get("repository") ?? "";
   const query = repository ? `?repository=${encodeURIComponent(repository)}` : "";
-  const name = path.split("/").map(encodeURIComponent).join("/");
-  const answer = useApi<ReviewedFile>(`/review/files/${name}${query}`);
+  // As one part: a browser would walk up at `..` between slashes, to another route.
+  const answer = useApi<ReviewedFile>(`/review/files/${encodeURIComponent(path)}${query}`);
   return (
     <div class="page">
       <header class="page-head">

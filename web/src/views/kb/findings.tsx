@@ -7,7 +7,7 @@ import { useAnswer, useApi, useNow, useTitle } from "../../lib/use";
 import { Card, Empty, ProblemBox, Shown, Skeleton, Source } from "../../ui/basics";
 import { FindingCard } from "./card";
 import { FACETS, Facets, fits, stateOf } from "./facets";
-import { allFindings, type Finding, type ReviewRun } from "./finding";
+import { allFindings, type Finding, type ReviewRun, SEVERITIES } from "./finding";
 
 const SHOWN = 40;
 
@@ -80,7 +80,7 @@ function Found(props: { repository: string; place: Place; last: ReviewRun[] | un
     <Shown answer={answer} lines={8}>
       {(found) => {
         const worded = found.items.filter((one) => has(one, words));
-        const fitting = worded.filter((one) => fits(one, chosen));
+        const fitting = worded.filter((one) => fits(one, chosen)).sort(gravest);
         return (
           <div class="kb">
             <Facets all={worded} chosen={chosen} />
@@ -167,6 +167,11 @@ function has(one: Finding, words: string): boolean {
     .toLowerCase()
     .split(/\s+/)
     .every((word) => text.includes(word));
+}
+
+function gravest(a: Finding, b: Finding): number {
+  const by = SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity);
+  return by || (a.path < b.path ? -1 : Number(a.path > b.path)) || a.line - b.line;
 }
 
 /** Up and down go from card to card. */

@@ -4,9 +4,10 @@ import { FilePage } from "./file";
 import { Findings } from "./findings";
 import "./kb.css";
 
-/** /kb: the findings; /kb/file/{path}: one file's reviews, two of them held against each other. */
+/** /kb: the findings; /kb/file?path=…: one file's reviews, two of them held against each other. */
 export default function Kb({ place }: ViewProps) {
-  const [, what, path] = partsOf(place.path);
-  if (what === "file" && path) return <FilePage key={path} path={path} place={place} />;
+  const path = place.query.get("path") ?? "";
+  if (partsOf(place.path)[1] === "file" && path)
+    return <FilePage key={path} path={path} place={place} />;
   return <Findings place={place} />;
 }

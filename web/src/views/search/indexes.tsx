@@ -1,20 +1,34 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { type Page, type Problem, postJson, problemFrom, send } from "../../lib/api";
 import { ago, bytes, count, plural, span } from "../../lib/format";
 import { useMay } from "../../lib/may";
 import { pathOf, setQuery } from "../../lib/router";
-import { type Answer, forget, useNow } from "../../lib/use";
+import { type Answer, useNow } from "../../lib/use";
 import { Action, Card, Empty, ProblemBox, Source, State } from "../../ui/basics";
 import { Create } from "./create";
 import { type Index, JOURNAL, KINDS, recallOf, STATES } from "./index";
+
+/** After a refresh, which goes on behind its answer, the index is looked at until it is done. */
+const LOOK_MS = 700;
+const MOST_LOOKS = 200;
 
 /** The indexes: what each covers, how good it is, how far it is behind; and a new one. */
 export function Indexes({ answer, show }: { answer: Answer<Page<Index>>; show: string }) {
   const may = useMay();
   const all = answer.data?.items ?? [];
   const isNew = show === "new" || !all.length;
+  const create = (
+    <Create
+      may={may}
+      done={() => {
+        setQuery({ show: "" });
+        answer.reload();
+      }}
+    />
+  );
   return (
     <>
+      {isNew && all.length > 0 && create}
       <Card
         title={all.length ? plural(all.length, "index", "indexes") : "Indexes"}
         aside={<Source answer={answer} />}
@@ -38,16 +52,7 @@ export function Indexes({ answer, show }: { answer: Answer<Page<Index>>; show: s
           </div>
         )}
       </Card>
-      {isNew && (
-        <Create
-          may={may}
-          done={() => {
-            forget();
-            setQuery({ show: "" });
-            answer.reload();
-          }}
-        />
-      )}
+      {!all.length && create}
     </>
   );
 }
@@ -160,13 +165,21 @@ function Line(props: {
 function Acts({ index, reload }: { index: Index; reload: () => void }) {
   const [isDropping, setDropping] = useState(false);
   const [problem, setProblem] = useState<Problem>();
+  const [looks, setLooks] = useState(0);
+  useEffect(() => {
+    if (!looks || index.rows_behind === 0) return;
+    const timer = setTimeout(() => {
+      setLooks(looks - 1);
+      reload();
+    }, LOOK_MS);
+    return () => clearTimeout(timer);
+  }, [looks, index.rows_behind]);
   const path = `/api/search/indexes/${encodeURIComponent(index.name)}`;
   const run = async (what: () => Promise<unknown>) => {
     try {
       await what();
       setProblem(undefined);
       setDropping(false);
-      forget();
     } catch (error) {
       setProblem(problemFrom(error));
     }
@@ -196,7 +209,12 @@ function Acts({ index, reload }: { index: Index; reload: () => void }) {
         <>
           <Action
             disabled={index.state === "building"}
-            run={() => run(() => postJson(`${path}/refresh`, {}))}
+            run={() =>
+              run(async () => {
+                await postJson(`${path}/refresh`, {});
+                setLooks(MOST_LOOKS);
+              })
+            }
           >
             Refresh<span class="visually-hidden"> {index.name}</span>
           </Action>

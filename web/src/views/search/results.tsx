@@ -65,17 +65,20 @@ export function Results({ index, text, where }: { index: Index; text: string; wh
 }
 
 function Covers({ index, found }: { index: Index; found: Found }) {
-  const unit = index.dataset === JOURNAL ? "event" : "row";
+  const isJournal = index.dataset === JOURNAL;
+  const what = isJournal
+    ? `the first ${plural(found.covered_version, "event")}`
+    : `version ${count(found.covered_version)}`;
   const behind =
     found.rows_behind === null
-      ? `more than can be counted changed since`
-      : `${plural(found.rows_behind, unit)} changed since`;
+      ? "more changed since than are counted"
+      : isJournal
+        ? `${count(found.rows_behind)} came since`
+        : `${plural(found.rows_behind, "row")} changed since`;
   return (
     <p class="row">
       <State tone={found.is_behind ? "warn" : "good"}>
-        {found.is_behind
-          ? `Of version ${count(found.covered_version)}: ${behind}`
-          : `Of version ${count(found.covered_version)}, the newest`}
+        {found.is_behind ? `Of ${what}: ${behind}` : `Of ${what}, the newest`}
       </State>
       <span class="quiet">
         {index.kind === "text"
@@ -119,7 +122,7 @@ from system.journal where seq in (${seqs.join(", ")})`;
               <EventName hit={hit} event={named.data?.find((one) => one.seq === Number(hit.seq))} />
             ) : (
               <a class="hit-name" href={pathOf("journal", "entity", dataset, hit._key)}>
-                {hit._key}
+                <span class="quiet">{dataset}</span> {hit._key}
                 <span class="visually-hidden">: its history</span>
               </a>
             )}
@@ -128,21 +131,27 @@ from system.journal where seq in (${seqs.join(", ")})`;
             </span>
           </div>
           {hit._highlight && <Excerpt pieces={hit._highlight} />}
-          {(index.columns.length > 1 || !hit._highlight) && (
-            <dl class="hit-texts">
-              {index.columns
-                .filter((name) => hit[name] !== null && hit[name] !== undefined)
-                .map((name) => (
-                  <div key={name}>
-                    <dt>{name}</dt>
-                    <dd>{cut(hit[name])}</dd>
-                  </div>
-                ))}
-            </dl>
-          )}
+          <Texts index={index} hit={hit} />
         </li>
       ))}
     </ol>
+  );
+}
+
+/** The texts that are indexed, but for the one that the excerpt is all of. */
+function Texts({ index, hit }: { index: Index; hit: Hit }) {
+  const excerpt = hit._highlight?.map((piece) => piece.text).join("");
+  const names = index.columns.filter((name) => hit[name] && hit[name] !== excerpt);
+  if (!names.length) return null;
+  return (
+    <dl class="hit-texts">
+      {names.map((name) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{cut(hit[name])}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 
