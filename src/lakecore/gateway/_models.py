@@ -132,7 +132,7 @@ async def usage(
     lake = caller.looking()
 
     def read() -> dict[str, Any]:
-        used = lake.usage(days=days, key=key).to_dict()
+        used: dict[str, Any] = lake.usage(days=days, key=key).to_dict()
         return used | {"budget": lake.budget_left(key).to_dict()}
 
     return json_answer(await request.app.state.rooms.workers.call(read))

@@ -43,9 +43,7 @@ export function FilePage({ path, place }: { path: string; place: Place }) {
                 name="Last score of a model"
                 value={scoreOf(found.score)}
                 note={
-                  found.noise
-                    ? `noise ±${(1.645 * Math.SQRT2 * found.noise.sigma).toFixed(1)}`
-                    : "how much of it is noise is not measured"
+                  found.noise ? noiseOf(found.noise) : "how much of it is noise is not measured"
                 }
                 answer={answer}
               />
@@ -155,6 +153,12 @@ function Side(props: { name: string; title: string; all: readonly Iteration[]; o
       {one.path !== all.at(-1)?.path && <p class="quiet">then called {one.path}</p>}
     </div>
   );
+}
+
+/** The least change between two scores that is more than noise, at 95 % (one-sided). */
+function noiseOf(noise: { sigma: number; pairs: number }): string {
+  const least = 1.645 * Math.SQRT2 * noise.sigma;
+  return `noise ±${least.toFixed(1)}, by ${plural(noise.pairs, "pair")} of reviews`;
 }
 
 function scoreOf(score: number | null): string {

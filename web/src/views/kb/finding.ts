@@ -51,7 +51,7 @@ export interface ReviewedFile {
   open: number;
   signal: string;
   reason: string;
-  noise: { sigma: number } | null;
+  noise: { sigma: number; pairs: number } | null;
   iterations: Iteration[];
   findings: Finding[];
 }
