@@ -103,6 +103,11 @@ def test_the_story_over_http(tmp_path: Path) -> None:
         assert (change.actor, change.old_value, change.new_value) == ("agent:tidy", "55", "60")
         assert json.loads(change.context)["approved_by"] == "grace"
 
+        assert done["spent"]["questions"] == 3
+        assert done["spent"]["cost_nano"] == sum(step["cost_nano"] for step in done["steps"]) > 0
+        assert done["limits"]["max_steps"] == 24
+        [listed] = good(agent.get("/agent/runs"))["items"]
+        assert listed["spent"] == done["spent"]
         usage = served.lake.usage()
         assert usage.total.requests == len(model.served) == 3
         assert usage.by["source"]["agent"].cost_nano == usage.total.cost_nano > 0

@@ -59,6 +59,18 @@ def test_pages_of_what_is_found(served: Served) -> None:
     assert [item["id"] for item in filtered["items"]] == [2]
 
 
+def test_what_is_found_comes_in_pieces(served: Served) -> None:
+    """So that whoever draws it needs no marks, which may be in the text."""
+    body = {"text": "jet", "where": "id = 2", "highlight": "parts"}
+    pieces = good(served.client.post("/search/words", json=body))["items"][0]["_highlight"]
+    assert pieces == [
+        {"text": "regional ", "is_found": False},
+        {"text": "jet", "is_found": True},
+    ]
+    marked = good(served.client.post("/search/words", json={**body, "highlight": True}))
+    assert marked["items"][0]["_highlight"] == "regional **jet**"
+
+
 @pytest.mark.parametrize(
     ("body", "found"),
     [

@@ -259,6 +259,9 @@ def test_models_and_usage(served: Served, client: openai.OpenAI) -> None:
         )
     )
     assert none["requests"] == 0
+    assert (none["budget"]["today_usd"], none["budget"]["today_left_usd"]) == (0.05, 0.05)
+    assert own["budget"]["today_left_usd"] == pytest.approx(0.05 - own["cost_usd"])
+    assert 0 < every["budget"]["today_left_usd"] < every["budget"]["today_usd"] == 20
     assert slug(served.client.get("/v1/usage", params={"days": 0}), 400) == "bad-request"
 
 

@@ -102,6 +102,7 @@ def test_two_iterations(door: Door) -> None:
     assert [row["iteration"] for row in one["iterations"]] == [1, 2]
     assert {row["score"] for row in one["iterations"]} == {7.0, 9.0}
     assert "answer" not in one["iterations"][0]
+    assert [row["found"] for row in one["iterations"]] == [[one["findings"][0]["id"]], []]
     # Three pairs are no floor: the fix is claimed, not confirmed.
     assert [(f["state"], f["path"]) for f in one["findings"]] == [("claimed_fixed", PATHS[0])]
 

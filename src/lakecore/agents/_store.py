@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from lakecore.agents._run import ENDED, Run, RunState, Step
+from lakecore.agents._run import ENDED, Run, RunState, Spent, Step
 from lakecore.base import Conflict, CorruptData, NotFound, UnsupportedFormat
 from lakecore.journal import Database
 
@@ -38,6 +38,13 @@ CREATE TABLE run (id TEXT PRIMARY KEY, created_us INTEGER NOT NULL, state TEXT N
 CREATE INDEX run_by_time ON run (created_us);
 CREATE TABLE step (run TEXT NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (run, number)) WITHOUT ROWID;
+"""
+_SPENT: Final = """
+SELECT run, sum(json_extract(body, '$.kind') = 'model'
+        AND json_extract(body, '$.result') IS NOT NULL),
+    sum(json_extract(body, '$.prompt_tokens') + json_extract(body, '$.completion_tokens')),
+    sum(json_extract(body, '$.cost_nano'))
+FROM (SELECT run, CAST(body AS TEXT) AS body FROM step)
 """
 
 
@@ -103,6 +110,17 @@ class RunStore:
                 (run_id, after),
             ).fetchall()
         return [_decode(row[0], Step) for row in rows]
+
+    def spent(self, run_ids: Sequence[str]) -> dict[str, Spent]:
+        """What the steps of some runs came to; a run without steps is not among them."""
+        with self._database.read() as reader:
+            if reader is None or not run_ids:
+                return {}
+            marks = ", ".join("?" * min(len(run_ids), MAX_LISTED))
+            rows = reader.execute(
+                f"{_SPENT} WHERE run IN ({marks}) GROUP BY run", run_ids[:MAX_LISTED]
+            ).fetchall()
+        return {row[0]: Spent(*row[1:]) for row in rows}
 
     def listed(self, *, states: frozenset[RunState] | None = None, limit: int = 100) -> list[Run]:
         """The newest runs first."""

@@ -20,7 +20,7 @@ from lakecore.base import (
 )
 
 if TYPE_CHECKING:
-    from lakecore.agents import Limits, McpServer, Run, RunStore, Step
+    from lakecore.agents import Limits, McpServer, Run, RunStore, Spent, Step
     from lakecore.app._components import Components
     from lakecore.auth import Principal
     from lakecore.records import RecordKind
@@ -97,6 +97,10 @@ class AgentsFace:
         """The steps of a run behind number `after`; one that is under way has no result yet."""
         self.agent_run(run_id)
         return self._parts.agents.store.steps(run_id, after=after)
+
+    def agent_spent(self, run_ids: Sequence[str]) -> dict[str, Spent]:
+        """What the steps of some runs of `agent_runs` came to, by their ids."""
+        return self._parts.agents.store.spent(run_ids)
 
     def resume_agent(
         self, run_id: str, *, on_step: Callable[[Run, Step], None] = lambda run, step: None

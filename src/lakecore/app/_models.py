@@ -13,7 +13,7 @@ from lakecore.base import InvalidInput
 if TYPE_CHECKING:
     from lakecore.app._components import Components
     from lakecore.config import LlmSettings, RungSettings
-    from lakecore.llm import Ladder, Mode, Policy, Rung, UsageReport
+    from lakecore.llm import BudgetLeft, Budgets, Ladder, Mode, Policy, Rung, UsageReport
     from lakecore.records import Recorder, RecordKind
 
 _NOT_SAID: Final = -1.0
@@ -42,9 +42,21 @@ class ModelsFace:
         """
         from lakecore.llm import UsageReport
 
-        has_any = "ladder" in self._parts.__dict__ or _ledger_file(self._parts).exists()
-        # A look makes no file.
+        has_any = _has_ledger(self._parts)
         return self.ladder.usage(days=days, key=key) if has_any else UsageReport()
+
+    def budget_left(self, key: str | None = None) -> BudgetLeft:
+        """What may be spent, and what is left of today's: of all, or of the key of this id."""
+        from lakecore.llm import BudgetLeft
+
+        if _has_ledger(self._parts):
+            return self.ladder.budget_left(key)
+        return BudgetLeft(_budgets(self._parts.settings.llm), key is not None, 0)
+
+
+def _has_ledger(parts: Components) -> bool:
+    """Whether anything was asked: a look makes no file."""
+    return "ladder" in parts.__dict__ or _ledger_file(parts).exists()
 
 
 def usage_kind() -> RecordKind:
@@ -87,7 +99,7 @@ class UsageSink:
 
 def make_ladder(parts: Components) -> Ladder:
     """The ladder of a lake, as its settings say."""
-    from lakecore.llm import Budgets, Circuit, Ladder, Ledger, ReplayStore, nano_of
+    from lakecore.llm import Circuit, Ladder, Ledger, ReplayStore
 
     given = parts.settings.llm
     folder = Path(given.replay_directory or parts.state_dir / _REPLAY_FOLDER)
@@ -100,15 +112,21 @@ def make_ladder(parts: Components) -> Ladder:
             circuit=Circuit(faults=given.circuit_faults, open_s=given.circuit_s),
         ),
         policy=_policy(given),
-        budgets=Budgets(
-            call_nano=nano_of(given.budget_call_usd),
-            run_nano=nano_of(given.budget_run_usd),
-            key_nano=nano_of(given.budget_key_usd),
-            day_nano=nano_of(given.budget_day_usd),
-        ),
+        budgets=_budgets(given),
         replay=ReplayStore(folder, mode),
         sink=UsageSink(lambda: parts.records),
         keep_days=given.keep_days,
+    )
+
+
+def _budgets(given: LlmSettings) -> Budgets:
+    from lakecore.llm import Budgets, nano_of
+
+    return Budgets(
+        call_nano=nano_of(given.budget_call_usd),
+        run_nano=nano_of(given.budget_run_usd),
+        key_nano=nano_of(given.budget_key_usd),
+        day_nano=nano_of(given.budget_day_usd),
     )
 
 

@@ -138,7 +138,9 @@ class ReviewReading:
                 "novelty_p95": noise.novelty_p95,
                 "pairs": noise.pairs,
             },
-            "iterations": [_told({name: row[name] for name in _ITERATION}) for row in mine[::-1]],
+            "iterations": [
+                _told({name: row[name] for name in (*_ITERATION, "found")}) for row in mine[::-1]
+            ],
             "findings": [self._body(one) for one in _in_order(known.tracked.values())],
         }
 

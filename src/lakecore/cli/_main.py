@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from lakecore._version import __version__
+from lakecore.base.pandas import keep_pandas_out
 from lakecore.cli._group import LazyGroup
 
 SECTIONS = {
@@ -90,21 +89,7 @@ def root() -> None:
     """A lakehouse that can prove what happened in it."""
 
 
-class _WithoutPandas:
-    """A finder of modules that finds pandas nowhere.
-
-    pyarrow imports it, where it is installed, as soon as a list becomes an array: a quarter of
-    the time of a short command. No command gives data frames. (An entry of None in `sys.modules`
-    would do for imports; libraries that look there for the module itself trip over it.)
-    """
-
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("the command line goes without pandas", name=name)
-
-
 def main() -> None:
     """The entry point ``lakecore``."""
-    sys.meta_path.insert(0, _WithoutPandas())
+    keep_pandas_out()  # no command gives data frames
     root.main()

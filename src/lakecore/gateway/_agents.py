@@ -17,7 +17,7 @@ from lakecore.gateway._problems import problem_of
 from lakecore.gateway._requests import Answer, answer_once
 
 if TYPE_CHECKING:
-    from lakecore.agents import Run, Step
+    from lakecore.agents import Run, Spent, Step
     from lakecore.gateway._app import Rooms
 
 router = APIRouter(prefix="/agent/runs", tags=["agents"])
@@ -74,8 +74,13 @@ async def listed(request: Request, limit: Annotated[int, Query(ge=1, le=1_000)] 
     """The runs of this machine, the newest first: the caller's own, or all to who reads all."""
     lake = caller_of(request).lake("model")
     rooms: Rooms = request.app.state.rooms
-    runs = await rooms.workers.call(lake.agent_runs, limit=limit)
-    return json_answer({"items": [run_body(run) for run in runs], "next": None})
+
+    def look() -> list[dict[str, Any]]:
+        runs = lake.agent_runs(limit=limit)
+        spent = lake.agent_spent([run.id for run in runs])
+        return [run_body(run) | spent_body(spent.get(run.id)) for run in runs]
+
+    return json_answer({"items": await rooms.workers.call(look), "next": None})
 
 
 @router.get("/{run_id}", response_class=Response)
@@ -86,8 +91,9 @@ async def one(request: Request, run_id: str) -> Response:
     rooms: Rooms = request.app.state.rooms
 
     def look() -> dict[str, Any]:
-        steps = lake.agent_steps(run_id)
-        return run_body(lake.agent_run(run_id)) | {"steps": [step_body(step) for step in steps]}
+        run, steps = lake.agent_run(run_id), lake.agent_steps(run_id)
+        told = run_body(run) | spent_body(lake.agent_spent([run_id]).get(run_id))
+        return told | {"limits": _limits(run), "steps": [step_body(step) for step in steps]}
 
     return json_answer(await rooms.workers.call(look))
 
@@ -158,6 +164,17 @@ def run_body(run: Run) -> dict[str, Any]:
     names = ("id", "task", "actor", "model", "pending", "result", "reason", "detail")
     times = {"created_us": run.created_us, "ended_us": run.ended_us or None}
     return {name: getattr(run, name) for name in names} | {"state": run.state.value} | times
+
+
+def spent_body(spent: Spent | None) -> dict[str, Any]:
+    """What the steps of a run came to, JSON-ready."""
+    names = ("questions", "tokens", "cost_nano")
+    return {"spent": {name: getattr(spent, name, 0) for name in names}}
+
+
+def _limits(run: Run) -> dict[str, Any]:
+    names = ("max_steps", "max_tokens", "max_seconds", "max_cost_nano")
+    return {name: getattr(run.limits, name) for name in names}
 
 
 def step_body(step: Step) -> dict[str, Any]:

@@ -123,14 +123,19 @@ async def usage(
 ) -> Response:
     """Requests, tokens and cost on this machine, by model, rung, source, key, actor and day.
 
-    Who may not read `system.usage` sees what came with their own key.
+    `budget` has what may be spent, and what is left of today's: of all, or of that key. Who may
+    not read `system.usage` sees what came with their own key.
     """
     caller = caller_of(request)
     if not caller.may("read", USAGE):
         key = caller.principal.key_id or ""
     lake = caller.looking()
-    report = await request.app.state.rooms.workers.call(lake.usage, days=days, key=key)
-    return json_answer(report.to_dict())
+
+    def read() -> dict[str, Any]:
+        used: dict[str, Any] = lake.usage(days=days, key=key).to_dict()
+        return used | {"budget": lake.budget_left(key).to_dict()}
+
+    return json_answer(await request.app.state.rooms.workers.call(read))
 
 
 async def _read(request: Request) -> tuple[Ask, bool, bool]:

@@ -52,7 +52,10 @@ class Refresh(Model):
 
 
 class Search(Model):
-    """A text, or a vector for an index of vectors; `where` is a condition in SQL."""
+    """A text, or a vector for an index of vectors; `where` is a condition in SQL.
+
+    `highlight` `parts`: each `_highlight` in pieces, `text` and `is_found`, in place of marks.
+    """
 
     text: str | None = None
     vector: list[float] | None = None
@@ -60,7 +63,7 @@ class Search(Model):
     offset: int = 0
     cursor: str | None = None
     where: str | None = None
-    highlight: bool = True
+    highlight: bool | Literal["parts"] = True
 
 
 @router.get("/indexes")

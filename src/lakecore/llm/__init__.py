@@ -48,7 +48,7 @@ from lakecore.llm._money import Prices, nano_of, usd_of
 from lakecore.llm._outcome import REASONS, Left, Outcome, Policy
 from lakecore.llm._output import Output
 from lakecore.llm._project import RecordSink
-from lakecore.llm._records import DATASET, Budgets, Circuit, Figures, UsageReport
+from lakecore.llm._records import DATASET, BudgetLeft, Budgets, Circuit, Figures, UsageReport
 from lakecore.llm._redact import redact, redact_json
 from lakecore.llm._replay import Mode, ReplayStore
 from lakecore.llm._request import Ask, By
@@ -64,6 +64,7 @@ __all__ = [
     "Answer",
     "AnswerStream",
     "Ask",
+    "BudgetLeft",
     "Budgets",
     "By",
     "Circuit",

@@ -15,7 +15,7 @@ from lakecore.llm._call import Call, CallParts, is_long
 from lakecore.llm._ledger import Ledger
 from lakecore.llm._outcome import Policy
 from lakecore.llm._project import Projection, RecordSink
-from lakecore.llm._records import Budgets, UsageReport
+from lakecore.llm._records import BudgetLeft, Budgets, UsageReport
 from lakecore.llm._replay import ReplayStore
 from lakecore.llm._request import Ask, By
 from lakecore.llm._room import Rooms
@@ -92,6 +92,10 @@ class Ladder:
     def usage(self, *, days: int | None = None, key: str | None = None) -> UsageReport:
         """Figures of this machine: see `Ledger.usage`."""
         return self._ledger.usage(days=days, key=key)
+
+    def budget_left(self, key: str | None = None) -> BudgetLeft:
+        """What may be spent, and what is left of today's: of all, or of the key of an id."""
+        return BudgetLeft(self._parts.budgets, key is not None, self._ledger.spent_today(key))
 
     def project(self) -> int:
         """Hand settled attempts on to the sink now; how many."""

@@ -103,6 +103,18 @@ class Ledger:
         """Figures of this machine: of the last `days` (today is one), of one key, or of all."""
         return self._file.call(lambda db: self._usage(db, days, key))
 
+    def spent_today(self, key: str | None = None) -> int:
+        """Nano-dollars that are spent or reserved of the day's budget, or of a key's."""
+
+        def read(db: sqlite3.Connection) -> int:
+            scopes = dict(_names("", key or "", self._day(db).label))
+            scope = Scope.DAY if key is None else Scope.KEY
+            query = "SELECT nano FROM spent WHERE scope = ? AND name = ?"
+            row = db.execute(query, (scope, scopes[scope])).fetchone()
+            return row[0] if row else 0
+
+        return int(self._file.call(read))
+
     def unprojected(self, limit: int) -> list[Row]:
         """Settled attempts that are not in the dataset yet, the oldest first."""
 

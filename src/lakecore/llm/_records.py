@@ -40,6 +40,34 @@ class Budgets:
     day_nano: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """What may be spent.
+
+    Attributes:
+        is_key: of one key; else of all.
+        spent_nano: of today's, spent or reserved.
+    """
+
+    budgets: Budgets
+    is_key: bool
+    spent_nano: int
+
+    def to_dict(self) -> dict[str, float | None]:
+        """JSON-ready, in dollars."""
+        from lakecore.llm._money import usd_of
+
+        today = self.budgets.key_nano if self.is_key else self.budgets.day_nano
+        left = None if today is None else max(0, today - self.spent_nano)
+        figures = {
+            "call_usd": self.budgets.call_nano,
+            "run_usd": self.budgets.run_nano,
+            "today_usd": today,
+            "today_left_usd": left,
+        }
+        return {name: None if nano is None else usd_of(nano) for name, nano in figures.items()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
     """An attempt about to be made.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
@@ -33,7 +33,7 @@ class Question:
         vector: in place of the vector of the text.
         limit, offset: the page.
         where: a condition in SQL over the columns of the dataset.
-        highlight: whether excerpts are made.
+        highlight: whether excerpts are made: lines with marks, or their ``parts``.
     """
 
     text: str | None = None
@@ -41,7 +41,7 @@ class Question:
     limit: int = 10
     offset: int = 0
     where: str | None = None
-    highlight: bool = True
+    highlight: bool | Literal["parts"] = True
 
     def check(self, index: Index) -> None:
         """Raises `InvalidInput` for what no index of this kind can answer."""
@@ -143,13 +143,20 @@ def _shown(
         "_score": pa.array([scores[key] for key in found], pa.float64()),
     }
     columns |= {name: rows.column(name) for name in rows.column_names}
-    index = opened.index
-    excerpts: list[str | None] = [None] * len(found)
-    if question.highlight and index.has_text and question.text is not None:
-        texts = [rows.column(name).cast(pa.string()).to_pylist() for name in index.columns]
-        excerpts = [
-            opened.highlight(question.text, [values[at] for values in texts]) or None
-            for at in range(len(found))
-        ]
-    columns["_highlight"] = pa.array(excerpts, pa.string())
+    columns["_highlight"] = _highlights(opened, question, rows)
     return pa.table(columns)
+
+
+def _highlights(opened: Opened, question: Question, rows: pa.Table) -> pa.Array:
+    """An excerpt for each row, null where nothing of the text is in it."""
+    index, words = opened.index, question.text
+    is_parts = question.highlight == "parts"
+    piece = pa.struct([("text", pa.string()), ("is_found", pa.bool_())])
+    kind = pa.list_(piece) if is_parts else pa.string()
+    if not question.highlight or not index.has_text or words is None:
+        return pa.nulls(rows.num_rows, kind)
+    texts = [rows.column(name).cast(pa.string()).to_pylist() for name in index.columns]
+    values = [[column[at] for column in texts] for at in range(rows.num_rows)]
+    if is_parts:
+        return pa.array([opened.highlight_parts(words, row) or None for row in values], kind)
+    return pa.array([opened.highlight(words, row) or None for row in values], kind)

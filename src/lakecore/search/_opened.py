@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lakecore.base import InvalidInput
-from lakecore.search._excerpt import excerpt
+from lakecore.search._excerpt import Part, excerpt, parts
 from lakecore.search._files import TEXT, Files
 from lakecore.search._index import Generation, Index
 from lakecore.search._ports import KEY, Span, TextIndex, TextIndexes
@@ -138,12 +138,24 @@ class Opened:
 
     def highlight(self, text: str, values: Sequence[str | None]) -> str:
         """The first excerpt in which something of the text is found; empty when there is none."""
+        found = self._first(text, values)
+        return "" if found is None else excerpt(*found)
+
+    def highlight_parts(self, text: str, values: Sequence[str | None]) -> list[Part]:
+        """The same in pieces."""
+        found = self._first(text, values)
+        return [] if found is None else parts(*found)
+
+    def _first(
+        self, text: str, values: Sequence[str | None]
+    ) -> tuple[str, list[tuple[int, int]]] | None:
+        """The first value in which something of the text is found, and where."""
         if self._text is None:
-            return ""
+            return None
         for value in values:
             if value and (spans := self._spans(text, value)):
-                return excerpt(value, [(span.start, span.end) for span in spans])
-        return ""
+                return value, [(span.start, span.end) for span in spans]
+        return None
 
     def _matching(
         self, text: str, count: int, keys: Sequence[str] | None = None

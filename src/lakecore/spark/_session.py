@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lakecore.base import InvalidInput
+from lakecore.base.pandas import let_pandas_in
 from lakecore.spark._places import MAX_ROWS_BYTES, DeltaPlace, ParquetPlaces, Place
 
 END_GRACE_S: Final = 2.0
@@ -119,6 +120,7 @@ def _main_with_file() -> Iterator[None]:
 
 
 def _connect(url: str) -> Any:
+    let_pandas_in()  # pyspark does not begin without it
     with _IMPORTING, warnings.catch_warnings(), _main_with_file():
         warnings.simplefilter("ignore")  # about releases of pandas
         from pyspark.sql.connect.session import SparkSession

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lakecore.base import CorruptData, InvalidInput, UnsupportedFormat
 from lakecore.documents import Document
 from lakecore.journal import CommitRecord
-from lakecore.search._excerpt import excerpt
+from lakecore.search._excerpt import excerpt, parts
 from lakecore.search._fuse import CONSTANT, fuse
 from lakecore.search._index import (
     Generation,
@@ -211,3 +211,23 @@ def test_vectors_of_a_column_are_taken() -> None:
         assert given_vectors(column, keys, 2).tolist() == [[1, 2], [3, 4]]
     with pytest.raises(InvalidInput, match="no direction"):
         to_keep(np.zeros((1, 2), np.float32), "cosine", pa.chunked_array([["a"]]))
+
+
+@given(st.text("ab *\n", max_size=300), st.integers(0, 299), st.integers(1, 9))
+def test_pieces_are_the_line_without_marks(text: str, low: int, length: int) -> None:
+    """Whatever is in a text, also marks: one line, and what was found is what was found."""
+    if (
+        not text[low : low + length].strip()
+        or text[low : low + length].strip() != text[low:][:length]
+    ):
+        return
+    span = (low, min(low + length, len(text)))
+    pieces = parts(text, [span])
+    assert excerpt(text, [span]).replace("**", "") == "".join(piece for piece, _ in pieces).replace(
+        "**", ""
+    )
+    assert [piece for piece, is_found in pieces if is_found] == [
+        " ".join(text[slice(*span)].split())
+    ]
+    line = "".join(piece for piece, _ in pieces)
+    assert line == " ".join(line.split())

@@ -16,11 +16,21 @@ export function drawn(asked: {
   const accent = getComputedStyle(document.documentElement).getPropertyValue("--accent").trim();
   const isTime = rows[0]?.[x] instanceof Date;
   const times = isTime ? rows.map((row) => Number(row[x])) : [];
-  const isShort = isTime && Math.max(...times) - Math.min(...times) < 2 * DAY_MS;
+  const isDaily = isTime && times.every((time) => time % DAY_MS === 0);
+  const isShort = isTime && !isDaily && Math.max(...times) - Math.min(...times) < 2 * DAY_MS;
   const data = rows.map((row) => ({ ...row, [y]: Number(row[y]) }));
   const bar = isTime
-    ? rectY(data, { x, y, fill: accent, interval: "hour", insetLeft: 1, insetRight: 1 })
+    ? rectY(data, {
+        x,
+        y,
+        fill: accent,
+        interval: isDaily ? "day" : "hour",
+        insetLeft: 1,
+        insetRight: 1,
+      })
     : barY(data, { x, y, fill: accent });
+  // Small parts of a dollar are figures of their own, not thousandths with a prefix.
+  const isSmall = data.every((row) => Math.abs(row[y] as number) < 1);
   const mark = {
     bar,
     line: lineY(data, { x, y, stroke: accent, strokeWidth: 2 }),
@@ -38,7 +48,7 @@ export function drawn(asked: {
       ...(isTime ? { type: "utc" as const } : {}),
       ...(isShort ? { tickFormat: "%H:%M", ticks: 6 } : {}),
     },
-    y: { label: null, nice: true, tickFormat: "~s", ticks: 4 },
+    y: { label: null, nice: true, tickFormat: isSmall ? "~g" : "~s", ticks: 4 },
     marks: [gridY({ stroke: "currentColor", strokeOpacity: 0.12 }), ruleY([0]), mark],
   });
   // Its own style would be an inline one, which the policy does not let in: chart.css has it.
