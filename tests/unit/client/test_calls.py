@@ -14,6 +14,7 @@ NOT_SERVED = {
     *("actor", "lake_id"),  # the key says who, `status` which lake
     *("archive_journal", "doctor", "forget_verified"),  # for who is at the lake's machine
     *("agent_run", "agent_runs", "agent_steps", "cancel_agent", "new_agent_run", "resume_agent"),
+    *("agent_spent", "budget_left"),
     *("run_agent", "start_agent", "ladder", "usage", "observe", "observer", "reviews", "webhooks"),
     "change",  # of a workspace: what its other calls are made of
     *("buckets", "cancel_move", "move", "replicas", "replicate"),  # as doctor

@@ -45,7 +45,7 @@ def test_openapi_describes_every_route() -> None:
     assert set(document["paths"]) == there
     sql = document["paths"]["/query/sql"]["post"]["requestBody"]["content"]["application/json"]
     asked = {"sql", "params", "limit", "timeout_s", "memory_limit_bytes", "reason", "tier"}
-    asked |= {"read_only", "workspace"}
+    asked |= {"read_only", "workspace", "engine"}
     assert set(sql["schema"]["properties"]) == asked
     assert "#/$defs/" not in json.dumps(document)
 
