@@ -30,7 +30,8 @@ VIEWS = {
     "map-folder": "/map?in=src/engine",
     "trace-list": "/trace",
     "trace": "/trace?path=src/engine/rules/index.py&run=run-2",
-    "trajectory": "/trajectory?term=check",
+    "trajectory": "/trajectory",
+    "trajectory-search": "/trajectory?term=check",
     "metrics": "/metrics",
     "console": "/console",
 }
@@ -68,7 +69,7 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory, log: LogLines) -> Iterato
         ]
         events.append(
             {
-                "source": "lakecore",
+                "source": "reviewer",
                 "kind": "review.file",
                 "level": "warning",
                 "message": f"{HOSTILE}: {CLAIM}",
@@ -170,7 +171,7 @@ def test_lines_are_filtered_and_held(reviewed: Served, page: Page, log: LogLines
     url = log_in(page, reviewed, "/console?service=scheduler&level=error")
     lines = page.locator(".line")
     expect(lines).to_have_count(3)
-    page.get_by_label("Service").select_option("lakecore")
+    page.get_by_label("Service").select_option("reviewer")
     page.get_by_label("Level, at least").select_option("")
     lines.get_by_role("link", name="trace").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)

@@ -92,12 +92,13 @@ export function useLines(): Live {
     };
     source.addEventListener("lines", (message) => {
       const told = JSON.parse(message.data as string) as { lines: Told[]; missing: number };
-      for (const one of told.lines) {
-        ring.current.put({
-          ...one,
-          time: one.time ?? new Date((one.at_us ?? 0) / 1_000).toISOString(),
-        });
-      }
+      const timed = told.lines.map((one) => ({
+        ...one,
+        time: one.time ?? new Date((one.at_us ?? 0) / 1_000).toISOString(),
+      }));
+      // Within a batch by time; what programs tell comes some seconds after it happened.
+      timed.sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
+      for (const one of timed) ring.current.put(one);
       missing += told.missing;
       seen += told.lines.length + told.missing;
       timer ??= setTimeout(draw, rate > MANY_PER_S ? DRAW_MANY_MS : DRAW_MS);

@@ -103,6 +103,8 @@ export default function Console({ place }: ViewProps) {
             : ""}
           {held.current ? `; paused, ${count(live.ring.count - held.current.at)} came since` : ""}
           {live.ring.count > MOST_LINES ? `; the last ${count(MOST_LINES)} are kept` : ""}
+          {" · "}
+          <code>GET /data/logs/all</code>
         </p>
         {lines.length ? (
           <Lines lines={lines} isPaused={isPaused} />

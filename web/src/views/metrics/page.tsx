@@ -125,7 +125,7 @@ function Verdict({ metric, item }: { metric: Metric; item: Item }) {
   const isBad = isMost ? item.low > metric.good : item.high < metric.good;
   return (
     <State tone={isGood ? "good" : isBad ? "bad" : "none"}>
-      {isGood ? "Good" : isBad ? "Not good" : "Too few to tell"}
+      {isGood ? "Good" : isBad ? "Not good" : "Undecided: the line is within the interval"}
     </State>
   );
 }

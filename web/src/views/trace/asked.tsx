@@ -11,8 +11,12 @@ export function AskedCard({ where, run }: { where: string; run: string }) {
       <Shown answer={asked} lines={8}>
         {(found) => (
           <>
-            {found.answers.map((one) => (
-              <section key={`${one.purpose} ${one.time}`} class="asked" aria-label={one.purpose}>
+            {found.answers.map((one, n) => (
+              <section
+                key={`${one.purpose} ${one.time}`}
+                class="asked"
+                aria-label={`${one.purpose} ${n + 1}`}
+              >
                 <h3>
                   {PURPOSES[one.purpose] ?? one.purpose}
                   <span class="quiet">
@@ -23,7 +27,7 @@ export function AskedCard({ where, run }: { where: string; run: string }) {
                 <div class="asked-columns">
                   <div>
                     <h4>Raw reply</h4>
-                    <pre tabIndex={0} role="region" aria-label="Raw reply">
+                    <pre tabIndex={0} role="region" aria-label={`Raw reply ${n + 1}`}>
                       {one.answer ? (
                         <Marked text={one.answer} quotes={quotesOf(one.parsed)} />
                       ) : (

@@ -202,7 +202,7 @@ function Search(props: { term: string; query: string; scope: { repository: strin
         <Shown answer={hits} lines={3}>
           {(found) =>
             found.items.length ? (
-              <ul class="plain hits">
+              <ul class="plain hits" tabIndex={0} aria-label="Hits">
                 {found.items.map((hit, n) => (
                   <li key={n}>
                     <span class="tag">{hit.kind}</span>{" "}
