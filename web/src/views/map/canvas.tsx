@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { FileNode } from "../../lib/reviews";
 import { HEAD_PX, type Layout, layout, nextTile, tileAt } from "./layout";
-import { colour, type Extent, isDarkNow, OVERLAYS, type OverlayId } from "./overlays";
+import { colourText, type Extent, isDarkNow, OVERLAYS, type OverlayId } from "./overlays";
 
 const FADE_MS = 220;
 const LABEL_NEEDS_W = 46;
@@ -179,28 +179,33 @@ function draw(
     context.fillStyle = ink;
     context.fillText(fitting(context, frame.name, frame.w - 10), frame.x + 5, frame.y + 4);
   }
+  const marks = new Path2D();
+  let filled = "";
   map.tiles.forEach((tile, n) => {
     const value = values[n] ?? -1;
-    const [r, g, b] = colour(value < 0 ? null : value, isDark);
-    context.fillStyle = `rgb(${r | 0},${g | 0},${b | 0})`;
+    const wanted = colourText(value < 0 ? null : value, isDark);
+    if (wanted !== filled) {
+      context.fillStyle = wanted;
+      filled = wanted;
+    }
     const w = Math.max(0.5, tile.w - 1);
     const h = Math.max(0.5, tile.h - 1);
     context.fillRect(tile.x, tile.y, w, h);
     if (value < 0 && w > 5 && h > 5) {
       // No data has a mark of its own, not only a grey.
-      context.strokeStyle = line;
-      context.lineWidth = 0.5;
-      context.beginPath();
-      context.moveTo(tile.x, tile.y + h);
-      context.lineTo(tile.x + w, tile.y);
-      context.stroke();
+      marks.moveTo(tile.x, tile.y + h);
+      marks.lineTo(tile.x + w, tile.y);
     }
     if (tile.w > LABEL_NEEDS_W && tile.h > LABEL_NEEDS_H) {
       context.fillStyle = ink;
       const name = tile.file.path.slice(tile.file.path.lastIndexOf("/") + 1);
       context.fillText(fitting(context, name, tile.w - 8), tile.x + 4, tile.y + 4);
+      filled = ink;
     }
   });
+  context.strokeStyle = line;
+  context.lineWidth = 0.5;
+  context.stroke(marks);
 }
 
 const widths = new Map<string, number>();

@@ -149,6 +149,7 @@ function Spark({ scores, sigma }: { scores: readonly number[]; sigma: number | n
   return (
     <svg
       class="spark"
+      preserveAspectRatio="xMinYMid meet"
       viewBox={`0 0 ${W} ${H}`}
       role="img"
       aria-label={`Scores ${scores.map((one) => one.toFixed(1)).join(", ") || "none"}`}
