@@ -26,7 +26,6 @@ NAMES = ("parse", "merge", "index", "cache", "schema", "route", "guard", "retry"
 STORIES = ("plateau", "converging", "fixed", "reopened", "looping", "converging", "plateau")
 VIEWS = {
     "map": "/map",
-    "map-signal": "/map?overlay=signal",
     "map-folder": "/map?in=src/engine",
     "trace-list": "/trace",
     "trace": "/trace?path=src/engine/rules/index.py&run=run-2",
@@ -91,6 +90,8 @@ def test_every_view_can_be_read_by_everybody(
     url = log_in(page, reviewed)
     found: dict[str, list[str]] = {}
     for name, path in VIEWS.items():
+        if theme == "dark" and name not in PICTURES:
+            continue  # they have no colours of their own
         page.goto(url + path)
         settle(page)
         if name == "console":
@@ -221,7 +222,7 @@ def test_ten_thousand_lines_a_second_do_not_freeze_it(
     thread.start()
     try:
         expect(page.get_by_text("of a program that talks").first).to_be_visible()
-        rate, longest_ms = page.evaluate(FRAMES, 2_500)
+        rate, longest_ms = page.evaluate(FRAMES, 1_500)
         page.get_by_role("button", name="Pause").click()
         expect(page.get_by_role("button", name="Go on")).to_be_visible()
     finally:
@@ -250,7 +251,7 @@ def test_a_map_of_five_thousand_files(tmp_path: Path, page: Page) -> None:
                 window.turning = setInterval(() => all[n++ % all.length].click(), 240);
             }"""
         )
-        rate, longest_ms = page.evaluate(FRAMES, 2_500)
+        rate, longest_ms = page.evaluate(FRAMES, 1_500)
         page.evaluate("clearInterval(window.turning)")
         print(f"\nmap of 5,000 files: {rate:.0f} frames/s, longest {longest_ms:.0f} ms")
         box.hover(position={"x": 100, "y": 100})
