@@ -12,6 +12,7 @@ import httpx
 import pytest
 from tests.gateways import Served, good, serving, slug
 from tests.reviewed import REPOSITORY, ROUNDS, fill_reviews
+from tests.unit.review.repositories import Project
 
 from lakecore.telemetry import LogLines
 
@@ -172,3 +173,24 @@ def test_lines_come_without_secrets(reviewed: Served, lines: LogLines) -> None:
     told = batch(reviewed.client, "/data/logs/events")
     assert [one["service"] for one in told["lines"]] == ["robot"]
     assert SECRET not in json.dumps(told)
+
+
+def test_where_the_repository_is_named_git_says_lines_and_churn(tmp_path: Path) -> None:
+    """As of HEAD; a file that changed and has severe findings is a signal by itself."""
+    (tmp_path / "project").mkdir()
+    project = Project(tmp_path / "project")
+    for number in range(4):
+        project.write("src/a.py", "x = 1\n" * (number + 1))
+        project.write("src/b.py", "y = 1\n")
+        project.commit()
+    more = f'[[review.repository]]\nname = "{REPOSITORY}"\npath = "{project.root}"\n'
+    with serving(tmp_path, more=more) as served:
+        paths = [("src/a.py", "looping"), ("src/b.py", "plateau")]
+        fill_reviews(served.lake, paths, claim="c", quote="q")
+        told = get(served, "map")
+        items = {one["path"]: one for one in told["items"]}
+        assert told["code"] == "git"
+        assert (items["src/a.py"]["lines"], items["src/a.py"]["churn"]) == (5, 4)
+        assert items["src/b.py"]["churn"] == 1
+        kinds = [one["kind"] for one in get(served, "refactor_signals")["items"]]
+        assert kinds[0] == "churn"
