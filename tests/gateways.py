@@ -15,6 +15,7 @@ import pyarrow as pa
 
 import lakecore
 from lakecore.app import Lake, LakeGateway, open_gateway
+from lakecore.telemetry import LogLines
 
 PLANES = [
     {"tailnum": "N10156", "seats": 55},
@@ -51,9 +52,18 @@ class Served:
 
 @contextmanager
 def serving(
-    folder: Path, *, keys: bool = True, more: str = "", **settings: Any
+    folder: Path,
+    *,
+    keys: bool = True,
+    more: str = "",
+    log: LogLines | None = None,
+    **settings: Any,
 ) -> Iterator[Served]:
-    """A lake with three planes, served; `settings` are those of [gateway], `more` follows them."""
+    """A lake with three planes, served; `settings` are those of [gateway], `more` follows.
+
+    Args:
+        log: where the log of the process goes.
+    """
     lines = ["[auth]", f"enabled = {str(keys).lower()}", "[gateway]", "port = 0"]
     lines += [f"{name} = {value!r}" for name, value in settings.items()]
     config = folder / "lakecore.toml"
@@ -61,7 +71,7 @@ def serving(
     with lakecore.open(folder / "lake", actor="ada", config=config) as lake:
         lake.create("planes", key="tailnum", entity_type="plane")
         lake.insert("planes", PLANES)
-        gateway = open_gateway(lake)
+        gateway = open_gateway(lake, lines=log)
         started = threading.Event()
         thread = threading.Thread(target=lambda: gateway.run(started.set))
         thread.start()

@@ -98,6 +98,8 @@ def test_logging_out_ends_the_session_itself(open_one: Served) -> None:
         ("/api/journal/stats", "GET", {"origin": "http://lake.example"}),
         ("/api/journal/stats", "GET", {"origin": "null"}),
         ("/api/journal/stats", "GET", {"sec-fetch-site": "same-site"}),
+        ("/data/metrics", "GET", {"host": "lake.example"}),
+        ("/data/metrics", "GET", {"origin": "http://lake.example"}),
         ("/api/journal/flush", "POST", {"origin": "http://127.0.0.1:8080"}),
         ("/api/journal/flush", "POST", {"sec-fetch-site": "cross-site"}),
         ("/api/reconcile", "POST", {"origin": ""}),
@@ -113,6 +115,16 @@ def test_pages_of_others_get_nothing(
     answer = client.request(method, path, headers=headers)
     assert answer.status_code == 403
     assert answer.json()["type"] == "urn:lakecore:error:refused"
+
+
+def test_data_of_reviews_has_a_name_of_its_own(open_one: Served) -> None:
+    """/data as /api/data, with the same cookie and the same policy; without one, nothing."""
+    client = logged_in(open_one)
+    answer = client.get("/data/metrics")
+    assert answer.status_code == 200
+    assert answer.json() == client.get("/api/data/metrics").json()
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert visitor(open_one).get("/data/metrics").status_code == 401
 
 
 def test_what_changes_something_says_where_it_comes_from(open_one: Served) -> None:

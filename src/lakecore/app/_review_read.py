@@ -15,6 +15,7 @@ from lakecore.base import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from lakecore.app._review import Reviews
+    from lakecore.app._review_views import ReviewViews
     from lakecore.review import Loop, Memory, Tracked
 
 _NO_TEXT: Final = ("answer",)
@@ -211,6 +212,19 @@ class ReviewReading:
         """Leave a finding out of the gate, on the caller's word."""
         loop = self._loop(scope)
         return self._body(loop.ignore(finding_id, who=self._lake.actor, reason=reason, until=until))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Figures of all reviews, each with its query, n, interval and goal."""
+        from lakecore.app._review_metrics import review_metrics
+
+        return review_metrics(self)
+
+    @property
+    def views(self) -> ReviewViews:
+        """What the views of the control plane ask."""
+        from lakecore.app._review_views import ReviewViews
+
+        return ReviewViews(self)
 
     def memory(self, scope: Scope) -> Memory:
         """What is known, replayed."""

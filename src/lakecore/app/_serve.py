@@ -189,6 +189,12 @@ def _watchers(lake: Lake, lines: LogLines | None) -> Watchers:
     from lakecore.app._figures import LakeFigures
     from lakecore.gateway import AccessLines, Watchers
 
+    ring = None
+    if lines is not None:
+        from lakecore.app._beside import redact
+        from lakecore.telemetry import LogRing
+
+        ring = lines.ring = LogRing(redact=redact)
     access: AccessLog = AccessLines(lines) if parts.settings.gateway.access_log else _NotKept()
     if parts.settings.observer.access_log:
         access = ObservedAccess(parts, access)
@@ -197,6 +203,7 @@ def _watchers(lake: Lake, lines: LogLines | None) -> Watchers:
         traces=parts.traces,
         figures=LakeFigures(parts, serving=lake._serving, lines=lines),
         served=lambda since_s: _told(lake._serving.served_since(since_s)),
+        log=ring,
     )
 
 

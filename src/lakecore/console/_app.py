@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lakecore.auth import Principal
 
 API: Final = "/api"
+DATA: Final = "/data"
+"""Also under this name: what the views of reviews ask for."""
 SESSION: Final = "/session"
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
@@ -74,13 +76,13 @@ class Console:
                 hint="open the address that `lakecore up` printed, or set [console] url",
             )
         path = request.path
-        if path == SESSION or path.startswith((f"{SESSION}/", f"{API}/")):
+        if path == SESSION or path.startswith((f"{SESSION}/", f"{API}/", f"{DATA}/")):
             why = self._origins.refusal(
                 request.method, host, request.maybe("origin"), request.maybe("sec-fetch-site")
             )
             if why is not None:
                 raise Refused(why, hint="open the console itself")
-            if path.startswith(f"{API}/"):
+            if path.startswith((f"{API}/", f"{DATA}/")):
                 await self._forward(request)
             else:
                 await self._door.answer(request)

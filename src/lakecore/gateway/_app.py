@@ -23,6 +23,7 @@ from lakecore.gateway import (
     _agents,
     _catalog,
     _changes,
+    _data,
     _health,
     _ingest,
     _journal,
@@ -61,12 +62,13 @@ from lakecore.gateway._tail import Pulse
 from lakecore.gateway._watch import Watch
 from lakecore.gateway._watcher import Watcher, Watchers
 from lakecore.gateway._workers import Workers
+from lakecore.telemetry import LogRing
 
 _log = logging.getLogger(__name__)
 _ROOMS: Final = (
     *(_health, _journal, _tail, _catalog, _query, _changes, _past),
     *(_workspaces, _record, _truth, _keys, _ingest, _metrics, _webhooks, _models, _agents),
-    *(_observer, _langfuse, _review, _search),
+    *(_observer, _langfuse, _review, _search, _data),
 )
 REQUESTS: Final = "http-requests.sqlite"
 _GONE: Final = 499
@@ -84,6 +86,7 @@ class Rooms:
         served: whether a replica answered anything since then.
         stopping: set when answers without an end have to end.
         probing: calls of `probes` that are under way.
+        log: the last lines of this process; None: it keeps none.
         at_end: what a room has to let go of on the event loop, by its name.
     """
 
@@ -103,6 +106,8 @@ class Rooms:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     probing: dict[str, asyncio.Future[object]] = field(default_factory=dict)
     at_end: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    log: LogRing | None = None
+    log_readers: int = 0
 
 
 def create_app(
@@ -144,6 +149,7 @@ def create_app(
         watch=Watch(authenticator, workers),
         queries=Queries(settings.max_queries),
         metrics=_metrics.Metrics(counted, workers, queue, watchers.figures),
+        log=watchers.log,
     )
 
     doors = [mount(rooms.workers) for mount in mounts]

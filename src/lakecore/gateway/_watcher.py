@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.gateway._access import AccessLines, AccessLog, AccessQueue, AccessRecord
 from lakecore.gateway._metrics import Figure, RequestFigures
-from lakecore.telemetry import Traces
+from lakecore.telemetry import LogRing, Traces
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,6 +33,9 @@ class Watchers:
     figures: Callable[[], Sequence[Figure]] = tuple
     served: Callable[[float], Mapping[str, Any] | None] = lambda since_s: None
     """Since a monotonic time, whether a replica answered anything: which, and how old it is."""
+
+    log: LogRing | None = None
+    """The log of this process, for the control plane; None: it keeps none."""
 
 
 class Watcher:

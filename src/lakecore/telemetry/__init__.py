@@ -5,6 +5,7 @@
 
 ===========  ======================================================================
 `_lines`     lines of a log, written by a thread, dropped and counted when too many wait
+`_ring`      the last records, in memory, for whoever looks
 `_format`    one record as a line of JSON or text; secrets blotted out (pure)
 `_traces`    spans; nothing of OpenTelemetry is imported until `Traces.start`
 ===========  ======================================================================
@@ -24,6 +25,7 @@ Nothing here is global: whoever owns the process makes these and hands them on.
 
 from lakecore.telemetry._format import LEVELS
 from lakecore.telemetry._lines import LogLines
+from lakecore.telemetry._ring import LogRing
 from lakecore.telemetry._traces import Span, Traces, TraceSettings
 
-__all__ = ["LEVELS", "LogLines", "Span", "TraceSettings", "Traces"]
+__all__ = ["LEVELS", "LogLines", "LogRing", "Span", "TraceSettings", "Traces"]

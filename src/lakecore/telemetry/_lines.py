@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final, TextIO
 
 from lakecore.telemetry._format import Redact, fields_of, line_of
+from lakecore.telemetry._ring import LogRing
 
 MAX_LINES: Final = 10_000
 """Lines that wait for the stream."""
@@ -52,6 +53,9 @@ class LogLines(logging.Handler):
         self._changed = threading.Condition(threading.Lock())
         self._is_closed = False
         self._told = 0
+        self.ring: LogRing | None = None
+        """Where records are kept besides, for whoever looks at them; None: nowhere."""
+
         self.dropped = 0
         """Lines that were not written, because too many waited."""
 
@@ -65,8 +69,11 @@ class LogLines(logging.Handler):
 
     def put(self, logger: str, level: str, message: str, fields: Mapping[str, object]) -> None:
         """One record; never waits."""
+        at_us = self._now_us()
+        if self.ring is not None:
+            self.ring.put(at_us, logger, level, message, fields)
         line = line_of(
-            self._now_us(),
+            at_us,
             logger,
             level,
             message,
