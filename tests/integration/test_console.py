@@ -168,6 +168,8 @@ def test_assets_are_kept_for_ever_and_the_page_is_not(open_one: Served) -> None:
     assert (known.status_code, known.content) == (304, b"")
     assert client.head("/").headers["content-length"] == str(len(PAGE))
     assert client.get("/assets/index-0000.js").status_code == 404
+    assert client.get("/favicon.ico").status_code == 404
+    assert client.get("/journal/entity/planes/a.b").content == PAGE
     assert client.post("/lake").status_code == 405
 
 

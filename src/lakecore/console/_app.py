@@ -107,7 +107,10 @@ class Console:
         """A built file; every other path is a view, which the page itself finds."""
         name = request.path.removeprefix("/")
         found = self._assets.get(name)
-        if found is None and (name.startswith("assets/") or "." in name.rpartition("/")[2]):
+        # Below a view a name may have dots: a dataset's, a key's. At the top only files have.
+        parts = name.split("/")
+        is_file = parts[0] == "assets" or ".." in parts or (len(parts) == 1 and "." in name)
+        if found is None and is_file:
             await request.answer(404, b"not found", [(b"content-type", b"text/plain")])
             return
         await _send_asset(request, found or self._assets.index)
