@@ -97,6 +97,13 @@ def test_made_refreshed_dropped(served: Served) -> None:
     assert made["name"] == "made"
     until(served.client, "made", state="ready", rows=3)
     assert slug(served.client.post("/search/indexes", json=new), 409) == "already-exists"
+    once, key = {**new, "name": "once"}, {"Idempotency-Key": "make-once"}
+    first = good(served.client.post("/search/indexes", json=once, headers=key), 201)
+    again = served.client.post("/search/indexes", json=once, headers=key)
+    assert (good(again, 201)["id"], again.headers["idempotent-replayed"]) == (first["id"], "true")
+    reused = served.client.post("/search/indexes", json=new, headers=key)
+    assert slug(reused, 422) == "idempotency-key-reused"
+    good(served.client.delete("/search/indexes/once"))
     served.lake.upsert("notes", [{"id": 9, "text": "zebra", "seats": 1}])
     until(served.client, "made", state="ready", rows=4)
     assert good(served.client.post("/search/made", json={"text": "zebra"}))["items"][0]["id"] == 9

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from lakecore.base import InvalidInput
+from lakecore.base import InvalidInput, NotFound
 from lakecore.gateway._answers import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -18,6 +18,7 @@ from lakecore.gateway._answers import (
 )
 from lakecore.gateway._body import Model, describe_body, read_json
 from lakecore.gateway._guard import Access, Caller, caller_of, needs
+from lakecore.gateway._requests import Answer, answer_once
 
 router = APIRouter(prefix="/search", tags=["search"])
 
@@ -88,10 +89,22 @@ async def create(request: Request) -> Response:
     asked = await read_json(request, NewIndex)
     lake = caller_of(request).lake("admin", asked.dataset)
     given = asked.model_dump(exclude={"name", "dataset", "columns"})
-    made = await request.app.state.rooms.workers.call(
-        lake.index.create, asked.name, asked.dataset, asked.columns, **given
-    )
-    return json_answer(made, 201)
+
+    def make(mutation_id: str | None) -> Answer:
+        made = lake.index.create(asked.name, asked.dataset, asked.columns, **given)
+        return Answer.of(made, 201)
+
+    def recover(mutation_id: str) -> Answer | None:
+        """Of a process that died before it answered: an index as it was asked for is its work."""
+        try:
+            told = lake.index.get(asked.name)
+        except NotFound:
+            return None
+        wanted = (asked.dataset, asked.columns, asked.kind)
+        is_it = (told["dataset"], told["columns"], told["kind"]) == wanted
+        return Answer.of(told, 201) if is_it else None
+
+    return await answer_once(request, make, recover)
 
 
 @router.get("/indexes/{index}")
@@ -113,13 +126,12 @@ async def refresh(request: Request, index: str) -> Response:
     asked = await read_json(request, Refresh)
     caller = caller_of(request)
 
-    def begin() -> dict[str, Any]:
+    def begin(mutation_id: str | None) -> Answer:
         told = _allowed(caller, "admin", index)
         lake = caller.lake("admin", told["dataset"])
-        made: dict[str, Any] = lake.index.refresh(index, **asked.model_dump())
-        return made
+        return Answer.of(lake.index.refresh(index, **asked.model_dump()))
 
-    return json_answer(await request.app.state.rooms.workers.call(begin))
+    return await answer_once(request, begin)
 
 
 @router.delete("/indexes/{index}")
