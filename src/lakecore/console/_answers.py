@@ -21,8 +21,6 @@ Header = tuple[bytes, bytes]
 class NotAllowed(FixRequest):
     """A method that a path does not have."""
 
-    type = "method-not-allowed"
-
     def __init__(self, methods: str) -> None:
         self.methods = methods
         super().__init__("this path does not take this method", expected=methods)
@@ -107,7 +105,8 @@ def no_store() -> Header:
 async def send_problem(request: Request, error: LakecoreError) -> None:
     """An error as the gateway tells it: RFC 9457."""
     status = _status(error)
-    body = {"type": _PREFIX + error.type, "title": _shown(error.message), "status": status}
+    slug = "method-not-allowed" if isinstance(error, NotAllowed) else error.type
+    body = {"type": _PREFIX + slug, "title": _shown(error.message), "status": status}
     parts = error.to_dict()
     body |= {
         name: _shown(parts[name])

@@ -33,7 +33,7 @@ MIN_BYTES_PER_S: Final = 1_024
 DRAINED_BYTES: Final = 64 * MIB
 DRAINED_S: Final = 2.0
 """So much of a body that is too long is let go by, for so long, until its client hears of it."""
-_TOO_LONG: Final = 413
+_TOO_LATE: Final = 408
 
 REPORTS: Final = ("/event", "/v1/traces", "/api/public/otel/v1/traces")
 """Routes of programs that report: their bodies are not as long as others."""
@@ -228,13 +228,18 @@ class _Exchange:
             self._status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
             message = {**message, "headers": [*headers, (b"x-content-type-options", b"nosniff")]}
-        elif self._status == _TOO_LONG and not self._is_read and not message.get("more_body"):
+        elif self._is_unheard and not message.get("more_body"):
             # Closed while the client still sends, the connection would be reset, and the answer
             # lost with it.
             await self._send({**message, "more_body": True})
             await self._drain()
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    @property
+    def _is_unheard(self) -> bool:
+        """Whether this is an error, and the client may still send: one that is late does not."""
+        return self._status >= 400 and self._status != _TOO_LATE and not self._is_read
 
     async def _drain(self) -> None:
         """Let go by what still comes, so much and so long."""

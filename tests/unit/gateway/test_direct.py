@@ -51,8 +51,14 @@ def both(served: Served, client: httpx.Client, *asked: Any, **more: Any) -> list
         answers.append(client.request(*asked, **more))
     finally:
         table.update(kept)
+    # How long to wait, where there are too many: a second may pass between the two.
+    varies = ("date", "retry-after", "content-length")
     return [
-        (answer.status_code, {n: v for n, v in answer.headers.items() if n != "date"}, answer.text)
+        (
+            answer.status_code,
+            {n: v for n, v in answer.headers.items() if n not in varies},
+            re.sub(r"in \d+ s\b", "in … s", answer.text),
+        )
         for answer in answers
     ]
 
