@@ -188,7 +188,7 @@ class LakeFigures:
 def note_verified(state_dir: Path, at_us: int, status: str) -> None:
     """That the lake was verified: for figures alone, so it is not durable and may fail."""
     with suppress(OSError):
-        state_dir.mkdir(parents=True, exist_ok=True)
+        state_dir.mkdir(exist_ok=True)
         temporary = state_dir / f".{VERIFIED}"
         temporary.write_text(json.dumps({"format": 1, "at_us": at_us, "status": status}))
         temporary.replace(state_dir / VERIFIED)

@@ -34,7 +34,7 @@ _OBJECTS: Final = (
     (
         "status",
         "`lake` {`url`, `lake_id`, `format`}, `datasets`, `rows`, `size_bytes`, `journal`, "
-        "`records`, `advice`",
+        "`records`, `buckets`, `advice`",
     ),
     ("doctor", "`ok`, `findings`: list of {`name`, `ok`, `text`, `hint`}"),
     ("config show", "list of {`section`, `name`, `value`, `origin`}"),

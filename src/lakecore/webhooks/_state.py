@@ -163,7 +163,7 @@ class DeliveryState:
     def take_turn(self) -> int | None:
         """The right to deliver on this machine, until `os.close`; None while another has it."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(exist_ok=True)
             handle = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unavailable(self._folder / LOCK, error) from error
@@ -210,7 +210,7 @@ class DeliveryState:
 
     def _connect(self) -> sqlite3.Connection:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise _unavailable(self._path, error) from error
         database = sqlite3.connect(self._path, timeout=10, check_same_thread=False)
