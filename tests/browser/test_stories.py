@@ -133,6 +133,7 @@ def test_everything_with_the_keyboard_alone(full: Served, page: Page) -> None:
     expect(page.get_by_role("tab", name="Columns")).to_be_focused()
     expect(page.get_by_role("rowheader", name="tailnum")).to_be_visible()
     page.keyboard.press("/")
+    expect(page.get_by_placeholder("A view, a dataset, an action")).to_be_focused()
     page.keyboard.type("sql")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")

@@ -70,6 +70,7 @@ def test_a_key_sees_what_it_may(keyed: Served, page: Page) -> None:
     page.goto(f"{url}/lake/salaries")
     expect(page.get_by_role("alert")).to_contain_text("the key does not allow this")
     page.keyboard.press("/")
+    expect(page.get_by_placeholder("A view, a dataset, an action")).to_be_focused()
     page.keyboard.type("salaries")
     expect(page.get_by_text("Nothing is called that.")).to_be_visible()
 
