@@ -11,8 +11,8 @@ from typing import Any, Final
 from lakecore.auth._principal import KINDS, Principal, kind_of
 from lakecore.auth._scopes import Scopes
 from lakecore.auth._text import redact
-from lakecore.base import CorruptData, InvalidInput, UnsupportedFormat
-from lakecore.documents import Document
+from lakecore.base import CorruptData, InvalidInput
+from lakecore.documents import Document, body_of
 
 KIND: Final = "keys"
 FORMAT: Final = 1
@@ -107,15 +107,7 @@ def read_key(document: Document) -> Key:
         UnsupportedFormat: a newer Lakecore wrote it.
         CorruptData: it lacks a part, or a part has not its form.
     """
-    body = document.body or {}
-    if body.get("format") != FORMAT:
-        raise UnsupportedFormat(
-            "an API key is of a format that is not known",
-            expected=FORMAT,
-            found=body.get("format"),
-            where=document.path,
-            hint="use the Lakecore that wrote it, or a newer one",
-        )
+    body = body_of(document, FORMAT, "an API key")
     try:
         if not _SHA256.fullmatch(body["secret_sha256"]):
             raise ValueError("secret_sha256")

@@ -23,7 +23,13 @@ never lose a change: one of them creates version n + 1, the other reads it and p
 {'text': 'y'}
 """
 
-from lakecore.documents._document import Document, body_sha256, parse_document, split_path
+from lakecore.documents._document import (
+    Document,
+    body_of,
+    body_sha256,
+    parse_document,
+    split_path,
+)
 from lakecore.documents._documents import Documents
 
-__all__ = ["Document", "Documents", "body_sha256", "parse_document", "split_path"]
+__all__ = ["Document", "Documents", "body_of", "body_sha256", "parse_document", "split_path"]

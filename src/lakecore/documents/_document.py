@@ -82,6 +82,27 @@ def canonical(value: object) -> str:
     )
 
 
+def body_of(document: Document, known_format: int, what: str) -> Body:
+    """The body of a document of this format.
+
+    Args:
+        what: it is, for the error: ``an API key``.
+
+    Raises:
+        UnsupportedFormat: it is of another.
+    """
+    body = document.body or {}
+    if body.get("format") != known_format:
+        raise UnsupportedFormat(
+            f"{what} is of a format that is not known",
+            expected=known_format,
+            found=body.get("format"),
+            where=document.path,
+            hint="use the Lakecore that wrote it, or a newer one",
+        )
+    return body
+
+
 def body_sha256(body: Body | None) -> str:
     """The SHA-256, in hex, of a body's canonical text; ``null`` for a removed document."""
     # Text that is none is refused by the events' own rules.

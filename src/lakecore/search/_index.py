@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lakecore.base import CorruptData, InvalidInput, UnsupportedFormat
+from lakecore.base import CorruptData, InvalidInput
 from lakecore.base.limits import MAX_NAME_BYTES
 
 if TYPE_CHECKING:
@@ -251,15 +251,9 @@ def read_index(document: Document) -> Index:
         UnsupportedFormat: a newer Lakecore wrote it.
         CorruptData: it lacks a part, or a part has not its form.
     """
-    body = document.body or {}
-    if body.get("format") != FORMAT:
-        raise UnsupportedFormat(
-            "an index is of a format that is not known",
-            expected=FORMAT,
-            found=body.get("format"),
-            where=document.path,
-            hint="use the Lakecore that wrote it, or a newer one",
-        )
+    from lakecore.documents import body_of
+
+    body = body_of(document, FORMAT, "an index")
     try:
         generation = body["generation"]
         return Index(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lakecore.auth import Scopes
-from lakecore.base import CorruptData, InvalidInput, UnsupportedFormat
+from lakecore.base import CorruptData, InvalidInput
 
 if TYPE_CHECKING:
     from lakecore.documents import Document
@@ -130,15 +130,9 @@ def read_webhook(document: Document) -> Webhook:
         UnsupportedFormat: a newer Lakecore wrote it.
         CorruptData: it lacks a part, or a part has not its form.
     """
-    body = document.body or {}
-    if body.get("format") != FORMAT:
-        raise UnsupportedFormat(
-            "a webhook is of a format that is not known",
-            expected=FORMAT,
-            found=body.get("format"),
-            where=document.path,
-            hint="use the Lakecore that wrote it, or a newer one",
-        )
+    from lakecore.documents import body_of
+
+    body = body_of(document, FORMAT, "a webhook")
     try:
         return Webhook(
             id=document.name,
